@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/**
+ * Runs lint, type check and tests, all of them whatever fails; arguments go to vitest.
+ *
+ * The last line is `N passed, N failed, N skipped`: vitest's own count, and one failed for each
+ * thing besides: lint, type check, a leak.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
+// Outside of the tests' own root, which is gone by the time they are counted.
+const reportDirectory = mkdtempSync(join(tmpdir(), 'dynamicfs-report-'));
+
+const problems = [];
+if (!succeeds('node_modules/@biomejs/biome/bin/biome', ['check'])) problems.push('lint');
+if (!succeeds('node_modules/typescript/bin/tsc', ['--noEmit'])) problems.push('type check');
+
+const arguments_ = ['run', ...process.argv.slice(2)];
+const vitestPassed = succeeds('node_modules/vitest/vitest.mjs', arguments_, {
+  DYNAMICFS_TEST_REPORT: reportDirectory,
+});
+const counts = readReport('counts.json') ?? { passed: 0, failed: 0, skipped: 0 };
+const leaks = readReport('leaks.json') ?? [];
+rmSync(reportDirectory, { recursive: true, force: true });
+
+problems.push(...leaks.map((leak) => `leak, ${leak}`));
+if (!vitestPassed && counts.failed === 0 && leaks.length === 0) {
+  problems.push('vitest (no test failed: see above)');
+}
+for (const problem of problems) console.log(`failed: ${problem}`);
+
+const failed = counts.failed + problems.length;
+process.exitCode = failed === 0 ? 0 : 1;
+console.log(`${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped`);
+
+function succeeds(script, args, extraEnv = {}) {
+  const env = { ...process.env, ...extraEnv };
+  return spawnSync(process.execPath, [script, ...args], { env, stdio: 'inherit' }).status === 0;
+}
+
+function readReport(name) {
+  const path = join(reportDirectory, name);
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null;
+}

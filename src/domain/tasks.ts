@@ -1,0 +1,101 @@
+/**
+ * What the main thread hands to worker threads and what comes back: plain data.
+ *
+ * A worker returns its error (`TaskReply`) instead of throwing it, because a rejection loses its
+ * code on the way through Piscina.
+ */
+
+import type { WireError } from './errors.js';
+import type { ByteRun } from './units.js';
+
+export type TaskReply<T> = { readonly ok: true; readonly value: T } | TaskFailure;
+interface TaskFailure {
+  readonly ok: false;
+  readonly error: WireError;
+}
+
+/** One copy of an extent: runs in the order of its content, each whole blocks. */
+export interface ReplicaLocation {
+  readonly diskId: number;
+  /** The backing file or block device. */
+  readonly path: string;
+  readonly runs: readonly ByteRun[];
+}
+
+// ---- store-extents
+
+export interface StoreExtent {
+  /** Read `sizeBytes` at `offsetBytes` of this file, unless `data` brings the bytes. */
+  readonly source: { readonly path: string; readonly offsetBytes: number } | null;
+  readonly data: Uint8Array | null;
+  readonly sizeBytes: number;
+  readonly targets: readonly ReplicaLocation[];
+}
+
+export interface StoreTask {
+  readonly extents: readonly StoreExtent[];
+}
+
+/** Per extent: its BLAKE3 (32 bytes), or why its source could not be read. */
+export type StoredExtent =
+  | { readonly kind: 'stored'; readonly checksum: Uint8Array }
+  | { readonly kind: 'source-failed'; readonly error: WireError };
+
+// ---- read-extents
+
+export interface ReadExtent {
+  readonly extentId: number;
+  readonly sizeBytes: number;
+  readonly checksum: Uint8Array;
+  readonly replicas: readonly ReplicaLocation[];
+  /** Where the verified bytes go; null to return them. */
+  readonly destination: { readonly path: string; readonly offsetBytes: number } | null;
+}
+
+export interface ReadTask {
+  readonly extents: readonly ReadExtent[];
+}
+
+export interface ReadOutcome {
+  readonly extentId: number;
+  /** Disks whose replica was unreadable or had a wrong checksum, with the reason. */
+  readonly badReplicas: readonly { readonly diskId: number; readonly reason: string }[];
+  /** False when no replica was good. */
+  readonly good: boolean;
+  readonly data: Uint8Array | null;
+}
+
+// ---- rewrite-extent
+
+export interface RewriteTask {
+  readonly sizeBytes: number;
+  readonly checksum: Uint8Array;
+  /** Tried in this order until one verifies. */
+  readonly sources: readonly ReplicaLocation[];
+  readonly target: ReplicaLocation;
+}
+
+export interface RewriteOutcome {
+  readonly badReplicas: readonly { readonly diskId: number; readonly reason: string }[];
+}
+
+// ---- discard-ranges
+
+export interface DiscardTask {
+  readonly path: string;
+  readonly ranges: readonly ByteRun[];
+  readonly secureErase: boolean;
+}
+
+export type DiscardOutcome =
+  | {
+      readonly kind: 'discarded';
+      /** Whether the file system tells what it holds; else the other two figures are 0. */
+      readonly confirmable: boolean;
+      /** Bytes of the range seen to be unallocated afterwards. */
+      readonly confirmedBytes: number;
+      /** Bytes of the range that were allocated before and are not any more. */
+      readonly reclaimedBytes: number;
+    }
+  | { readonly kind: 'unsupported'; readonly error: WireError }
+  | { readonly kind: 'failed'; readonly error: WireError };

@@ -1,0 +1,67 @@
+/** pread(2) and pwrite(2) until all bytes are through: a call may end early and report no error. */
+
+import { fdatasync, fdatasyncSync, readSync, writeSync } from 'node:fs';
+import type { OpenFile } from './kernel-call.js';
+import { fromNodeError, KernelCallError } from './kernel-error.js';
+
+const EIO = 5;
+
+/** @throws KernelCallError, ENOSPC among others; part of the bytes may be written then. */
+export function writeFully(file: OpenFile, bytes: Uint8Array, atBytes: number): void {
+  try {
+    let doneBytes = 0;
+    while (doneBytes < bytes.length) {
+      doneBytes += writeSync(
+        file.fd,
+        bytes,
+        doneBytes,
+        bytes.length - doneBytes,
+        atBytes + doneBytes,
+      );
+    }
+  } catch (cause) {
+    throw fromNodeError('write', cause, file.path);
+  }
+}
+
+/** @throws KernelCallError; EIO when the file ends before `bytes` is full. */
+export function readFully(file: OpenFile, bytes: Uint8Array, atBytes: number): void {
+  if (readUpTo(file, bytes, atBytes) < bytes.length) {
+    throw new KernelCallError('read past the end', EIO, file.path);
+  }
+}
+
+/** @returns how many bytes there were: fewer than asked only at the end of the file. */
+export function readUpTo(file: OpenFile, bytes: Uint8Array, atBytes: number): number {
+  try {
+    let doneBytes = 0;
+    while (doneBytes < bytes.length) {
+      const at = atBytes + doneBytes;
+      const readBytes = readSync(file.fd, bytes, doneBytes, bytes.length - doneBytes, at);
+      if (readBytes === 0) break;
+      doneBytes += readBytes;
+    }
+    return doneBytes;
+  } catch (cause) {
+    throw fromNodeError('read', cause, file.path);
+  }
+}
+
+/** Source: fdatasync(2). An error here is final: the kernel reports a lost write once. */
+export function syncData(file: OpenFile): void {
+  try {
+    fdatasyncSync(file.fd);
+  } catch (cause) {
+    throw fromNodeError('flush', cause, file.path);
+  }
+}
+
+/** As `syncData`, without blocking the thread that asks. */
+export function syncDataAsync(file: OpenFile): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(file.fd, (cause) => {
+      if (cause) reject(fromNodeError('flush', cause, file.path));
+      else resolve();
+    });
+  });
+}

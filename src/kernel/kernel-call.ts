@@ -1,0 +1,24 @@
+/** What the wrappers of kernel calls have in common: an open file and a range of its bytes. */
+
+import { InvariantError } from '../domain/errors.js';
+import type { Run } from '../domain/units.js';
+
+/** An open descriptor and the path it was opened by, which errors name. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly path: string;
+}
+
+/**
+ * Converts a run to the 64-bit arguments of the addon.
+ *
+ * @throws InvariantError when the run is empty, or no range of whole bytes.
+ */
+export function rangeArguments(run: Run): readonly [startBytes: bigint, lengthBytes: bigint] {
+  const { startBytes, lengthBytes } = run;
+  const endBytes = startBytes + lengthBytes;
+  if (startBytes < 0 || lengthBytes <= 0 || ![startBytes, endBytes].every(Number.isSafeInteger)) {
+    throw new InvariantError(`not a range of bytes: ${startBytes} + ${lengthBytes}`);
+  }
+  return [BigInt(startBytes), BigInt(lengthBytes)];
+}

@@ -1,0 +1,18 @@
+/** Makes the next read of a range come from the disk. */
+
+import type { Run } from '../domain/units.js';
+import { kernelAddon } from './addon.js';
+import { type OpenFile, rangeArguments } from './kernel-call.js';
+import { KernelCallError } from './kernel-error.js';
+
+/**
+ * Drops the cached pages of a run, so that verifying reads what the disk really has.
+ *
+ * Dirty pages stay cached: flush the file first. Pages that a program has mapped stay as well.
+ *
+ * Source: posix_fadvise(2) (POSIX_FADV_DONTNEED).
+ */
+export function dropPageCache(file: OpenFile, run: Run): void {
+  const errno = kernelAddon().dropPageCache(file.fd, ...rangeArguments(run));
+  if (errno !== 0) throw new KernelCallError('drop page cache', errno, file.path);
+}

@@ -1,0 +1,208 @@
+/**
+ * An open extent pool: its catalogue, its disks and who writes. The operations (put, get, rewrite,
+ * trim, …) are functions over this, one file each.
+ */
+
+import { closeSync, existsSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { MaintenanceError } from '../../domain/errors.js';
+import type { ReplicaLocation } from '../../domain/tasks.js';
+import type { ByteRun } from '../../domain/units.js';
+import type { OpenFile } from '../../kernel/kernel-call.js';
+import type { DiskRow } from '../../store/disks.js';
+import type { Replica } from '../../store/extents.js';
+import { PoolStore } from '../../store/pool-store.js';
+import type { PoolSettings } from '../../store/settings.js';
+import { WorkerPool } from '../worker-pool.js';
+import { Allocator } from './allocator.js';
+import { backingPath, type DiskState, openDisk } from './data-file.js';
+import { JournalWriter } from './disk-journal.js';
+import type { JournalRecord } from './journal-frames.js';
+import { deadOwners, WriterLock } from './writer-lock.js';
+
+export const CATALOGUE_FILE = 'pool.sqlite';
+
+export type OpenMode = 'read' | 'write';
+
+export interface OpenPoolOptions {
+  readonly mode?: OpenMode;
+  readonly threadCount?: number;
+  /** Epoch milliseconds; tests bring their own. */
+  readonly clock?: () => number;
+}
+
+export class PoolContext {
+  readonly path: string;
+  readonly mode: OpenMode;
+  readonly store: PoolStore;
+  readonly poolId: string;
+  readonly extentBytes: number;
+  readonly allocator: Allocator;
+  readonly journal: JournalWriter;
+  readonly clock: () => number;
+  /** Fencing epoch while an agent works on the pool; null for other processes. */
+  ownerEpoch: number | null = null;
+  readonly #threadCount: number | undefined;
+  readonly #disks = new Map<number, DiskState>();
+  #writer: WriterLock | null = null;
+  #workers: WorkerPool | null = null;
+
+  constructor(poolPath: string, options: OpenPoolOptions = {}) {
+    this.path = resolve(poolPath);
+    this.mode = options.mode ?? 'write';
+    this.clock = options.clock ?? Date.now;
+    this.#threadCount = options.threadCount;
+    this.store = openCatalogue(this.path, this.mode);
+    const settings = this.settings();
+    this.poolId = settings.poolId;
+    this.extentBytes = settings.extentBytes;
+    this.allocator = new Allocator(this.store.space);
+    this.journal = new JournalWriter(this.store);
+    if (this.mode === 'write') this.returnOrphans();
+  }
+
+  settings(): PoolSettings {
+    return this.store.settings.read();
+  }
+
+  get writer(): WriterLock {
+    this.#writer ??= new WriterLock(this.path);
+    return this.#writer;
+  }
+
+  get workers(): WorkerPool {
+    this.#workers ??= new WorkerPool(this.#threadCount);
+    return this.#workers;
+  }
+
+  /** How the disk is found; opened at the first question. */
+  diskState(disk: DiskRow): DiskState {
+    let state = this.#disks.get(disk.diskId);
+    if (!state) {
+      state = openDisk(disk, this.poolId, this.mode === 'write');
+      this.#disks.set(disk.diskId, state);
+    }
+    return state;
+  }
+
+  /** Forgets how a disk was found, so that the next question looks again. */
+  reopenDisk(diskId: number): void {
+    const file = this.#disks.get(diskId)?.file;
+    if (file) closeSync(file.fd);
+    this.#disks.delete(diskId);
+  }
+
+  /** @throws MaintenanceError ERR_DISK_UNAVAILABLE or ERR_DISK_MISMATCH when it cannot be written. */
+  writableFile(disk: DiskRow): OpenFile {
+    const { file, error, condition } = this.diskState(disk);
+    if (file && condition === 'online') return file;
+    throw (
+      error ??
+      new MaintenanceError('ERR_DISK_UNAVAILABLE', `disk ${disk.path} is read-only`, {
+        nextStep: `Remount ${disk.path} for writing, then repeat the command.`,
+      })
+    );
+  }
+
+  /** Replicas of an extent on disks that can be read now, best first: fewest fragments. */
+  readableReplicas(extentId: number): ReplicaLocation[] {
+    return this.store.extents
+      .replicas(extentId)
+      .flatMap((replica) => {
+        const location = this.locate(replica);
+        return location ? [location] : [];
+      })
+      .sort((a, b) => a.runs.length - b.runs.length);
+  }
+
+  /** @returns null when the disk is away. */
+  locate(replica: Replica): ReplicaLocation | null {
+    const disk = this.store.disks.get(replica.diskId);
+    if (!disk || !this.diskState(disk).file) return null;
+    return { ...replica, path: backingPath(disk.path) };
+  }
+
+  /** Lets go of runs that no extent uses any more. Safe while: in a transaction. */
+  release(diskId: number, runs: readonly ByteRun[]): void {
+    for (const run of runs) this.store.space.add(diskId, run, 'pending');
+  }
+
+  /**
+   * Writes records to the journal of one disk; a disk that is away gets a new journal when it is
+   * back. Safe while: in the transaction that the records describe.
+   */
+  journalTo(disk: DiskRow, records: readonly JournalRecord[]): void {
+    const { file, condition } = this.diskState(disk);
+    if (file && condition === 'online' && !disk.journalStale) {
+      this.journal.append(disk.diskId, file, records);
+    } else {
+      this.store.disks.markJournalStale(disk.diskId);
+    }
+  }
+
+  /** Space that dead processes had reserved goes back to pending: their writes never counted. */
+  returnOrphans(): number {
+    const owners = this.store.space.reservationOwners();
+    const orphans = owners.length === 0 ? [] : deadOwners(this.path, owners);
+    if (orphans.length > 0) {
+      this.store.transaction(() => {
+        for (const owner of orphans) this.releaseReservations(owner);
+      });
+    }
+    return orphans.length;
+  }
+
+  /** Safe while: in a transaction. */
+  releaseReservations(owner: string): void {
+    for (const run of this.store.space.takeReserved(owner)) this.release(run.diskId, [run]);
+  }
+
+  /** @throws MaintenanceError ERR_TARGET_BUSY when another agent took over since. */
+  assertOwner(): void {
+    if (this.ownerEpoch !== null) this.store.owner.assertCurrent(this.ownerEpoch);
+  }
+
+  async close(): Promise<void> {
+    await this.#workers?.close();
+    this.#writer?.release();
+    for (const { file } of this.#disks.values()) if (file) closeSync(file.fd);
+    this.#disks.clear();
+    this.store.close();
+  }
+}
+
+function openCatalogue(poolPath: string, mode: OpenMode): PoolStore {
+  if (!existsSync(poolPath)) {
+    throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `no such pool: ${poolPath} does not exist`, {
+      nextStep: `Check the path, or make a pool with \`dynamicfs init --pool ${poolPath}\`.`,
+    });
+  }
+  const catalogue = join(poolPath, CATALOGUE_FILE);
+  if (!statSync(poolPath).isDirectory() || !existsSync(catalogue)) {
+    throw new MaintenanceError('ERR_NOT_A_POOL', `${poolPath} is not a pool: it has no ${CATALOGUE_FILE}`, {
+      nextStep:
+        'Make one with `dynamicfs init`, or, if the catalogue was lost, rebuild it with `dynamicfs recover`.',
+    });
+  }
+  const store = openStore(catalogue, mode);
+  if (store.settings.read().poolId === undefined) {
+    store.close();
+    throw new MaintenanceError('ERR_NOT_A_POOL', `${catalogue} is a database, but not of a pool`, {
+      nextStep: 'Check the path.',
+    });
+  }
+  return store;
+}
+
+function openStore(catalogue: string, mode: OpenMode): PoolStore {
+  try {
+    return new PoolStore(catalogue, { readonly: mode === 'read' });
+  } catch (cause) {
+    const sqliteCode = cause instanceof MaintenanceError ? cause.details['sqliteCode'] : null;
+    if (sqliteCode !== 'SQLITE_NOTADB') throw cause;
+    throw new MaintenanceError('ERR_NOT_A_POOL', `${catalogue} is not a pool's catalogue`, {
+      cause,
+      nextStep: 'If it was damaged, move it away and rebuild it with `dynamicfs recover`.',
+    });
+  }
+}

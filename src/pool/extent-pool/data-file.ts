@@ -1,0 +1,95 @@
+/** Opens the backing file of a disk and makes sure that it is the disk which the catalogue means. */
+
+import { closeSync, constants, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { asMaintenanceError, MaintenanceError } from '../../domain/errors.js';
+import type { OpenFile } from '../../kernel/kernel-call.js';
+import { fromNodeError } from '../../kernel/kernel-error.js';
+import type { DiskRow } from '../../store/disks.js';
+import { BACKING_FILE } from './layout.js';
+import { readSuperblock, type Superblock } from './superblock.js';
+
+export type DiskCondition = 'online' | 'read-only' | 'missing' | 'mismatch';
+
+/** A disk as it is found now, beside what the catalogue says of it. */
+export interface DiskState {
+  readonly condition: DiskCondition;
+  /** Open while the condition is `online` or `read-only`. */
+  readonly file: OpenFile | null;
+  readonly superblock: Superblock | null;
+  readonly error: MaintenanceError | null;
+}
+
+export function backingPath(diskPath: string): string {
+  return join(diskPath, BACKING_FILE);
+}
+
+/** Never throws for a disk that is away or foreign: that is a condition, told in the result. */
+export function openDisk(disk: DiskRow, poolId: string, writable: boolean): DiskState {
+  const path = backingPath(disk.path);
+  let file: OpenFile | null = null;
+  try {
+    const opened = openBackingFile(path, writable);
+    file = opened.file;
+    const superblock = readSuperblock(file);
+    const problem = identityProblem(disk, poolId, path, superblock);
+    if (problem) {
+      closeSync(file.fd);
+      return { condition: 'mismatch', file: null, superblock, error: problem };
+    }
+    return { condition: opened.readonly ? 'read-only' : 'online', file, superblock, error: null };
+  } catch (cause) {
+    if (file) closeSync(file.fd);
+    const error = new MaintenanceError(
+      'ERR_DISK_UNAVAILABLE',
+      `disk ${disk.path} cannot be opened: ${asMaintenanceError(cause).message}`,
+      { cause, nextStep: `Mount or attach ${disk.path} again, then repeat the command.` },
+    );
+    return { condition: 'missing', file: null, superblock: null, error };
+  }
+}
+
+/** Falls back to read-only where the disk allows no more, so that its data can still be read. */
+function openBackingFile(path: string, writable: boolean): { file: OpenFile; readonly: boolean } {
+  if (writable) {
+    try {
+      return { file: { fd: openSync(path, constants.O_RDWR), path }, readonly: false };
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code;
+      if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') {
+        throw fromNodeError('open', cause, path);
+      }
+    }
+  }
+  try {
+    return { file: { fd: openSync(path, constants.O_RDONLY), path }, readonly: writable };
+  } catch (cause) {
+    throw fromNodeError('open', cause, path);
+  }
+}
+
+function identityProblem(
+  disk: DiskRow,
+  poolId: string,
+  path: string,
+  superblock: Superblock | null,
+): MaintenanceError | null {
+  const problem = (what: string, nextStep: string) =>
+    new MaintenanceError('ERR_DISK_MISMATCH', `${path} ${what}`, {
+      nextStep,
+      details: { expectedUuid: disk.uuid, foundUuid: superblock?.diskUuid ?? null },
+    });
+  if (!superblock) {
+    return problem('carries no valid dynamicfs superblock', 'Restore the file, or remove the disk.');
+  }
+  if (superblock.poolId !== poolId) {
+    return problem(`belongs to pool ${superblock.poolId}, not ${poolId}`, 'Attach the right disk.');
+  }
+  if (superblock.diskUuid !== disk.uuid) {
+    return problem(
+      `is disk ${superblock.diskUuid}; this place belongs to disk ${disk.uuid}`,
+      'Disks were swapped: put each back at its path.',
+    );
+  }
+  return null;
+}

@@ -1,0 +1,275 @@
+/** Brings objects back as files, links and directories, or as a stream of bytes. */
+
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve, sep } from 'node:path';
+import { asMaintenanceError, MaintenanceError, type WireError } from '../../domain/errors.js';
+import { MIB } from '../../domain/units.js';
+import { fromNodeError } from '../../kernel/kernel-error.js';
+import type { ExtentRow } from '../../store/extents.js';
+import type { ObjectRow } from '../../store/objects.js';
+import type { PoolContext } from './context.js';
+import { Lanes } from './lanes.js';
+import { type ReadRequest, readVerified, recordReads } from './read.js';
+import { objectNotFound } from './remove.js';
+
+export interface GetOptions {
+  /** Replace files that exist. */
+  readonly force?: boolean;
+  readonly onProgress?: (readBytes: number, objectCount: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface GetReport {
+  readonly objectCount: number;
+  readonly readBytes: number;
+  readonly failed: readonly { readonly name: string; readonly error: WireError }[];
+}
+
+const GROUP_BYTES = 16 * MIB;
+const GROUP_OBJECTS = 256;
+const GROUPS_UNDER_WAY = 4;
+/** Extents of one stream that are read ahead. */
+const STREAM_AHEAD = 3;
+
+/**
+ * Writes the object `name` to `destination`, or all objects below `name` into that directory.
+ *
+ * @throws MaintenanceError ERR_TARGET_NOT_FOUND; what fails for one object is in the report.
+ */
+export async function getObjects(
+  context: PoolContext,
+  name: string,
+  destination: string,
+  options: GetOptions = {},
+): Promise<GetReport> {
+  const objects = [...context.store.objects.under(name)];
+  if (objects.length === 0) throw objectNotFound(context, name);
+  const get = new Get(context, options);
+  const lanes = new Lanes(GROUPS_UNDER_WAY);
+  let group: Restored[] = [];
+  let groupBytes = 0;
+  for (const object of objects) {
+    if (options.signal?.aborted) break;
+    const restored = { object, path: destinationOf(object.name, name, destination) };
+    if (object.kind !== 'file') {
+      get.makeOther(restored);
+      continue;
+    }
+    group.push(restored);
+    groupBytes += object.sizeBytes;
+    if (groupBytes < GROUP_BYTES && group.length < GROUP_OBJECTS) continue;
+    const full = group;
+    await lanes.start(() => get.restoreFiles(full));
+    group = [];
+    groupBytes = 0;
+  }
+  await lanes.start(() => get.restoreFiles(group));
+  await lanes.drain();
+  // Last, since every file made in a directory changes its time.
+  for (const object of objects.reverse()) {
+    if (object.kind === 'directory') {
+      get.setTimes(destinationOf(object.name, name, destination), object);
+    }
+  }
+  get.recordReads();
+  if (options.signal?.aborted) throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
+  return get.report;
+}
+
+/** Yields the content of a file in order. @throws as `readVerified`. */
+export async function* readObject(context: PoolContext, name: string): AsyncGenerator<Uint8Array> {
+  const object = context.store.objects.byName(name);
+  if (!object) throw objectNotFound(context, name);
+  if (object.kind !== 'file') {
+    throw new MaintenanceError('ERR_USAGE', `${name} is a ${object.kind}, not a file`, {
+      nextStep: 'Get it into a directory instead.',
+    });
+  }
+  const extents = context.store.extents.ofObject(object.objectId);
+  const ahead: Promise<Uint8Array>[] = [];
+  let next = 0;
+  const readNext = () => {
+    const extent = extents[next];
+    next += 1;
+    if (!extent) return;
+    const reading = readVerified(context, [{ extent, destination: null }]).then(
+      ([outcome]) => outcome?.data ?? new Uint8Array(),
+    );
+    // Handled where it is awaited; until then a failure must not count as unhandled.
+    reading.catch(() => {});
+    ahead.push(reading);
+  };
+  for (let i = 0; i < STREAM_AHEAD; i += 1) readNext();
+  for (let first = ahead.shift(); first; first = ahead.shift()) {
+    yield await first;
+    readNext();
+  }
+  recordReads(context, extents, object.sizeBytes);
+}
+
+interface Restored {
+  readonly object: ObjectRow;
+  readonly path: string;
+}
+
+/** @throws MaintenanceError ERR_USAGE for a name that would leave the destination. */
+function destinationOf(objectName: string, asked: string, destination: string): string {
+  const root = resolve(destination);
+  const below = asked === '' ? objectName : objectName.slice(asked.length).replace(/^\//, '');
+  const path = below === '' ? root : resolve(root, below);
+  if (path !== root && !path.startsWith(root === sep ? sep : root + sep)) {
+    throw new MaintenanceError('ERR_USAGE', `object name "${objectName}" leads out of ${root}`, {
+      nextStep: 'Get this object alone, under a name of your own.',
+    });
+  }
+  return path;
+}
+
+class Get {
+  readonly #context: PoolContext;
+  readonly #options: GetOptions;
+  readonly #failed: { name: string; error: WireError }[] = [];
+  readonly #readExtents: ExtentRow[] = [];
+  #objectCount = 0;
+  #readBytes = 0;
+
+  constructor(context: PoolContext, options: GetOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  get report(): GetReport {
+    return {
+      objectCount: this.#objectCount,
+      readBytes: this.#readBytes,
+      failed: [...this.#failed],
+    };
+  }
+
+  makeOther({ object, path }: Restored): void {
+    try {
+      this.#makeRoom(path, object);
+      if (object.kind === 'directory') {
+        mkdirSync(path, { recursive: true });
+        chmodSync(path, object.mode | 0o300);
+      } else {
+        symlinkSync(object.linkTarget ?? '', path);
+        lutimesSync(path, object.mtimeMs / 1000, object.mtimeMs / 1000);
+      }
+      this.#objectCount += 1;
+    } catch (cause) {
+      this.#fail(object, fromNodeError('make', cause, path));
+    }
+  }
+
+  /** Beside the destination first and renamed when whole: nobody ever sees half a file. */
+  async restoreFiles(group: readonly Restored[]): Promise<void> {
+    const begun: { restored: Restored; partPath: string; requests: ReadRequest[] }[] = [];
+    for (const restored of group) {
+      const { object, path } = restored;
+      const partPath = join(dirname(path), `.${basename(path)}.dynamicfs-part`);
+      try {
+        this.#makeRoom(path, object);
+        closeSync(openSync(partPath, 'w', 0o600));
+        const extents = this.#context.store.extents.ofObject(object.objectId);
+        const requests = extents.map((extent) => ({
+          extent,
+          destination: {
+            path: partPath,
+            offsetBytes: extent.extentIndex * this.#context.extentBytes,
+          },
+        }));
+        begun.push({ restored, partPath, requests });
+      } catch (cause) {
+        this.#fail(object, fromNodeError('create', cause, path));
+      }
+    }
+    try {
+      await this.#readAll(begun.flatMap((one) => one.requests));
+      for (const one of begun) this.#finishFile(one.restored, one.partPath, one.requests);
+    } catch {
+      // One bad extent must not cost its neighbours: read object by object to find which it is.
+      for (const one of begun) {
+        try {
+          await this.#readAll(one.requests);
+          this.#finishFile(one.restored, one.partPath, one.requests);
+        } catch (cause) {
+          rmSync(one.partPath, { force: true });
+          this.#fail(one.restored.object, asMaintenanceError(cause));
+        }
+      }
+    }
+    this.#options.onProgress?.(this.#readBytes, this.#objectCount);
+  }
+
+  setTimes(path: string, object: ObjectRow): void {
+    try {
+      chmodSync(path, object.mode);
+      utimesSync(path, object.mtimeMs / 1000, object.mtimeMs / 1000);
+    } catch (cause) {
+      this.#fail(object, fromNodeError('set times', cause, path));
+    }
+  }
+
+  recordReads(): void {
+    recordReads(this.#context, this.#readExtents, this.#readBytes);
+  }
+
+  /** Long objects are read in pieces, so that a task stays short. */
+  async #readAll(requests: readonly ReadRequest[]): Promise<void> {
+    const perTask = Math.max(1, Math.floor(GROUP_BYTES / 2 / this.#context.extentBytes));
+    let task: ReadRequest[] = [];
+    let taskBytes = 0;
+    const reads: Promise<unknown>[] = [];
+    for (const request of requests) {
+      task.push(request);
+      taskBytes += request.extent.sizeBytes;
+      if (taskBytes < perTask * this.#context.extentBytes && task.length < GROUP_OBJECTS) continue;
+      reads.push(readVerified(this.#context, task));
+      task = [];
+      taskBytes = 0;
+    }
+    if (task.length > 0) reads.push(readVerified(this.#context, task));
+    const failure = (await Promise.allSettled(reads)).find((read) => read.status === 'rejected');
+    if (failure) throw failure.reason;
+  }
+
+  #finishFile({ object, path }: Restored, partPath: string, requests: readonly ReadRequest[]): void {
+    try {
+      chmodSync(partPath, object.mode);
+      utimesSync(partPath, object.mtimeMs / 1000, object.mtimeMs / 1000);
+      renameSync(partPath, path);
+    } catch (cause) {
+      throw fromNodeError('finish', cause, path);
+    }
+    this.#objectCount += 1;
+    this.#readBytes += object.sizeBytes;
+    for (const { extent } of requests) this.#readExtents.push(extent);
+  }
+
+  #makeRoom(path: string, object: ObjectRow): void {
+    mkdirSync(dirname(path), { recursive: true });
+    if (object.kind === 'directory' || !existsSync(path)) return;
+    if (!this.#options.force) {
+      throw new MaintenanceError('ERR_TARGET_BUSY', `${path} exists already`, {
+        nextStep: 'Add --force to replace it.',
+      });
+    }
+    if (object.kind === 'symlink') rmSync(path);
+  }
+
+  #fail(object: ObjectRow, error: MaintenanceError): void {
+    this.#failed.push({ name: object.name, error: error.toWire() });
+  }
+}

@@ -1,0 +1,127 @@
+/** Finds and reserves places for the replicas of new extents. */
+
+import { MaintenanceError } from '../../domain/errors.js';
+import type { Tier } from '../../domain/heat.js';
+import { chooseDisks, type PlacementDisk } from '../../domain/placement.js';
+import { type ByteRun, formatBytes } from '../../domain/units.js';
+import type { Replica } from '../../store/extents.js';
+import type { PoolContext } from './context.js';
+import { allocatedBytes } from './layout.js';
+
+export interface SpaceRequest {
+  readonly sizesBytes: readonly number[];
+  readonly owner: string;
+  readonly replicaCount: number;
+  readonly tier: Tier;
+}
+
+/**
+ * Reserves space for every extent, or for none.
+ *
+ * Extents of one request lie one behind the other where a free run holds them all, so that small
+ * objects are written and read in long sweeps.
+ *
+ * @returns the replicas of each extent, in the order of the request.
+ * @throws MaintenanceError ERR_NO_SPACE when there are too few disks with room.
+ */
+export function reserveSpace(context: PoolContext, request: SpaceRequest): Replica[][] {
+  return context.store.transaction(() => {
+    const disks = placementDisks(context);
+    const totalBytes = request.sizesBytes.reduce((sum, size) => sum + allocatedBytes(size), 0);
+    const diskIds = chooseDisks(disks, totalBytes, request.replicaCount, request.tier);
+    if (diskIds.length === request.replicaCount) {
+      const sweeps = diskIds.map((diskId) => ({
+        diskId,
+        run: context.allocator.reserveContiguous(diskId, totalBytes, request.owner),
+      }));
+      if (sweeps.every(hasRun)) return carve(sweeps, request.sizesBytes);
+      for (const { diskId, run } of sweeps) if (run) giveBack(context, diskId, run);
+    }
+    return request.sizesBytes.map((sizeBytes) => placeExtent(context, disks, sizeBytes, request));
+  });
+}
+
+/** Disks with what they can take now; healthy means online, writable and not being emptied. */
+export function placementDisks(context: PoolContext): PlacementDisk[] {
+  return context.store.disks.all().map((disk) => ({
+    diskId: disk.diskId,
+    tier: disk.tier,
+    healthy: !disk.evacuating && context.diskState(disk).condition === 'online',
+    usableBytes: context.allocator.usableBytes(disk),
+  }));
+}
+
+interface Sweep {
+  readonly diskId: number;
+  readonly run: ByteRun;
+}
+
+function hasRun(sweep: { diskId: number; run: ByteRun | null }): sweep is Sweep {
+  return sweep.run !== null;
+}
+
+function carve(sweeps: readonly Sweep[], sizesBytes: readonly number[]): Replica[][] {
+  let offsetBytes = 0;
+  return sizesBytes.map((sizeBytes) => {
+    const lengthBytes = allocatedBytes(sizeBytes);
+    const replicas = sweeps.map(({ diskId, run }) => ({
+      diskId,
+      runs: [{ startBytes: run.startBytes + offsetBytes, lengthBytes }],
+    }));
+    offsetBytes += lengthBytes;
+    return replicas;
+  });
+}
+
+/** The run was whole when it was taken and nothing was written: it goes back as pending. */
+function giveBack(context: PoolContext, diskId: number, run: ByteRun): void {
+  context.store.space.remove(diskId, run.startBytes);
+  context.release(diskId, [run]);
+}
+
+/** Places one extent alone; `disks` is updated with what it took. */
+function placeExtent(
+  context: PoolContext,
+  disks: PlacementDisk[],
+  sizeBytes: number,
+  request: SpaceRequest,
+): Replica[] {
+  const lengthBytes = allocatedBytes(sizeBytes);
+  const replicas: Replica[] = [];
+  const tried = new Set<number>();
+  while (replicas.length < request.replicaCount) {
+    const [diskId] = chooseDisks(disks, lengthBytes, 1, request.tier, tried);
+    if (diskId === undefined) throw noSpace(context, disks, lengthBytes, request.replicaCount);
+    tried.add(diskId);
+    const runs = context.allocator.reserve(diskId, lengthBytes, request.owner);
+    if (!runs) continue;
+    replicas.push({ diskId, runs });
+    const index = disks.findIndex((disk) => disk.diskId === diskId);
+    const disk = disks[index];
+    if (disk) disks[index] = { ...disk, usableBytes: disk.usableBytes - lengthBytes };
+  }
+  return replicas;
+}
+
+function noSpace(
+  context: PoolContext,
+  disks: readonly PlacementDisk[],
+  lengthBytes: number,
+  replicaCount: number,
+): MaintenanceError {
+  const healthy = disks.filter((disk) => disk.healthy);
+  if (healthy.length < replicaCount) {
+    return new MaintenanceError(
+      'ERR_NO_SPACE',
+      `${replicaCount} replicas need as many disks; ${healthy.length} of ${disks.length} can be written`,
+      { nextStep: `Add a disk: \`dynamicfs disk add --pool ${context.path} --disk DIRECTORY\`.` },
+    );
+  }
+  const usableBytes = healthy.reduce((sum, disk) => sum + disk.usableBytes, 0);
+  return new MaintenanceError(
+    'ERR_NO_SPACE',
+    `no room for ${formatBytes(lengthBytes)} on ${replicaCount} disk(s); ` +
+      `${formatBytes(usableBytes)} usable beside the reserve`,
+    { nextStep: 'Delete objects or add a disk.', details: { lengthBytes, usableBytes } },
+  );
+}

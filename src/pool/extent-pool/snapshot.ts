@@ -1,0 +1,154 @@
+/**
+ * Writes the journal of a disk anew from the catalogue: at the first use of a disk, after the disk
+ * was away, and to drop records that later ones made void.
+ *
+ * The new journal is complete and durable before the superblock names it. Should the process die
+ * between that and the commit, superblock and catalogue name different epochs, and the next writer
+ * does it again (`repairJournals`).
+ */
+
+import { randomInt } from 'node:crypto';
+import { InvariantError } from '../../domain/errors.js';
+import { type ByteRun, MIB, totalBytes } from '../../domain/units.js';
+import type { DiskRow } from '../../store/disks.js';
+import type { ExtentRow } from '../../store/extents.js';
+import type { PoolContext } from './context.js';
+import { type JournalRecord, runPairs } from './journal-frames.js';
+import { type Superblock, writeSuperblock } from './superblock.js';
+
+/** A journal smaller than this is never worth rewriting. */
+const COMPACT_BYTES_MIN = 16 * MIB;
+/** What a live record takes, roughly; a journal of four times that is mostly void. */
+const LIVE_RECORD_BYTES = 160;
+
+export function rewriteJournal(context: PoolContext, disk: DiskRow): void {
+  const { store, journal } = context;
+  const file = context.writableFile(disk);
+  store.transaction(() => {
+    const oldSegments = store.disks.journalSegments(disk.diskId);
+    const epoch = randomInt(1, 2 ** 47);
+    const first = journal.start(disk.diskId, epoch);
+    journal.appendAll(disk.diskId, file, liveRecords(context, disk.diskId));
+    writeSuperblock(file, nextSuperblock(context, disk, first, epoch));
+    context.release(disk.diskId, oldSegments);
+  });
+  context.reopenDisk(disk.diskId);
+}
+
+/** Tells every disk which disks the pool has now. */
+export function refreshSuperblocks(context: PoolContext): void {
+  for (const disk of context.store.disks.all()) {
+    const { condition, file, superblock } = context.diskState(disk);
+    if (condition !== 'online' || !file || !superblock) continue;
+    const { journal, journalEpoch } = superblock;
+    writeSuperblock(file, nextSuperblock(context, disk, journal, journalEpoch));
+    context.reopenDisk(disk.diskId);
+  }
+}
+
+function nextSuperblock(
+  context: PoolContext,
+  disk: DiskRow,
+  journal: ByteRun,
+  journalEpoch: number,
+): Superblock {
+  return {
+    sequence: (context.diskState(disk).superblock?.sequence ?? 0) + 1,
+    poolId: context.poolId,
+    diskUuid: disk.uuid,
+    capacityBytes: disk.capacityBytes,
+    tier: disk.tier,
+    extentBytes: context.extentBytes,
+    replicaCount: context.settings().replicaCount,
+    journal,
+    journalEpoch,
+    members: context.store.disks.all().map(({ uuid, path }) => ({ uuid, path })),
+  };
+}
+
+/** Brings journals that are stale, or of another epoch than the catalogue knows, up to date. */
+export function repairJournals(context: PoolContext): number {
+  let repairedCount = 0;
+  for (const disk of context.store.disks.all()) {
+    const { condition, superblock } = context.diskState(disk);
+    if (condition !== 'online') continue;
+    if (!disk.journalStale && superblock?.journalEpoch === disk.journalEpoch) continue;
+    rewriteJournal(context, disk);
+    repairedCount += 1;
+  }
+  return repairedCount;
+}
+
+/** Rewrites journals that consist mostly of void records. */
+export function compactJournals(context: PoolContext): number {
+  let compactedCount = 0;
+  for (const disk of context.store.disks.all()) {
+    const journalBytes = totalBytes(context.store.disks.journalSegments(disk.diskId));
+    if (journalBytes < COMPACT_BYTES_MIN || context.diskState(disk).condition !== 'online') continue;
+    const { replicaCount } = context.store.fragmentation
+      .disks()
+      .find((sums) => sums.diskId === disk.diskId) ?? { replicaCount: 0 };
+    if (journalBytes < 4 * LIVE_RECORD_BYTES * replicaCount) continue;
+    rewriteJournal(context, disk);
+    compactedCount += 1;
+  }
+  return compactedCount;
+}
+
+/** One record per object and extent of this disk; objects without extents are on every disk. */
+function* liveRecords(context: PoolContext, diskId: number): Generator<JournalRecord> {
+  const { extents, objects } = context.store;
+  for (const objectId of objects.idsWithoutExtents()) yield objectRecord(context, objectId);
+  let lastObjectId: number | null = null;
+  for (let afterId = 0; ; ) {
+    const page = extents.pageOnDisk(diskId, afterId, 1000);
+    for (const extent of page) {
+      const replica = extents.replicas(extent.extentId).find((r) => r.diskId === diskId);
+      if (extent.objectId !== lastObjectId) yield objectRecord(context, extent.objectId);
+      lastObjectId = extent.objectId;
+      yield extentRecord(extent, replica?.runs ?? []);
+    }
+    const last = page.at(-1);
+    if (!last) return;
+    afterId = last.extentId;
+  }
+}
+
+export function objectRecord(context: PoolContext, objectId: number): JournalRecord {
+  const object = context.store.objects.byId(objectId);
+  if (!object) throw new InvariantError(`object ${objectId} is gone`);
+  const { name, kind, sizeBytes, extentCount, mode, mtimeMs, linkTarget, storedAtMs } = object;
+  return [
+    'object',
+    objectId,
+    name,
+    kind,
+    sizeBytes,
+    extentCount,
+    mode,
+    mtimeMs,
+    linkTarget,
+    storedAtMs,
+  ];
+}
+
+export function extentRecord(
+  extent: Pick<
+    ExtentRow,
+    'extentId' | 'objectId' | 'extentIndex' | 'sizeBytes' | 'checksum' | 'generation' | 'tier'
+  > & { readonly replicaCount: number },
+  runs: readonly ByteRun[],
+): JournalRecord {
+  return [
+    'extent',
+    extent.extentId,
+    extent.objectId,
+    extent.extentIndex,
+    extent.sizeBytes,
+    extent.checksum.toString('base64'),
+    extent.generation,
+    extent.replicaCount,
+    extent.tier,
+    runPairs(runs),
+  ];
+}

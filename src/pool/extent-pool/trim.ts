@@ -1,0 +1,166 @@
+/**
+ * The discard protocol: gives pending space back to the disks.
+ *
+ *   1. transaction: a batch of pending runs becomes `discarding`; nothing allocates from it
+ *   2. thread: join neighbours, round inward to the granularity, discard, look what was freed
+ *   3. transaction: what was discarded is free, what failed is pending with a back-off
+ *
+ * Safe while: this process owns the pool, so that `discarding` means one batch under way.
+ */
+
+import type { DiscardOutcome } from '../../domain/tasks.js';
+import { planTrim } from '../../domain/trim-plan.js';
+import { type ByteRun, totalBytes } from '../../domain/units.js';
+import { crashPoint } from '../../kernel/crash-point.js';
+import { mappedBytes } from '../../kernel/fiemap.js';
+import type { DiskRow } from '../../store/disks.js';
+import type { PoolContext } from './context.js';
+import { backingPath } from './data-file.js';
+
+/** What one batch asked for and what it was seen to free. */
+export interface TrimReceipt {
+  readonly rangeCount: number;
+  readonly requestedBytes: number;
+  /** Whether the disks can show what they freed; else the next two are 0 and prove nothing. */
+  readonly confirmable: boolean;
+  readonly confirmedBytes: number;
+  readonly reclaimedBytes: number;
+  readonly failedCount: number;
+  readonly failedBytes: number;
+  readonly unsupportedCount: number;
+  /** Edges smaller than a granule; they stay pending. */
+  readonly skippedBytes: number;
+  readonly firstError: string | null;
+}
+
+export interface TrimBatch {
+  readonly disk: DiskRow;
+  readonly fromBytes: number;
+  readonly bytesMax: number;
+  readonly secureErase: boolean;
+}
+
+/**
+ * @returns the receipt and where the next batch of this disk begins; null when nothing is due there.
+ * @throws MaintenanceError ERR_DISK_UNAVAILABLE, or ERR_TARGET_BUSY when another agent took over.
+ */
+export async function trimBatch(
+  context: PoolContext,
+  batch: TrimBatch,
+): Promise<{ receipt: TrimReceipt; nextBytes: number } | null> {
+  const { disk, secureErase } = batch;
+  context.writableFile(disk);
+  context.assertOwner();
+  const { discards } = context.store;
+  const marked = discards.mark(disk.diskId, batch.fromBytes, batch.bytesMax, context.clock());
+  const last = marked.at(-1);
+  if (!last) return null;
+  crashPoint('discard-marked');
+
+  const plan = planTrim(marked, disk.granularityBytes);
+  try {
+    const path = backingPath(disk.path);
+    const outcomes = await context.workers.run('discard-ranges', {
+      path,
+      ranges: plan.ranges,
+      secureErase,
+    });
+    settle(context, disk.diskId, plan.ranges, outcomes);
+    crashPoint('discard-freed');
+    const receipt = receiptOf(plan.ranges, outcomes, plan.skippedBytes);
+    return { receipt, nextBytes: last.startBytes + last.lengthBytes };
+  } finally {
+    discards.revert(disk.diskId);
+  }
+}
+
+export interface TrimForecast {
+  readonly diskId: string;
+  readonly path: string;
+  readonly rangeCount: number;
+  readonly requestedBytes: number;
+  /** Bytes of those ranges that the file system holds now; null where it does not tell. */
+  readonly reclaimableBytes: number | null;
+  readonly skippedBytes: number;
+}
+
+/** What a trim of these disks would ask for now; changes nothing. */
+export function forecastTrim(context: PoolContext, disks: readonly DiskRow[]): TrimForecast[] {
+  return disks.map((disk) => {
+    const due = context.store.discards.due(disk.diskId, context.clock());
+    const plan = planTrim(due, disk.granularityBytes);
+    return {
+      diskId: disk.uuid,
+      path: disk.path,
+      rangeCount: plan.ranges.length,
+      requestedBytes: plan.plannedBytes,
+      reclaimableBytes: heldBytes(context, disk, plan.ranges),
+      skippedBytes: plan.skippedBytes,
+    };
+  });
+}
+
+function heldBytes(context: PoolContext, disk: DiskRow, ranges: readonly ByteRun[]): number | null {
+  const { file } = context.diskState(disk);
+  if (!file) return null;
+  try {
+    return ranges.reduce((sum, range) => sum + mappedBytes(file, range), 0);
+  } catch {
+    return null;
+  }
+}
+
+function settle(
+  context: PoolContext,
+  diskId: number,
+  ranges: readonly ByteRun[],
+  outcomes: readonly DiscardOutcome[],
+): void {
+  const { store } = context;
+  const nowMs = context.clock();
+  store.transaction(() => {
+    context.assertOwner();
+    for (const [index, outcome] of outcomes.entries()) {
+      const range = ranges[index];
+      if (!range) continue;
+      if (outcome.kind === 'failed') store.discards.settleFailed(diskId, range, nowMs);
+      else store.discards.settleFree(diskId, range);
+    }
+    const receipt = receiptOf(ranges, outcomes, 0);
+    store.totals.add({
+      trim_operations: 1,
+      trim_ranges: receipt.rangeCount,
+      trim_bytes_requested: receipt.requestedBytes,
+      trim_bytes_confirmed: receipt.confirmedBytes,
+      trim_bytes_reclaimed: receipt.reclaimedBytes,
+      trim_failures: receipt.failedCount,
+      trim_unsupported: receipt.unsupportedCount,
+    });
+    store.totals.set('trim_last_at_ms', nowMs);
+  });
+}
+
+function receiptOf(
+  ranges: readonly ByteRun[],
+  outcomes: readonly DiscardOutcome[],
+  skippedBytes: number,
+): TrimReceipt {
+  const discarded = outcomes.filter((outcome) => outcome.kind === 'discarded');
+  const failed = outcomes.filter((outcome) => outcome.kind === 'failed');
+  const unsupported = outcomes.filter((outcome) => outcome.kind === 'unsupported');
+  const failedRanges = ranges.filter((_, index) => outcomes[index]?.kind === 'failed');
+  const sum = (pick: (outcome: (typeof discarded)[number]) => number) =>
+    discarded.reduce((total, outcome) => total + pick(outcome), 0);
+  return {
+    rangeCount: ranges.length,
+    requestedBytes: totalBytes(ranges),
+    confirmable: discarded.every((outcome) => outcome.confirmable),
+    confirmedBytes: sum((outcome) => outcome.confirmedBytes),
+    reclaimedBytes: sum((outcome) => outcome.reclaimedBytes),
+    failedCount: failed.length,
+    failedBytes: totalBytes(failedRanges),
+    unsupportedCount: unsupported.length,
+    skippedBytes,
+    firstError: [...failed, ...unsupported][0]?.error.message ?? null,
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * The threads that read, hash, write and discard. The main thread never does: it renews locks and
+ * writes SQLite, and a blocked main thread loses its jobs.
+ *
+ * A task is never aborted from outside: Piscina would kill the thread in the middle of a write. Runs
+ * stop between tasks instead.
+ */
+
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { FixedQueue, Piscina } from 'piscina';
+import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
+import type {
+  DiscardOutcome,
+  DiscardTask,
+  ReadOutcome,
+  ReadTask,
+  RewriteOutcome,
+  RewriteTask,
+  StoredExtent,
+  StoreTask,
+  TaskReply,
+} from '../domain/tasks.js';
+import { packageRoot } from '../kernel/package-root.js';
+
+/** Each kind of task, by the file in `workers/` that runs it. */
+interface Tasks {
+  'store-extents': { task: StoreTask; result: StoredExtent[] };
+  'read-extents': { task: ReadTask; result: ReadOutcome[] };
+  'rewrite-extent': { task: RewriteTask; result: RewriteOutcome };
+  'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
+}
+
+/** Threads hold buffers of an extent each: they go after this long without work. */
+const IDLE_THREAD_MS = 5_000;
+
+export class WorkerPool {
+  readonly #piscina: Piscina;
+
+  constructor(threadCount: number = availableParallelism()) {
+    this.#piscina = new Piscina({
+      minThreads: 0,
+      maxThreads: threadCount,
+      idleTimeout: IDLE_THREAD_MS,
+      taskQueue: new FixedQueue(),
+    });
+    // Without a listener an uncaught error in a thread ends the process; the task rejects anyway.
+    this.#piscina.on('error', () => {});
+  }
+
+  get threadCount(): number {
+    return this.#piscina.options.maxThreads;
+  }
+
+  /** @throws MaintenanceError whatever the worker returned as its error. */
+  async run<K extends keyof Tasks>(kind: K, task: Tasks[K]['task']): Promise<Tasks[K]['result']> {
+    const filename = join(packageRoot(), 'dist', 'workers', `${kind}.js`);
+    let reply: TaskReply<Tasks[K]['result']>;
+    try {
+      reply = await this.#piscina.run(task, { filename });
+    } catch (cause) {
+      throw asMaintenanceError(cause);
+    }
+    if (!reply.ok) throw MaintenanceError.fromWire(reply.error);
+    return reply.value;
+  }
+
+  /** Waits for the tasks under way. */
+  async close(): Promise<void> {
+    await this.#piscina.close();
+  }
+}

@@ -1,0 +1,61 @@
+/** All tables of one pool behind one connection. */
+
+import { type Db, openDatabase, transaction } from './database.js';
+import { DiscardStore } from './discards.js';
+import { DiskStore } from './disks.js';
+import { ExtentStore } from './extents.js';
+import { FragmentationQueries } from './fragmentation.js';
+import { ObjectStore } from './objects.js';
+import { OwnerStore } from './owner.js';
+import { RewriteCandidates } from './rewrite-candidates.js';
+import { RunStore } from './runs.js';
+import { POOL_SCHEMA_STEPS } from './schema.js';
+import { SettingsStore } from './settings.js';
+import { SpaceStore } from './space.js';
+import { TotalStore } from './totals.js';
+
+export class PoolStore {
+  readonly settings: SettingsStore;
+  readonly disks: DiskStore;
+  readonly objects: ObjectStore;
+  readonly extents: ExtentStore;
+  readonly space: SpaceStore;
+  readonly discards: DiscardStore;
+  readonly runs: RunStore;
+  readonly candidates: RewriteCandidates;
+  readonly fragmentation: FragmentationQueries;
+  readonly totals: TotalStore;
+  readonly owner: OwnerStore;
+  readonly #db: Db;
+
+  /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
+  constructor(databasePath: string, options: { create?: boolean; readonly?: boolean } = {}) {
+    const db = openDatabase(databasePath, POOL_SCHEMA_STEPS, options);
+    this.#db = db;
+    this.settings = new SettingsStore(db);
+    this.disks = new DiskStore(db);
+    this.objects = new ObjectStore(db);
+    this.extents = new ExtentStore(db);
+    this.space = new SpaceStore(db);
+    this.discards = new DiscardStore(db, this.space);
+    this.runs = new RunStore(db);
+    this.candidates = new RewriteCandidates(db);
+    this.fragmentation = new FragmentationQueries(db);
+    this.totals = new TotalStore(db);
+    this.owner = new OwnerStore(db);
+  }
+
+  /** All or nothing, with the write lock from the start. Nested calls join the outer one. */
+  transaction<T>(body: () => T): T {
+    return transaction(this.#db, body);
+  }
+
+  /** Everything that `body` reads is as of one moment, while others go on writing. */
+  snapshot<T>(body: () => T): T {
+    return this.#db.inTransaction ? body() : this.#db.transaction(body).deferred();
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

@@ -1,0 +1,49 @@
+/** The pools that this node's agent works on, in `registry.sqlite` of the state directory. */
+
+import { join } from 'node:path';
+import { type Db, openDatabase } from './database.js';
+import { REGISTRY_SCHEMA_STEPS } from './schema.js';
+
+export interface RegisteredPool {
+  readonly poolId: string;
+  readonly path: string;
+  readonly kind: 'extent';
+  readonly registeredAtMs: number;
+}
+
+const COLUMNS = 'pool_id AS poolId, path, kind, registered_at_ms AS registeredAtMs';
+
+export class Registry {
+  readonly #db: Db;
+
+  constructor(stateDirectory: string) {
+    this.#db = openDatabase(join(stateDirectory, 'registry.sqlite'), REGISTRY_SCHEMA_STEPS, {
+      create: true,
+    });
+  }
+
+  all(): RegisteredPool[] {
+    const sql = `SELECT ${COLUMNS} FROM pools ORDER BY registered_at_ms`;
+    return this.#db.prepare(sql).all() as RegisteredPool[];
+  }
+
+  byId(poolId: string): RegisteredPool | null {
+    const sql = `SELECT ${COLUMNS} FROM pools WHERE pool_id = ?`;
+    return (this.#db.prepare(sql).get(poolId) as RegisteredPool | undefined) ?? null;
+  }
+
+  /** A pool that moved keeps its id and gets its new path; a new pool at a path replaces the old. */
+  register(pool: RegisteredPool): void {
+    const known = this.byId(pool.poolId);
+    if (known?.path === pool.path) return;
+    this.#db.prepare('INSERT OR REPLACE INTO pools VALUES (@poolId, @path, @kind, @registeredAtMs)').run(pool);
+  }
+
+  forget(poolId: string): void {
+    this.#db.prepare('DELETE FROM pools WHERE pool_id = ?').run(poolId);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

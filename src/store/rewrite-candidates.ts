@@ -1,0 +1,102 @@
+/** Which replicas a run rewrites next: the questions that its batches ask of the extent tables. */
+
+import type { Db } from './database.js';
+
+/** One replica to rewrite, on the disk where it lies now. */
+export interface Candidate {
+  readonly extentId: number;
+  readonly diskId: number;
+}
+
+export interface PlannedWork {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+export type ExclusionOutcome = 'skipped' | 'failed';
+
+export class RewriteCandidates {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /**
+   * Replicas in more than one fragment, of the hottest extents first, then bad ones; without those
+   * that this run already skipped or failed at.
+   */
+  fragmented(runId: number, minFragments: number, limit: number): Candidate[] {
+    // The row list is capped before fragments are counted, else every call would count them all.
+    return this.#db
+      .prepare(
+        `SELECT e.extent_id AS extentId, f.disk_id AS diskId
+         FROM extents AS e INDEXED BY extents_fragmented
+         JOIN fragments AS f ON f.extent_id = e.extent_id AND f.position = @minFragments - 1
+         WHERE e.fragment_count > 1 AND NOT EXISTS (SELECT 1 FROM run_exclusions AS x
+             WHERE x.run_id = @runId AND x.extent_id = e.extent_id AND x.disk_id = f.disk_id)
+         ORDER BY e.heat_score DESC, e.extent_id LIMIT @limit`,
+      )
+      .all({ runId, minFragments, limit }) as Candidate[];
+  }
+
+  bad(runId: number, limit: number): Candidate[] {
+    return this.#db
+      .prepare(
+        `SELECT b.extent_id AS extentId, b.disk_id AS diskId FROM bad_replicas AS b
+         WHERE NOT EXISTS (SELECT 1 FROM run_exclusions AS x
+             WHERE x.run_id = ? AND x.extent_id = b.extent_id AND x.disk_id = b.disk_id)
+         LIMIT ?`,
+      )
+      .all(runId, limit) as Candidate[];
+  }
+
+  onDisk(runId: number, diskId: number, limit: number): Candidate[] {
+    return this.#db
+      .prepare(
+        `SELECT f.extent_id AS extentId, f.disk_id AS diskId FROM fragments AS f
+         WHERE f.disk_id = @diskId AND f.position = 0
+           AND NOT EXISTS (SELECT 1 FROM run_exclusions AS x
+             WHERE x.run_id = @runId AND x.extent_id = f.extent_id AND x.disk_id = f.disk_id)
+         LIMIT @limit`,
+      )
+      .all({ runId, diskId, limit }) as Candidate[];
+  }
+
+  planFragmented(minFragments: number): PlannedWork {
+    return this.#db
+      .prepare(
+        `SELECT COUNT(*) AS count, COALESCE(SUM(e.size_bytes), 0) AS bytes
+         FROM extents AS e INDEXED BY extents_fragmented
+         JOIN fragments AS f ON f.extent_id = e.extent_id AND f.position = ? - 1
+         WHERE e.fragment_count > 1`,
+      )
+      .get(minFragments) as PlannedWork;
+  }
+
+  planOnDisk(diskId: number): PlannedWork {
+    return this.#db
+      .prepare(
+        `SELECT COUNT(*) AS count, COALESCE(SUM(e.size_bytes), 0) AS bytes
+         FROM fragments AS f JOIN extents AS e USING (extent_id)
+         WHERE f.disk_id = ? AND f.position = 0`,
+      )
+      .get(diskId) as PlannedWork;
+  }
+
+  exclude(runId: number, candidate: Candidate, outcome: ExclusionOutcome, reason: string): void {
+    this.#db
+      .prepare('INSERT OR IGNORE INTO run_exclusions VALUES (?, ?, ?, ?, ?)')
+      .run(runId, candidate.extentId, candidate.diskId, outcome, reason);
+  }
+
+  /** How many replicas a run left alone, by outcome and reason. */
+  exclusions(runId: number): { outcome: ExclusionOutcome; reason: string; count: number }[] {
+    return this.#db
+      .prepare(
+        `SELECT outcome, reason, COUNT(*) AS count FROM run_exclusions WHERE run_id = ?
+         GROUP BY outcome, reason ORDER BY count DESC`,
+      )
+      .all(runId) as ReturnType<RewriteCandidates['exclusions']>;
+  }
+}

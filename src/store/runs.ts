@@ -1,0 +1,141 @@
+/** Runs: what is being done, or was done, to a pool. See src/domain/runs.ts for their states. */
+
+import type { WireError } from '../domain/errors.js';
+import {
+  isOpen,
+  NO_PROGRESS,
+  type Run,
+  type RunKind,
+  type RunProgress,
+  type RunState,
+} from '../domain/runs.js';
+import { type Db, transaction } from './database.js';
+
+const COLUMNS = `run_id AS runId, kind, state, trigger, intensity, thread_count AS threadCount,
+  disk_id AS diskId, secure_erase AS secureErase, batch_index AS batchIndex,
+  cursor_disk_id AS cursorDiskId, cursor_bytes AS cursorBytes, started_at_ms AS startedAtMs, ended_at_ms AS endedAtMs, error, progress`;
+
+export type NewRun = Pick<Run, 'kind' | 'trigger' | 'intensity' | 'threadCount' | 'diskId'> & {
+  readonly secureErase: boolean;
+  readonly startedAtMs: number;
+  readonly plannedCount: number;
+  readonly plannedBytes: number;
+};
+
+export class RunStore {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  get(runId: number): Run | null {
+    return this.#one(`SELECT ${COLUMNS} FROM runs WHERE run_id = ?`, runId);
+  }
+
+  /** The open run of a kind, of which there is at most one. */
+  open(kind: RunKind): Run | null {
+    return this.#one(
+      `SELECT ${COLUMNS} FROM runs WHERE kind = ? AND state IN ('running', 'paused')`,
+      kind,
+    );
+  }
+
+  openRuns(): Run[] {
+    const sql = `SELECT ${COLUMNS} FROM runs WHERE state IN ('running', 'paused') ORDER BY run_id`;
+    return (this.#db.prepare(sql).all() as RawRun[]).map(toRun);
+  }
+
+  last(kind: RunKind): Run | null {
+    return this.#one(
+      `SELECT ${COLUMNS} FROM runs WHERE kind = ? ORDER BY run_id DESC LIMIT 1`,
+      kind,
+    );
+  }
+
+  recent(limit: number): Run[] {
+    const sql = `SELECT ${COLUMNS} FROM runs ORDER BY run_id DESC LIMIT ?`;
+    return (this.#db.prepare(sql).all(limit) as RawRun[]).map(toRun);
+  }
+
+  insert(run: NewRun): number {
+    const { plannedCount, plannedBytes, secureErase, ...columns } = run;
+    const result = this.#db
+      .prepare(
+        `INSERT INTO runs (kind, state, trigger, intensity, thread_count, disk_id, secure_erase,
+           started_at_ms, progress)
+         VALUES (@kind, 'running', @trigger, @intensity, @threadCount, @diskId, @secureErase,
+           @startedAtMs, @progress)`,
+      )
+      .run({
+        ...columns,
+        secureErase: Number(secureErase),
+        progress: JSON.stringify({ ...NO_PROGRESS, plannedCount, plannedBytes }),
+      });
+    return Number(result.lastInsertRowid);
+  }
+
+  /** @returns false when the run is already over. */
+  setState(runId: number, state: RunState, nowMs: number, error: WireError | null = null): boolean {
+    const result = this.#db
+      .prepare(
+        `UPDATE runs SET state = ?, ended_at_ms = ?, error = ?
+         WHERE run_id = ? AND state IN ('running', 'paused')`,
+      )
+      .run(state, isOpen(state) ? null : nowMs, error && JSON.stringify(error), runId);
+    return result.changes === 1;
+  }
+
+  setIntensity(runId: number, intensity: Run['intensity'], threadCount: number): void {
+    this.#db
+      .prepare('UPDATE runs SET intensity = ?, thread_count = ? WHERE run_id = ?')
+      .run(intensity, threadCount, runId);
+  }
+
+  /** Adds to the figures of a run. Safe while: in the transaction that did what it counts. */
+  addProgress(runId: number, delta: Partial<RunProgress>): void {
+    transaction(this.#db, () => {
+      const run = this.get(runId);
+      if (run === null) return;
+      const sum: Record<string, number> = { ...run.progress };
+      for (const [key, value] of Object.entries(delta)) sum[key] = (sum[key] ?? 0) + value;
+      this.#db
+        .prepare('UPDATE runs SET progress = ? WHERE run_id = ?')
+        .run(JSON.stringify(sum), runId);
+    });
+  }
+
+  setCursor(runId: number, diskId: number, atBytes: number): void {
+    this.#db
+      .prepare('UPDATE runs SET cursor_disk_id = ?, cursor_bytes = ? WHERE run_id = ?')
+      .run(diskId, atBytes, runId);
+  }
+
+  /** @returns false when another job already ran this batch. */
+  finishBatch(runId: number, batchIndex: number): boolean {
+    const result = this.#db
+      .prepare('UPDATE runs SET batch_index = batch_index + 1 WHERE run_id = ? AND batch_index = ?')
+      .run(runId, batchIndex);
+    return result.changes === 1;
+  }
+
+  #one(sql: string, ...parameters: unknown[]): Run | null {
+    const row = this.#db.prepare(sql).get(...parameters) as RawRun | undefined;
+    return row === undefined ? null : toRun(row);
+  }
+}
+
+interface RawRun extends Omit<Run, 'secureErase' | 'error' | 'progress'> {
+  readonly secureErase: number;
+  readonly error: string | null;
+  readonly progress: string;
+}
+
+function toRun(row: RawRun): Run {
+  return {
+    ...row,
+    secureErase: row.secureErase === 1,
+    error: row.error === null ? null : JSON.parse(row.error),
+    progress: { ...NO_PROGRESS, ...JSON.parse(row.progress) },
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * The tables of `pool.sqlite`, as numbered steps. A step is never changed once released: a pool
+ * made by an older version runs the steps that it lacks, in one transaction.
+ */
+
+/** Every byte of a disk is in exactly one of: header, `journal_segments`, `fragments`, `space_runs`. */
+const STEP_1 = `
+CREATE TABLE pool_settings (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE disks (
+  disk_id INTEGER PRIMARY KEY,
+  uuid TEXT NOT NULL UNIQUE,
+  path TEXT NOT NULL UNIQUE,
+  tier TEXT NOT NULL CHECK (tier IN ('hot', 'warm', 'cold')),
+  capacity_bytes INTEGER NOT NULL,
+  reserve_bytes INTEGER NOT NULL,
+  granularity_bytes INTEGER NOT NULL,
+  evacuating INTEGER NOT NULL DEFAULT 0,
+  journal_epoch INTEGER NOT NULL,
+  journal_tail_bytes INTEGER NOT NULL,
+  journal_stale INTEGER NOT NULL DEFAULT 0,
+  added_at_ms INTEGER NOT NULL
+);
+
+CREATE TABLE journal_segments (
+  disk_id INTEGER NOT NULL REFERENCES disks,
+  ordinal INTEGER NOT NULL,
+  start_bytes INTEGER NOT NULL,
+  length_bytes INTEGER NOT NULL,
+  PRIMARY KEY (disk_id, ordinal)
+) WITHOUT ROWID;
+
+CREATE TABLE objects (
+  object_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL CHECK (kind IN ('file', 'symlink', 'directory')),
+  size_bytes INTEGER NOT NULL,
+  extent_count INTEGER NOT NULL,
+  mode INTEGER NOT NULL,
+  mtime_ms REAL NOT NULL,
+  link_target TEXT,
+  stored_at_ms INTEGER NOT NULL
+);
+
+CREATE TABLE extents (
+  extent_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  object_id INTEGER NOT NULL REFERENCES objects,
+  extent_index INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  checksum BLOB NOT NULL,
+  generation INTEGER NOT NULL DEFAULT 1,
+  replica_count INTEGER NOT NULL,
+  fragment_count INTEGER NOT NULL,
+  tier TEXT NOT NULL CHECK (tier IN ('hot', 'warm', 'cold')),
+  heat_score REAL,
+  read_count INTEGER NOT NULL DEFAULT 0,
+  write_count INTEGER NOT NULL DEFAULT 1,
+  last_access_at_ms INTEGER
+);
+CREATE UNIQUE INDEX extents_of_object ON extents (object_id, extent_index);
+CREATE INDEX extents_fragmented ON extents (heat_score DESC, extent_id) WHERE fragment_count > 1;
+
+CREATE TABLE fragments (
+  extent_id INTEGER NOT NULL REFERENCES extents,
+  disk_id INTEGER NOT NULL REFERENCES disks,
+  position INTEGER NOT NULL,
+  start_bytes INTEGER NOT NULL,
+  length_bytes INTEGER NOT NULL,
+  PRIMARY KEY (extent_id, disk_id, position)
+) WITHOUT ROWID;
+
+CREATE TABLE bad_replicas (
+  extent_id INTEGER NOT NULL REFERENCES extents ON DELETE CASCADE,
+  disk_id INTEGER NOT NULL REFERENCES disks ON DELETE CASCADE,
+  reason TEXT NOT NULL,
+  seen_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (extent_id, disk_id)
+) WITHOUT ROWID;
+
+CREATE TABLE space_runs (
+  disk_id INTEGER NOT NULL REFERENCES disks,
+  start_bytes INTEGER NOT NULL,
+  length_bytes INTEGER NOT NULL CHECK (length_bytes > 0),
+  state TEXT NOT NULL CHECK (state IN ('free', 'pending', 'discarding', 'reserved')),
+  owner TEXT,
+  failure_count INTEGER NOT NULL DEFAULT 0,
+  not_before_ms INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (disk_id, start_bytes)
+) WITHOUT ROWID;
+CREATE INDEX space_runs_by_length ON space_runs (disk_id, state, length_bytes, start_bytes);
+CREATE INDEX space_runs_by_owner ON space_runs (owner) WHERE owner IS NOT NULL;
+
+CREATE TABLE runs (
+  run_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL CHECK (kind IN ('defrag', 'evacuate', 'trim')),
+  state TEXT NOT NULL,
+  trigger TEXT NOT NULL,
+  intensity TEXT NOT NULL,
+  thread_count INTEGER NOT NULL,
+  disk_id INTEGER,
+  secure_erase INTEGER NOT NULL DEFAULT 0,
+  batch_index INTEGER NOT NULL DEFAULT 0,
+  started_at_ms INTEGER NOT NULL,
+  ended_at_ms INTEGER,
+  error TEXT,
+  cursor_disk_id INTEGER,
+  cursor_bytes INTEGER NOT NULL DEFAULT 0,
+  progress TEXT NOT NULL
+);
+CREATE UNIQUE INDEX runs_one_open_per_kind ON runs (kind) WHERE state IN ('running', 'paused');
+
+CREATE TABLE run_exclusions (
+  run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  extent_id INTEGER NOT NULL,
+  disk_id INTEGER NOT NULL,
+  outcome TEXT NOT NULL CHECK (outcome IN ('skipped', 'failed')),
+  reason TEXT NOT NULL,
+  PRIMARY KEY (run_id, extent_id, disk_id)
+) WITHOUT ROWID;
+
+CREATE TABLE totals (
+  name TEXT PRIMARY KEY,
+  value REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE owner (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  epoch INTEGER NOT NULL,
+  holder TEXT NOT NULL,
+  acquired_at_ms INTEGER NOT NULL
+);
+`;
+
+export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1];
+
+const REGISTRY_STEP_1 = `
+CREATE TABLE pools (
+  pool_id TEXT PRIMARY KEY,
+  path TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL CHECK (kind IN ('extent')),
+  registered_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+`;
+
+/** `registry.sqlite` in the state directory: which pools this node's agent works on. */
+export const REGISTRY_SCHEMA_STEPS: readonly string[] = [REGISTRY_STEP_1];

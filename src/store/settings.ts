@@ -1,0 +1,48 @@
+/** Key–value rows that describe one pool: what it is, and what is wanted of it. */
+
+import type { Intensity } from '../domain/defrag-plan.js';
+import type { TrimIntensity } from '../domain/trim-schedule.js';
+import { type Db, transaction } from './database.js';
+
+export interface PoolSettings {
+  readonly poolId: string;
+  readonly createdAtMs: number;
+  readonly extentBytes: number;
+  readonly replicaCount: number;
+  readonly defragEnabled: boolean;
+  readonly defragIntensity: Intensity;
+  readonly defragThreadCount: number;
+  /** No automatic pass before this, set after a pass that could move nothing. */
+  readonly defragNotBeforeMs: number;
+  readonly trimEnabled: boolean;
+  readonly trimIntensity: TrimIntensity;
+  readonly trimBatchBytes: number;
+  readonly trimSecureErase: boolean;
+}
+
+export class SettingsStore {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  read(): PoolSettings {
+    const rows = this.#db.prepare('SELECT key, value FROM pool_settings').all() as {
+      key: string;
+      value: string;
+    }[];
+    return Object.fromEntries(
+      rows.map((row) => [row.key, JSON.parse(row.value)]),
+    ) as unknown as PoolSettings;
+  }
+
+  write(changes: Partial<PoolSettings>): void {
+    const upsert = this.#db.prepare(
+      'INSERT INTO pool_settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+    );
+    transaction(this.#db, () => {
+      for (const [key, value] of Object.entries(changes)) upsert.run(key, JSON.stringify(value));
+    });
+  }
+}

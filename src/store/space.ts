@@ -1,0 +1,184 @@
+/**
+ * The free-space index: every run of a disk that no extent, header or journal uses.
+ *
+ *   free ──reserve──▶ reserved ──commit──▶ (fragments)
+ *    ▲                   │ give up             │ let go
+ *    │                   ▼                     ▼
+ *    └──discarded── discarding ◀──trim── pending ──reserve──▶ reserved
+ *
+ * It lives in SQLite, not in memory, so that several processes may allocate at once and a crash
+ * leaves it as the last transaction left it. Two index look-ups find the best fit.
+ */
+
+import { InvariantError } from '../domain/errors.js';
+import type { ByteRun } from '../domain/units.js';
+import type { Db } from './database.js';
+
+export type SpaceState = 'free' | 'pending' | 'discarding' | 'reserved';
+
+export interface SpaceRun extends ByteRun {
+  readonly diskId: number;
+  readonly state: SpaceState;
+}
+
+export interface SpaceTotals {
+  readonly freeBytes: number;
+  readonly pendingBytes: number;
+  readonly pendingRunCount: number;
+  readonly discardingBytes: number;
+  readonly reservedBytes: number;
+}
+
+const RUN_COLUMNS = 'start_bytes AS startBytes, length_bytes AS lengthBytes';
+
+export class SpaceStore {
+  readonly #db: Db;
+  readonly #statements: ReturnType<typeof prepare>;
+
+  constructor(db: Db) {
+    this.#db = db;
+    this.#statements = prepare(db);
+  }
+
+  /** @returns the smallest free or pending run that fits, or null. Reuse of pending space wins a tie. */
+  bestFit(diskId: number, lengthBytes: number): SpaceRun | null {
+    const free = this.#statements.smallest.get(diskId, 'free', lengthBytes) as ByteRun | undefined;
+    const pending = this.#statements.smallest.get(diskId, 'pending', lengthBytes) as
+      | ByteRun
+      | undefined;
+    if (pending && (!free || pending.lengthBytes <= free.lengthBytes)) {
+      return { ...pending, diskId, state: 'pending' };
+    }
+    return free ? { ...free, diskId, state: 'free' } : null;
+  }
+
+  largest(diskId: number): SpaceRun | null {
+    const free = this.#statements.largest.get(diskId, 'free') as ByteRun | undefined;
+    const pending = this.#statements.largest.get(diskId, 'pending') as ByteRun | undefined;
+    if (pending && (!free || pending.lengthBytes >= free.lengthBytes)) {
+      return { ...pending, diskId, state: 'pending' };
+    }
+    return free ? { ...free, diskId, state: 'free' } : null;
+  }
+
+  /** Reserves the first `lengthBytes` of a free or pending run. Safe while: in a transaction. */
+  reserve(run: SpaceRun, lengthBytes: number, owner: string): ByteRun {
+    const { diskId, startBytes } = run;
+    if (lengthBytes > run.lengthBytes) throw new InvariantError('reserved more than the run holds');
+    if (lengthBytes === run.lengthBytes) {
+      this.#statements.own.run(owner, diskId, startBytes);
+    } else {
+      this.#statements.cutFront.run(lengthBytes, lengthBytes, diskId, startBytes);
+      this.#statements.insert.run(diskId, startBytes, lengthBytes, 'reserved', owner);
+    }
+    return { startBytes, lengthBytes };
+  }
+
+  /**
+   * Makes a run that nothing uses any more part of the free-space index, joined with neighbours of
+   * the same state. Safe while: in a transaction, and the run is in no table.
+   */
+  add(diskId: number, run: ByteRun, state: 'free' | 'pending'): void {
+    let { startBytes, lengthBytes } = run;
+    const left = this.#statements.before.get(diskId, startBytes, state) as ByteRun | undefined;
+    const right = this.#statements.at.get(diskId, startBytes + lengthBytes, state) as
+      | ByteRun
+      | undefined;
+    if (right) {
+      this.#statements.delete.run(diskId, right.startBytes);
+      lengthBytes += right.lengthBytes;
+    }
+    if (left && left.startBytes + left.lengthBytes === startBytes) {
+      this.#statements.delete.run(diskId, left.startBytes);
+      startBytes = left.startBytes;
+      lengthBytes += left.lengthBytes;
+    }
+    this.#statements.insert.run(diskId, startBytes, lengthBytes, state, null);
+  }
+
+  /** Takes an owner's reservations out of the index; the caller puts each byte somewhere else. */
+  takeReserved(owner: string): SpaceRun[] {
+    const runs = this.#statements.ofOwner.all(owner) as SpaceRun[];
+    this.#statements.deleteOwner.run(owner);
+    return runs;
+  }
+
+  /** Owners of all reservations that there are. */
+  reservationOwners(): string[] {
+    return this.#statements.owners.pluck().all() as string[];
+  }
+
+  remove(diskId: number, startBytes: number): void {
+    this.#statements.delete.run(diskId, startBytes);
+  }
+
+  totals(diskId: number): SpaceTotals {
+    const rows = this.#statements.totals.all(diskId) as {
+      state: SpaceState;
+      bytes: number;
+      runCount: number;
+    }[];
+    const of = (state: SpaceState) => rows.find((row) => row.state === state);
+    return {
+      freeBytes: of('free')?.bytes ?? 0,
+      pendingBytes: of('pending')?.bytes ?? 0,
+      pendingRunCount: of('pending')?.runCount ?? 0,
+      discardingBytes: of('discarding')?.bytes ?? 0,
+      reservedBytes: of('reserved')?.bytes ?? 0,
+    };
+  }
+
+  /** All runs of a disk in order, without holding them in memory. */
+  iterate(diskId: number): IterableIterator<SpaceRun> {
+    return this.#db
+      .prepare(
+        `SELECT disk_id AS diskId, ${RUN_COLUMNS}, state FROM space_runs
+         WHERE disk_id = ? ORDER BY start_bytes`,
+      )
+      .iterate(diskId) as IterableIterator<SpaceRun>;
+  }
+}
+
+function prepare(db: Db) {
+  return {
+    smallest: db.prepare(
+      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND state = ? AND length_bytes >= ?
+       ORDER BY length_bytes, start_bytes LIMIT 1`,
+    ),
+    largest: db.prepare(
+      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND state = ?
+       ORDER BY length_bytes DESC, start_bytes DESC LIMIT 1`,
+    ),
+    own: db.prepare(
+      `UPDATE space_runs SET state = 'reserved', owner = ?, failure_count = 0, not_before_ms = 0
+       WHERE disk_id = ? AND start_bytes = ?`,
+    ),
+    cutFront: db.prepare(
+      `UPDATE space_runs SET start_bytes = start_bytes + ?, length_bytes = length_bytes - ?
+       WHERE disk_id = ? AND start_bytes = ?`,
+    ),
+    insert: db.prepare(
+      `INSERT INTO space_runs (disk_id, start_bytes, length_bytes, state, owner)
+       VALUES (?, ?, ?, ?, ?)`,
+    ),
+    before: db.prepare(
+      `SELECT ${RUN_COLUMNS} FROM (SELECT * FROM space_runs WHERE disk_id = ? AND start_bytes < ?
+       ORDER BY start_bytes DESC LIMIT 1) WHERE state = ? AND failure_count = 0`,
+    ),
+    at: db.prepare(
+      `SELECT ${RUN_COLUMNS} FROM space_runs
+       WHERE disk_id = ? AND start_bytes = ? AND state = ? AND failure_count = 0`,
+    ),
+    delete: db.prepare('DELETE FROM space_runs WHERE disk_id = ? AND start_bytes = ?'),
+    ofOwner: db.prepare(
+      `SELECT disk_id AS diskId, ${RUN_COLUMNS}, state FROM space_runs WHERE owner = ?
+       ORDER BY disk_id, start_bytes`,
+    ),
+    deleteOwner: db.prepare('DELETE FROM space_runs WHERE owner = ?'),
+    owners: db.prepare('SELECT DISTINCT owner FROM space_runs WHERE owner IS NOT NULL'),
+    totals: db.prepare(
+      `SELECT state, SUM(length_bytes) AS bytes, COUNT(*) AS runCount FROM space_runs
+       WHERE disk_id = ? GROUP BY state`,
+    ),
+  };
+}

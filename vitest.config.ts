@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: 'test/support/leak-guard.ts',
+    reporters: ['default', './test/support/count-reporter.ts'],
+    // Processes, since a test may change its priority, its limits or its working directory.
+    pool: 'forks',
+    // More would compete for one disk, and time out on the smallest machine of a CI.
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+  },
+});

@@ -1,0 +1,75 @@
+/**
+ * Piscina task: read content, hash it, and write it to the reserved runs of its replicas.
+ *
+ * Through the page cache: many small extents become few large writes there. The main thread makes
+ * the group durable with one fdatasync per disk before it commits.
+ */
+
+import { closeSync, openSync } from 'node:fs';
+import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import type { StoredExtent, StoreExtent, StoreTask } from '../src/domain/tasks.js';
+import { totalBytes } from '../src/domain/units.js';
+import { readUpTo } from '../src/kernel/file-io.js';
+import type { OpenFile } from '../src/kernel/kernel-call.js';
+import { fromNodeError } from '../src/kernel/kernel-error.js';
+import { checksumOf } from './checksum.js';
+import { extentBuffer, openReplica, writeRuns } from './replica-io.js';
+import { settle } from './settle.js';
+
+export default (task: StoreTask) => settle(() => storeExtents(task));
+
+/** @throws MaintenanceError when a disk cannot be written; a bad source is an outcome of its extent. */
+export function storeExtents(task: StoreTask): StoredExtent[] {
+  const disks = new Map<string, OpenFile>();
+  try {
+    return task.extents.map((extent) => storeExtent(extent, disks));
+  } finally {
+    for (const { fd } of disks.values()) closeSync(fd);
+  }
+}
+
+function storeExtent(extent: StoreExtent, disks: Map<string, OpenFile>): StoredExtent {
+  const target = extent.targets[0];
+  if (!target) throw new MaintenanceError('ERR_INVARIANT', 'an extent needs a target');
+  const whole = extentBuffer(totalBytes(target.runs));
+  try {
+    fillFromSource(extent, whole);
+  } catch (cause) {
+    return { kind: 'source-failed', error: asMaintenanceError(cause).toWire() };
+  }
+  whole.fill(0, extent.sizeBytes);
+  for (const replica of extent.targets) {
+    let file = disks.get(replica.path);
+    if (!file) {
+      file = openReplica(replica.path, 'write', false).file;
+      disks.set(replica.path, file);
+    }
+    writeRuns(file, replica, whole);
+  }
+  return { kind: 'stored', checksum: checksumOf(whole.subarray(0, extent.sizeBytes)) };
+}
+
+function fillFromSource({ source, data, sizeBytes }: StoreExtent, whole: Buffer): void {
+  if (data) {
+    whole.set(data);
+    return;
+  }
+  if (!source) throw new MaintenanceError('ERR_INVARIANT', 'an extent needs a source');
+  let fd: number;
+  try {
+    fd = openSync(source.path, 'r');
+  } catch (cause) {
+    throw fromNodeError('open', cause, source.path);
+  }
+  try {
+    const file = { fd, path: source.path };
+    const readBytes = readUpTo(file, whole.subarray(0, sizeBytes), source.offsetBytes);
+    if (readBytes < sizeBytes) {
+      throw new MaintenanceError('ERR_MAP_CHANGED', `${source.path} became shorter while it was read`, {
+        nextStep: 'Store it again when nobody writes to it.',
+      });
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
