@@ -71,6 +71,9 @@ export function writeRuns(file: OpenFile, replica: ReplicaLocation, whole: Buffe
 
 function checkLength(replica: ReplicaLocation, whole: Buffer): void {
   if (totalBytes(replica.runs) !== whole.length) {
-    throw new MaintenanceError('ERR_INVARIANT', `replica on disk ${replica.diskId} has a wrong length`);
+    throw new MaintenanceError(
+      'ERR_INVARIANT',
+      `replica on disk ${replica.diskId} has a wrong length`,
+    );
   }
 }

@@ -3,9 +3,8 @@
  * back from the disk. Steps 2 of the rewrite protocol; the main thread does the rest.
  */
 
-import { MaintenanceError } from '../src/domain/errors.js';
+import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import type { ReplicaLocation, RewriteOutcome, RewriteTask } from '../src/domain/tasks.js';
-import { asMaintenanceError } from '../src/domain/errors.js';
 import { totalBytes } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { syncData } from '../src/kernel/file-io.js';

@@ -65,9 +65,13 @@ function fillFromSource({ source, data, sizeBytes }: StoreExtent, whole: Buffer)
     const file = { fd, path: source.path };
     const readBytes = readUpTo(file, whole.subarray(0, sizeBytes), source.offsetBytes);
     if (readBytes < sizeBytes) {
-      throw new MaintenanceError('ERR_MAP_CHANGED', `${source.path} became shorter while it was read`, {
-        nextStep: 'Store it again when nobody writes to it.',
-      });
+      throw new MaintenanceError(
+        'ERR_MAP_CHANGED',
+        `${source.path} became shorter while it was read`,
+        {
+          nextStep: 'Store it again when nobody writes to it.',
+        },
+      );
     }
   } finally {
     closeSync(fd);

@@ -19,9 +19,7 @@ export const TARGET_FRAGMENT_BYTES = 64 * MIB;
 const IDEAL_FRAGMENT_COUNT = 1;
 
 export function isFragmented(sizeBytes: number, fragmentCount: number): boolean {
-  return (
-    fragmentCount > IDEAL_FRAGMENT_COUNT && sizeBytes / fragmentCount < TARGET_FRAGMENT_BYTES
-  );
+  return fragmentCount > IDEAL_FRAGMENT_COUNT && sizeBytes / fragmentCount < TARGET_FRAGMENT_BYTES;
 }
 
 /** @returns 0–1; an empty pool is not fragmented. */

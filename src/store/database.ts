@@ -11,7 +11,7 @@ import { MaintenanceError } from '../domain/errors.js';
 export type Db = Database.Database;
 
 /** A writer waits this long for another process's transaction before it gives up. */
-const BUSY_TIMEOUT_MS = Number(process.env['DYNAMICFS_STORE_TIMEOUT_MS'] ?? 10_000);
+const BUSY_TIMEOUT_MS = Number(process.env.DYNAMICFS_STORE_TIMEOUT_MS ?? 10_000);
 
 const PAGE_CACHE_KIB = 16 * 1024;
 
@@ -25,7 +25,11 @@ export interface OpenOptions {
  * @throws MaintenanceError ERR_NEWER_VERSION when the file has steps that we do not know, ERR_STORE
  *   when it cannot be opened or is no database.
  */
-export function openDatabase(path: string, steps: readonly string[], options: OpenOptions = {}): Db {
+export function openDatabase(
+  path: string,
+  steps: readonly string[],
+  options: OpenOptions = {},
+): Db {
   const readonly = options.readonly ?? false;
   let db: Db | undefined;
   try {
@@ -56,7 +60,8 @@ function migrate(db: Db, steps: readonly string[], path: string, readonly: boole
   if (version === steps.length) return;
   if (readonly) {
     throw new MaintenanceError('ERR_STORE', `${path} has an older schema and is opened read-only`, {
-      nextStep: 'Open it once with write permission, for example with `dynamicfs status` as its owner.',
+      nextStep:
+        'Open it once with write permission, for example with `dynamicfs status` as its owner.',
     });
   }
   transaction(db, () => {
@@ -88,7 +93,8 @@ export function storeError(cause: unknown, path: string): unknown {
   if (cause.code.startsWith('SQLITE_BUSY') || cause.code.startsWith('SQLITE_LOCKED')) {
     return new MaintenanceError('ERR_STORE', `${path} is locked by another process`, {
       ...extras,
-      nextStep: 'Try again; if it stays locked, find the process with `fuser` and wait for it to end.',
+      nextStep:
+        'Try again; if it stays locked, find the process with `fuser` and wait for it to end.',
     });
   }
   if (cause.code === 'SQLITE_FULL') {

@@ -74,7 +74,9 @@ export class FragmentationQueries {
   /** Bytes of a disk that extents use. */
   usedBytes(): Map<number, number> {
     const rows = this.#db
-      .prepare('SELECT disk_id AS diskId, SUM(length_bytes) AS bytes FROM fragments GROUP BY disk_id')
+      .prepare(
+        'SELECT disk_id AS diskId, SUM(length_bytes) AS bytes FROM fragments GROUP BY disk_id',
+      )
       .all() as { diskId: number; bytes: number }[];
     return new Map(rows.map((row) => [row.diskId, row.bytes]));
   }

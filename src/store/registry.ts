@@ -36,7 +36,9 @@ export class Registry {
   register(pool: RegisteredPool): void {
     const known = this.byId(pool.poolId);
     if (known?.path === pool.path) return;
-    this.#db.prepare('INSERT OR REPLACE INTO pools VALUES (@poolId, @path, @kind, @registeredAtMs)').run(pool);
+    this.#db
+      .prepare('INSERT OR REPLACE INTO pools VALUES (@poolId, @path, @kind, @registeredAtMs)')
+      .run(pool);
   }
 
   forget(poolId: string): void {

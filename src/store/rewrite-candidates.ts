@@ -84,6 +84,17 @@ export class RewriteCandidates {
       .get(diskId) as PlannedWork;
   }
 
+  /** What must find room elsewhere before a disk can go, and the most replicas that any of it wants. */
+  heldBy(diskId: number): { bytes: number; replicaCountMax: number } {
+    return this.#db
+      .prepare(
+        `SELECT COALESCE(SUM(f.length_bytes), 0) AS bytes,
+           COALESCE(MAX(e.replica_count), 0) AS replicaCountMax
+         FROM fragments AS f JOIN extents AS e USING (extent_id) WHERE f.disk_id = ?`,
+      )
+      .get(diskId) as { bytes: number; replicaCountMax: number };
+  }
+
   exclude(runId: number, candidate: Candidate, outcome: ExclusionOutcome, reason: string): void {
     this.#db
       .prepare('INSERT OR IGNORE INTO run_exclusions VALUES (?, ?, ?, ?, ?)')

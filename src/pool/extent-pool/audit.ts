@@ -3,8 +3,8 @@
  * free-space index. Tests and the demo run it after each crash; `dynamicfs status --audit` does too.
  */
 
-import { HEADER_BYTES } from './layout.js';
 import type { PoolContext } from './context.js';
+import { HEADER_BYTES } from './layout.js';
 
 export interface DiskAccounting {
   readonly diskId: number;
@@ -73,11 +73,14 @@ function overlaps(context: PoolContext, disk: DiskAccounting): string[] {
   for (const run of runs) {
     if (run.startBytes !== endBytes) {
       const what = run.startBytes < endBytes ? 'claimed twice' : 'in no table';
-      problems.push(`${disk.path}: bytes ${Math.min(run.startBytes, endBytes)} to ${Math.max(run.startBytes, endBytes)} are ${what}`);
+      problems.push(
+        `${disk.path}: bytes ${Math.min(run.startBytes, endBytes)} to ${Math.max(run.startBytes, endBytes)} are ${what}`,
+      );
     }
     endBytes = Math.max(endBytes, run.startBytes + run.lengthBytes);
   }
-  if (endBytes !== disk.capacityBytes) problems.push(`${disk.path}: the end of the disk is in no table`);
+  if (endBytes !== disk.capacityBytes)
+    problems.push(`${disk.path}: the end of the disk is in no table`);
   return problems;
 }
 

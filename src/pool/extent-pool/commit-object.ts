@@ -121,7 +121,8 @@ function subtract(runs: readonly SpaceRun[], used: readonly SpaceRun[]): SpaceRu
       const use = taken[next];
       if (!use || use.diskId !== run.diskId || use.startBytes >= endBytes) break;
       if (use.startBytes < at) throw new InvariantError('two extents were given the same space');
-      if (use.startBytes > at) rest.push({ ...run, startBytes: at, lengthBytes: use.startBytes - at });
+      if (use.startBytes > at)
+        rest.push({ ...run, startBytes: at, lengthBytes: use.startBytes - at });
       at = use.startBytes + use.lengthBytes;
       coveredUntil = use;
     }
@@ -130,4 +131,3 @@ function subtract(runs: readonly SpaceRun[], used: readonly SpaceRun[]): SpaceRu
   if (next < taken.length) throw new InvariantError('an extent lies outside its reservation');
   return rest;
 }
-

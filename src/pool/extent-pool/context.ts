@@ -179,10 +179,14 @@ function openCatalogue(poolPath: string, mode: OpenMode): PoolStore {
   }
   const catalogue = join(poolPath, CATALOGUE_FILE);
   if (!statSync(poolPath).isDirectory() || !existsSync(catalogue)) {
-    throw new MaintenanceError('ERR_NOT_A_POOL', `${poolPath} is not a pool: it has no ${CATALOGUE_FILE}`, {
-      nextStep:
-        'Make one with `dynamicfs init`, or, if the catalogue was lost, rebuild it with `dynamicfs recover`.',
-    });
+    throw new MaintenanceError(
+      'ERR_NOT_A_POOL',
+      `${poolPath} is not a pool: it has no ${CATALOGUE_FILE}`,
+      {
+        nextStep:
+          'Make one with `dynamicfs init`, or, if the catalogue was lost, rebuild it with `dynamicfs recover`.',
+      },
+    );
   }
   const store = openStore(catalogue, mode);
   if (store.settings.read().poolId === undefined) {
@@ -198,7 +202,7 @@ function openStore(catalogue: string, mode: OpenMode): PoolStore {
   try {
     return new PoolStore(catalogue, { readonly: mode === 'read' });
   } catch (cause) {
-    const sqliteCode = cause instanceof MaintenanceError ? cause.details['sqliteCode'] : null;
+    const sqliteCode = cause instanceof MaintenanceError ? cause.details.sqliteCode : null;
     if (sqliteCode !== 'SQLITE_NOTADB') throw cause;
     throw new MaintenanceError('ERR_NOT_A_POOL', `${catalogue} is not a pool's catalogue`, {
       cause,

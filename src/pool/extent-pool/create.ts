@@ -142,9 +142,13 @@ export function addDisk(context: PoolContext, path: string, options: AddDiskOpti
   const freeBytes = fileSystem.bavail * fileSystem.bsize;
   const capacityBytes = roundDown(options.capacityBytes ?? freeBytes, BLOCK_BYTES);
   if (capacityBytes < DISK_CAPACITY_BYTES_MIN) {
-    throw new MaintenanceError('ERR_USAGE', `${formatBytes(capacityBytes)} is too small for a disk`, {
-      nextStep: `Give it at least ${formatBytes(DISK_CAPACITY_BYTES_MIN)} with --capacity.`,
-    });
+    throw new MaintenanceError(
+      'ERR_USAGE',
+      `${formatBytes(capacityBytes)} is too small for a disk`,
+      {
+        nextStep: `Give it at least ${formatBytes(DISK_CAPACITY_BYTES_MIN)} with --capacity.`,
+      },
+    );
   }
   const uuid = randomUUID();
   const { extentBytes, poolId, store } = context;

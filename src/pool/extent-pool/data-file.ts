@@ -80,7 +80,10 @@ function identityProblem(
       details: { expectedUuid: disk.uuid, foundUuid: superblock?.diskUuid ?? null },
     });
   if (!superblock) {
-    return problem('carries no valid dynamicfs superblock', 'Restore the file, or remove the disk.');
+    return problem(
+      'carries no valid dynamicfs superblock',
+      'Restore the file, or remove the disk.',
+    );
   }
   if (superblock.poolId !== poolId) {
     return problem(`belongs to pool ${superblock.poolId}, not ${poolId}`, 'Attach the right disk.');

@@ -245,7 +245,11 @@ class Get {
     if (failure) throw failure.reason;
   }
 
-  #finishFile({ object, path }: Restored, partPath: string, requests: readonly ReadRequest[]): void {
+  #finishFile(
+    { object, path }: Restored,
+    partPath: string,
+    requests: readonly ReadRequest[],
+  ): void {
     try {
       chmodSync(partPath, object.mode);
       utimesSync(partPath, object.mtimeMs / 1000, object.mtimeMs / 1000);

@@ -179,7 +179,8 @@ class Put {
     const extents: WrittenExtent[] = [];
     let sizeBytes = 0;
     for await (const chunk of this.#chunksOf(entry)) {
-      if (this.#options.signal?.aborted) throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
+      if (this.#options.signal?.aborted)
+        throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
       const { replicas, stored } = await this.#write(chunk, owner);
       const failure = stored.find((part) => part.kind === 'source-failed');
       if (failure) {

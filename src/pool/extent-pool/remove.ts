@@ -19,13 +19,21 @@ export interface RemoveReport {
  * @throws MaintenanceError ERR_TARGET_NOT_FOUND when there is none, ERR_USAGE when `name` has others
  *   below it and `recursive` is not asked for.
  */
-export function removeObjects(context: PoolContext, name: string, recursive: boolean): RemoveReport {
+export function removeObjects(
+  context: PoolContext,
+  name: string,
+  recursive: boolean,
+): RemoveReport {
   const objects = [...context.store.objects.under(name)];
   if (objects.length === 0) throw objectNotFound(context, name);
   if (!recursive && objects.some((object) => object.name !== name)) {
-    throw new MaintenanceError('ERR_USAGE', `${name} has ${objects.length} objects at and below it`, {
-      nextStep: 'Add --recursive to delete them all.',
-    });
+    throw new MaintenanceError(
+      'ERR_USAGE',
+      `${name} has ${objects.length} objects at and below it`,
+      {
+        nextStep: 'Add --recursive to delete them all.',
+      },
+    );
   }
   let freedBytes = 0;
   // Children before their directory: a crash never leaves a file without its folder.

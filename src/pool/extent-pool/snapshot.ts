@@ -84,7 +84,8 @@ export function compactJournals(context: PoolContext): number {
   let compactedCount = 0;
   for (const disk of context.store.disks.all()) {
     const journalBytes = totalBytes(context.store.disks.journalSegments(disk.diskId));
-    if (journalBytes < COMPACT_BYTES_MIN || context.diskState(disk).condition !== 'online') continue;
+    if (journalBytes < COMPACT_BYTES_MIN || context.diskState(disk).condition !== 'online')
+      continue;
     const { replicaCount } = context.store.fragmentation
       .disks()
       .find((sums) => sums.diskId === disk.diskId) ?? { replicaCount: 0 };
