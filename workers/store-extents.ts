@@ -5,7 +5,7 @@
  * the group durable with one fdatasync per disk before it commits.
  */
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import type { StoredExtent, StoreExtent, StoreTask } from '../src/domain/tasks.js';
 import { totalBytes } from '../src/domain/units.js';
@@ -15,6 +15,9 @@ import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { checksumOf } from './checksum.js';
 import { extentBuffer, openReplica, writeRuns } from './replica-io.js';
 import { settle } from './settle.js';
+
+/** What was a file when it was listed may be a link or a pipe by now: neither follow nor wait. */
+const SOURCE_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export default (task: StoreTask) => settle(() => storeExtents(task));
 
@@ -57,7 +60,7 @@ function fillFromSource({ source, data, sizeBytes }: StoreExtent, whole: Buffer)
   if (!source) throw new MaintenanceError('ERR_INVARIANT', 'an extent needs a source');
   let fd: number;
   try {
-    fd = openSync(source.path, 'r');
+    fd = openSync(source.path, SOURCE_FLAGS);
   } catch (cause) {
     throw fromNodeError('open', cause, source.path);
   }

@@ -40,3 +40,8 @@ function packageName(directory: string): unknown {
     return null;
   }
 }
+
+export function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
+  return String(manifest.version);
+}

@@ -8,7 +8,7 @@
 
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { FixedQueue, Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import type {
   DiscardOutcome,
@@ -35,21 +35,11 @@ interface Tasks {
 const IDLE_THREAD_MS = 5_000;
 
 export class WorkerPool {
-  readonly #piscina: Piscina;
+  readonly #threadCount: number;
+  #piscina: Promise<Piscina> | null = null;
 
   constructor(threadCount: number = availableParallelism()) {
-    this.#piscina = new Piscina({
-      minThreads: 0,
-      maxThreads: threadCount,
-      idleTimeout: IDLE_THREAD_MS,
-      taskQueue: new FixedQueue(),
-    });
-    // Without a listener an uncaught error in a thread ends the process; the task rejects anyway.
-    this.#piscina.on('error', () => {});
-  }
-
-  get threadCount(): number {
-    return this.#piscina.options.maxThreads;
+    this.#threadCount = threadCount;
   }
 
   /** @throws MaintenanceError whatever the worker returned as its error. */
@@ -57,7 +47,8 @@ export class WorkerPool {
     const filename = join(packageRoot(), 'dist', 'workers', `${kind}.js`);
     let reply: TaskReply<Tasks[K]['result']>;
     try {
-      reply = await this.#piscina.run(task, { filename });
+      this.#piscina ??= startThreads(this.#threadCount);
+      reply = await (await this.#piscina).run(task, { filename });
     } catch (cause) {
       throw asMaintenanceError(cause);
     }
@@ -67,6 +58,20 @@ export class WorkerPool {
 
   /** Waits for the tasks under way. */
   async close(): Promise<void> {
-    await this.#piscina.close();
+    await (await this.#piscina)?.close();
   }
+}
+
+/** Loaded at the first task: commands that only look at a pool start faster without it. */
+async function startThreads(maxThreads: number): Promise<Piscina> {
+  const { FixedQueue, Piscina } = await import('piscina');
+  const piscina = new Piscina({
+    minThreads: 0,
+    maxThreads,
+    idleTimeout: IDLE_THREAD_MS,
+    taskQueue: new FixedQueue(),
+  });
+  // Without a listener an uncaught error in a thread ends the process; the task rejects anyway.
+  piscina.on('error', () => {});
+  return piscina;
 }

@@ -22,8 +22,8 @@ export interface OpenOptions {
 
 /**
  * @param steps schema steps; `user_version` counts those that the file has.
- * @throws MaintenanceError ERR_NEWER_VERSION when the file has steps that we do not know, ERR_STORE
- *   when it cannot be opened or is no database.
+ * @throws MaintenanceError ERR_NEWER_VERSION when the file has steps that we do not know,
+ *   ERR_NOT_A_POOL when it has none, ERR_STORE when it cannot be opened or is no database.
  */
 export function openDatabase(
   path: string,
@@ -36,6 +36,7 @@ export function openDatabase(
     db = new Database(path, { readonly, fileMustExist: !options.create, timeout: BUSY_TIMEOUT_MS });
     db.pragma(`cache_size = -${PAGE_CACHE_KIB}`);
     db.pragma('foreign_keys = ON');
+    if (!options.create) refuseForeign(db, path);
     if (!readonly) {
       db.pragma('journal_mode = WAL');
       db.pragma('synchronous = FULL');
@@ -46,6 +47,14 @@ export function openDatabase(
     db?.close();
     throw storeError(cause, path);
   }
+}
+
+/** Before anything is written to it: a file of that name may be somebody else's. */
+function refuseForeign(db: Db, path: string): void {
+  if ((db.pragma('user_version', { simple: true }) as number) > 0) return;
+  throw new MaintenanceError('ERR_NOT_A_POOL', `${path} is a database, but not of dynamicfs`, {
+    nextStep: 'Check the path; nothing was changed.',
+  });
 }
 
 function migrate(db: Db, steps: readonly string[], path: string, readonly: boolean): void {

@@ -12,6 +12,7 @@ import type { SpaceStore } from './space.js';
 
 interface PendingRow extends ByteRun {
   readonly failureCount: number;
+  readonly owner: string | null;
 }
 
 export class DiscardStore {
@@ -26,20 +27,28 @@ export class DiscardStore {
   /**
    * Marks up to `bytesMax` of a disk's pending space, in disk order from `fromBytes`, `discarding`.
    *
+   * @param owner of the batch, by which `SpaceStore.takeReserved` finds what is left of it.
    * @returns the marked runs, sorted; empty when nothing is due.
    */
-  mark(diskId: number, fromBytes: number, bytesMax: number, nowMs: number): ByteRun[] {
+  mark(
+    diskId: number,
+    fromBytes: number,
+    bytesMax: number,
+    nowMs: number,
+    owner: string,
+  ): ByteRun[] {
     return transaction(this.#db, () => {
       const marked: ByteRun[] = [];
       let leftBytes = bytesMax;
       for (const row of this.#due(diskId, fromBytes, nowMs, bytesMax)) {
         const lengthBytes = Math.min(row.lengthBytes, leftBytes);
         this.#space.remove(diskId, row.startBytes);
-        this.#insert(diskId, { startBytes: row.startBytes, lengthBytes }, 'discarding', row);
+        const taken = { startBytes: row.startBytes, lengthBytes };
+        this.#insert(diskId, taken, 'discarding', { ...row, owner });
         const restBytes = row.lengthBytes - lengthBytes;
         if (restBytes > 0) {
           const rest = { startBytes: row.startBytes + lengthBytes, lengthBytes: restBytes };
-          this.#insert(diskId, rest, 'pending', row);
+          this.#insert(diskId, rest, 'pending', { ...row, owner: null });
         }
         marked.push({ startBytes: row.startBytes, lengthBytes });
         leftBytes -= lengthBytes;
@@ -54,6 +63,16 @@ export class DiscardStore {
     return this.#due(diskId, 0, nowMs, Number.MAX_SAFE_INTEGER);
   }
 
+  /** As `due`, summed up. */
+  dueTotals(diskId: number, nowMs: number): { bytes: number; runCount: number } {
+    return this.#db
+      .prepare(
+        `SELECT COALESCE(SUM(length_bytes), 0) AS bytes, COUNT(*) AS runCount FROM space_runs
+         WHERE disk_id = ? AND state = 'pending' AND not_before_ms <= ?`,
+      )
+      .get(diskId, nowMs) as { bytes: number; runCount: number };
+  }
+
   /** Every byte of `range` was discarded (or cannot be): it is free. Safe while: in a transaction. */
   settleFree(diskId: number, range: ByteRun): void {
     for (const run of this.#cutDiscarding(diskId, range)) this.#space.add(diskId, run, 'free');
@@ -64,11 +83,11 @@ export class DiscardStore {
     for (const run of this.#cutDiscarding(diskId, range)) {
       const failureCount = run.failureCount + 1;
       const notBeforeMs = nowMs + discardRetryDelayMs(failureCount);
-      this.#insert(diskId, run, 'pending', { failureCount, notBeforeMs });
+      this.#insert(diskId, run, 'pending', { failureCount, notBeforeMs, owner: null });
     }
   }
 
-  /** What is still `discarding` (after a crash, or cut off by rounding) is pending again. */
+  /** Whatever is `discarding` is pending again. Safe while: nobody discards on this disk. */
   revert(diskId: number): number {
     return transaction(this.#db, () => {
       const rows = this.#db
@@ -91,7 +110,7 @@ export class DiscardStore {
     const cursor = this.#db
       .prepare(
         `SELECT start_bytes AS startBytes, length_bytes AS lengthBytes,
-           failure_count AS failureCount FROM space_runs
+           failure_count AS failureCount, owner FROM space_runs
          WHERE disk_id = ? AND start_bytes >= ? AND state = 'pending' AND not_before_ms <= ?
          ORDER BY start_bytes`,
       )
@@ -110,7 +129,7 @@ export class DiscardStore {
     const rows = this.#db
       .prepare(
         `SELECT start_bytes AS startBytes, length_bytes AS lengthBytes,
-           failure_count AS failureCount FROM space_runs
+           failure_count AS failureCount, owner FROM space_runs
          WHERE disk_id = @diskId AND state = 'discarding' AND start_bytes < @endBytes
            AND start_bytes + length_bytes > @startBytes AND start_bytes >= COALESCE(
              (SELECT MAX(start_bytes) FROM space_runs
@@ -137,12 +156,12 @@ export class DiscardStore {
     diskId: number,
     run: ByteRun,
     state: 'pending' | 'discarding',
-    history: { readonly failureCount: number; readonly notBeforeMs?: number },
+    history: Pick<PendingRow, 'failureCount' | 'owner'> & { readonly notBeforeMs?: number },
   ): void {
     this.#db
       .prepare(
-        `INSERT INTO space_runs (disk_id, start_bytes, length_bytes, state, failure_count, not_before_ms)
-         VALUES (?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO space_runs (disk_id, start_bytes, length_bytes, state, failure_count,
+           not_before_ms, owner) VALUES (?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
         diskId,
@@ -151,6 +170,7 @@ export class DiscardStore {
         state,
         history.failureCount,
         history.notBeforeMs ?? 0,
+        history.owner,
       );
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Tier } from '../domain/heat.js';
 import type { ByteRun } from '../domain/units.js';
-import type { Db } from './database.js';
+import { type Db, transaction } from './database.js';
 
 export interface DiskRow {
   readonly diskId: number;
@@ -68,9 +68,8 @@ export class DiskStore {
   }
 
   setEvacuating(diskId: number, evacuating: boolean): void {
-    this.#db
-      .prepare('UPDATE disks SET evacuating = ? WHERE disk_id = ?')
-      .run(Number(evacuating), diskId);
+    const update = this.#db.prepare('UPDATE disks SET evacuating = ? WHERE disk_id = ?');
+    transaction(this.#db, () => update.run(Number(evacuating), diskId));
   }
 
   setJournal(diskId: number, epoch: number, tailBytes: number): void {

@@ -55,6 +55,13 @@ export class PoolStore {
     return this.#db.inTransaction ? body() : this.#db.transaction(body).deferred();
   }
 
+  /** No object or extent gets this id, or one below it. Safe while: in a transaction. */
+  beginIdsAfter(lastId: number): void {
+    this.#db.prepare("DELETE FROM sqlite_sequence WHERE name IN ('objects', 'extents')").run();
+    const insert = this.#db.prepare('INSERT INTO sqlite_sequence VALUES (?, ?)');
+    for (const table of ['objects', 'extents']) insert.run(table, lastId);
+  }
+
   close(): void {
     this.#db.close();
   }

@@ -1,6 +1,7 @@
 /** Key–value rows that describe one pool: what it is, and what is wanted of it. */
 
 import type { Intensity } from '../domain/defrag-plan.js';
+import type { FragmentationAnalysis } from '../domain/fragmentation.js';
 import type { TrimIntensity } from '../domain/trim-schedule.js';
 import { type Db, transaction } from './database.js';
 
@@ -18,6 +19,8 @@ export interface PoolSettings {
   readonly trimIntensity: TrimIntensity;
   readonly trimBatchBytes: number;
   readonly trimSecureErase: boolean;
+  /** Absent before the first `analyze` job. */
+  readonly lastAnalysis?: FragmentationAnalysis;
 }
 
 export class SettingsStore {

@@ -96,14 +96,14 @@ export class SpaceStore {
     this.#statements.insert.run(diskId, startBytes, lengthBytes, state, null);
   }
 
-  /** Takes an owner's reservations out of the index; the caller puts each byte somewhere else. */
+  /** Takes what an owner holds out of the index; the caller puts each byte somewhere else. */
   takeReserved(owner: string): SpaceRun[] {
     const runs = this.#statements.ofOwner.all(owner) as SpaceRun[];
     this.#statements.deleteOwner.run(owner);
     return runs;
   }
 
-  /** Owners of all reservations that there are. */
+  /** Whoever has something reserved, or is discarding it. */
   reservationOwners(): string[] {
     return this.#statements.owners.pluck().all() as string[];
   }

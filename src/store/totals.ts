@@ -1,29 +1,7 @@
-/** Counters of a pool that only go up, over all processes and restarts; metrics are read from them. */
+/** Keeps the totals of a pool; see src/domain/totals.ts. */
 
+import { TOTAL_NAMES, type TotalName, type Totals } from '../domain/totals.js';
 import type { Db } from './database.js';
-
-export const TOTAL_NAMES = [
-  'defrag_runs_completed',
-  'defrag_extents_moved',
-  'defrag_bytes_moved',
-  'defrag_extents_skipped',
-  'defrag_errors',
-  'defrag_busy_ms',
-  'trim_operations',
-  'trim_ranges',
-  'trim_bytes_requested',
-  'trim_bytes_confirmed',
-  'trim_bytes_reclaimed',
-  'trim_failures',
-  'trim_unsupported',
-  'trim_last_at_ms',
-  'put_bytes',
-  'get_bytes',
-  'bad_replicas_seen',
-  'bad_replicas_repaired',
-] as const;
-export type TotalName = (typeof TOTAL_NAMES)[number];
-export type Totals = Readonly<Record<TotalName, number>>;
 
 export class TotalStore {
   readonly #db: Db;

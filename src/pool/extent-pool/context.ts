@@ -3,7 +3,7 @@
  * trim, …) are functions over this, one file each.
  */
 
-import { closeSync, existsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
@@ -18,6 +18,7 @@ import { Allocator } from './allocator.js';
 import { backingPath, type DiskState, openDisk } from './data-file.js';
 import { JournalWriter } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
+import type { Superblock } from './superblock.js';
 import { deadOwners, WriterLock } from './writer-lock.js';
 
 export const CATALOGUE_FILE = 'pool.sqlite';
@@ -43,7 +44,7 @@ export class PoolContext {
   /** Fencing epoch while an agent works on the pool; null for other processes. */
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
-  readonly #disks = new Map<number, DiskState>();
+  readonly #disks = new Map<number, DiskState & { readonly uuid: string }>();
   #writer: WriterLock | null = null;
   #workers: WorkerPool | null = null;
 
@@ -58,7 +59,12 @@ export class PoolContext {
     this.extentBytes = settings.extentBytes;
     this.allocator = new Allocator(this.store.space);
     this.journal = new JournalWriter(this.store);
-    if (this.mode === 'write') this.returnOrphans();
+    try {
+      if (this.mode === 'write') this.returnOrphans();
+    } catch (cause) {
+      this.store.close();
+      throw cause;
+    }
   }
 
   settings(): PoolSettings {
@@ -77,12 +83,19 @@ export class PoolContext {
 
   /** How the disk is found; opened at the first question. */
   diskState(disk: DiskRow): DiskState {
-    let state = this.#disks.get(disk.diskId);
-    if (!state) {
-      state = openDisk(disk, this.poolId, this.mode === 'write');
-      this.#disks.set(disk.diskId, state);
-    }
+    const known = this.#disks.get(disk.diskId);
+    if (known?.uuid === disk.uuid) return known;
+    // The id of a disk that was removed may be given to another one.
+    this.reopenDisk(disk.diskId);
+    const state = { ...openDisk(disk, this.poolId, this.mode === 'write'), uuid: disk.uuid };
+    this.#disks.set(disk.diskId, state);
     return state;
+  }
+
+  /** Notes what was just written to a disk; its file stays open for those who are using it. */
+  rememberSuperblock(diskId: number, superblock: Superblock): void {
+    const known = this.#disks.get(diskId);
+    if (known) this.#disks.set(diskId, { ...known, superblock });
   }
 
   /** Forgets how a disk was found, so that the next question looks again. */
@@ -90,6 +103,19 @@ export class PoolContext {
     const file = this.#disks.get(diskId)?.file;
     if (file) closeSync(file.fd);
     this.#disks.delete(diskId);
+  }
+
+  /**
+   * Looks again at disks that were away, and at those whose path leads to another file by now: a
+   * long-lived process must not write to a file that was moved or deleted.
+   */
+  refreshDisks(): void {
+    for (const [diskId, { file }] of this.#disks) {
+      const now = file && statSync(file.path, { throwIfNoEntry: false });
+      const then = file && fstatSync(file.fd);
+      const same = now && then && now.ino === then.ino && now.dev === then.dev;
+      if (!same || this.#disks.get(diskId)?.condition !== 'online') this.reopenDisk(diskId);
+    }
   }
 
   /** @throws MaintenanceError ERR_DISK_UNAVAILABLE or ERR_DISK_MISMATCH when it cannot be written. */
@@ -140,7 +166,7 @@ export class PoolContext {
     }
   }
 
-  /** Space that dead processes had reserved goes back to pending: their writes never counted. */
+  /** What dead processes had reserved, or were discarding, is pending again. */
   returnOrphans(): number {
     const owners = this.store.space.reservationOwners();
     const orphans = owners.length === 0 ? [] : deadOwners(this.path, owners);
@@ -164,6 +190,11 @@ export class PoolContext {
 
   async close(): Promise<void> {
     await this.#workers?.close();
+    this.closeFiles();
+  }
+
+  /** All that `close` does for a pool that has started no task. */
+  closeFiles(): void {
     this.#writer?.release();
     for (const { file } of this.#disks.values()) if (file) closeSync(file.fd);
     this.#disks.clear();

@@ -8,11 +8,12 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  rmdirSync,
   statfsSync,
   statSync,
   unlinkSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
 import { TRIM_BATCH_BYTES_DEFAULT } from '../../domain/trim-schedule.js';
@@ -112,9 +113,17 @@ function checkLimits(extentBytes: number, replicaCount: number): void {
       `Choose a multiple of ${BLOCK_BYTES} from ${EXTENT_BYTES_MIN} to ${EXTENT_BYTES_MAX} bytes.`,
     );
   }
-  if (!Number.isInteger(replicaCount) || replicaCount < 1 || replicaCount > REPLICA_COUNT_MAX) {
-    throw usage(`${replicaCount} replicas`, `Choose 1 to ${REPLICA_COUNT_MAX} replicas.`);
+  checkReplicaCount(replicaCount);
+}
+
+/** @throws MaintenanceError ERR_USAGE. */
+export function checkReplicaCount(replicaCount: number): void {
+  if (Number.isInteger(replicaCount) && replicaCount >= 1 && replicaCount <= REPLICA_COUNT_MAX) {
+    return;
   }
+  throw new MaintenanceError('ERR_USAGE', `${replicaCount} replicas`, {
+    nextStep: `Choose 1 to ${REPLICA_COUNT_MAX} replicas.`,
+  });
 }
 
 export interface AddDiskOptions {
@@ -133,11 +142,21 @@ export interface AddDiskOptions {
 export function addDisk(context: PoolContext, path: string, options: AddDiskOptions = {}): number {
   const directory = resolve(path);
   refuseUsedDirectory(context, directory);
+  let firstMade: string | undefined;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    firstMade = mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw fromNodeError('make disk directory', cause, directory);
   }
+  try {
+    return addDirectory(context, directory, options);
+  } catch (cause) {
+    if (firstMade !== undefined) removeEmpty(directory, firstMade);
+    throw cause;
+  }
+}
+
+function addDirectory(context: PoolContext, directory: string, options: AddDiskOptions): number {
   const fileSystem = statfsSync(directory);
   const freeBytes = fileSystem.bavail * fileSystem.bsize;
   const capacityBytes = roundDown(options.capacityBytes ?? freeBytes, BLOCK_BYTES);
@@ -177,6 +196,15 @@ export function addDisk(context: PoolContext, path: string, options: AddDiskOpti
   return diskId;
 }
 
+/** Removes the directories from `directory` up to `firstMade`, as long as they are empty. */
+function removeEmpty(directory: string, firstMade: string): void {
+  try {
+    for (let at = directory; at.length >= firstMade.length; at = dirname(at)) rmdirSync(at);
+  } catch {
+    // Somebody uses one of them by now: it is theirs.
+  }
+}
+
 function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): number {
   const { store } = context;
   const diskId = store.disks.add(row);
@@ -186,11 +214,13 @@ function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): number 
   return diskId;
 }
 
+function inUse(message: string): MaintenanceError {
+  return new MaintenanceError('ERR_DISK_IN_USE', message, {
+    nextStep: 'Choose another directory; nothing was changed.',
+  });
+}
+
 function refuseUsedDirectory(context: PoolContext, directory: string): void {
-  const inUse = (message: string) =>
-    new MaintenanceError('ERR_DISK_IN_USE', message, {
-      nextStep: 'Choose another directory; nothing was changed.',
-    });
   if (context.store.disks.all().some((disk) => disk.path === directory)) {
     throw inUse(`${directory} is a disk of this pool already`);
   }
@@ -212,18 +242,23 @@ function refuseUsedDirectory(context: PoolContext, directory: string): void {
 /** O_EXCL: two processes that add the same directory at once cannot both win. */
 function createBackingFile(directory: string, superblock: Superblock): string {
   const path = backingPath(directory);
+  let fd: number;
   try {
-    const fd = openSync(path, 'wx', 0o600);
-    try {
-      ftruncateSync(fd, superblock.capacityBytes);
-      writeSuperblock({ fd, path }, superblock);
-    } finally {
-      closeSync(fd);
-    }
+    fd = openSync(path, 'wx', 0o600);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw inUse(`${path} exists already`);
+    throw fromNodeError('make backing file', cause, path);
+  }
+  try {
+    ftruncateSync(fd, superblock.capacityBytes);
+    writeSuperblock({ fd, path }, superblock);
     syncDirectory(directory);
     return path;
   } catch (cause) {
+    unlinkSync(path);
     throw fromNodeError('make backing file', cause, path);
+  } finally {
+    closeSync(fd);
   }
 }
 

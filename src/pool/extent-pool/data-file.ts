@@ -40,6 +40,9 @@ export function openDisk(disk: DiskRow, poolId: string, writable: boolean): Disk
     return { condition: opened.readonly ? 'read-only' : 'online', file, superblock, error: null };
   } catch (cause) {
     if (file) closeSync(file.fd);
+    if (cause instanceof MaintenanceError && cause.code === 'ERR_NEWER_VERSION') {
+      return { condition: 'mismatch', file: null, superblock: null, error: cause };
+    }
     const error = new MaintenanceError(
       'ERR_DISK_UNAVAILABLE',
       `disk ${disk.path} cannot be opened: ${asMaintenanceError(cause).message}`,

@@ -72,6 +72,33 @@ export class JournalWriter {
     syncData(file);
   }
 
+  /**
+   * Ends the journal at its tail, where a process that died before its commit may have left a frame:
+   * `recover` would take it for true long after its space was given to something else.
+   */
+  dropUncommitted(diskId: number, file: OpenFile): void {
+    if (this.#tailIsBlank(this.#disk(diskId), file)) return;
+    this.#store.transaction(() => {
+      // Read again: it may have been the frame of a live process, committed by now.
+      const disk = this.#disk(diskId);
+      if (this.#tailIsBlank(disk, file)) return;
+      writeFully(file, Buffer.alloc(FRAME_PREFIX_BYTES), this.#tail(disk));
+      syncData(file);
+    });
+  }
+
+  #tailIsBlank(disk: DiskRow, file: OpenFile): boolean {
+    const prefix = Buffer.alloc(FRAME_PREFIX_BYTES);
+    readUpTo(file, prefix, this.#tail(disk));
+    return prefix.every((byte) => byte === 0);
+  }
+
+  #tail(disk: DiskRow): number {
+    const segment = this.#store.disks.journalSegments(disk.diskId).at(-1);
+    if (!segment) throw new InvariantError(`disk ${disk.path} has no journal`);
+    return segment.startBytes + disk.journalTailBytes;
+  }
+
   #disk(diskId: number): DiskRow {
     const disk = this.#store.disks.get(diskId);
     if (!disk) throw new InvariantError(`journal of unknown disk ${diskId}`);

@@ -4,6 +4,7 @@
  */
 
 import { type DiskMap, drawDiskMap } from '../../domain/disk-map.js';
+import { MaintenanceError } from '../../domain/errors.js';
 import type { FragmentationAnalysis } from '../../domain/fragmentation.js';
 import type { Tier } from '../../domain/heat.js';
 import type { ExtentRow } from '../../store/extents.js';
@@ -56,7 +57,12 @@ export class ExtentPool {
    */
   static open(path: string, options: OpenPoolOptions = {}): ExtentPool {
     const context = new PoolContext(path, options);
-    if (context.mode === 'write') repairJournals(context);
+    try {
+      if (context.mode === 'write') repairJournals(context);
+    } catch (cause) {
+      context.closeFiles();
+      throw cause;
+    }
     return new ExtentPool(context);
   }
 
@@ -174,7 +180,13 @@ export class ExtentPool {
     const extent = extents.get(extentId);
     const object = extent && objects.byId(extent.objectId);
     if (!object) throw objectNotFound(this.context, `extent ${extentId}`);
-    if (object.extentCount > 1) throw objectNotFound(this.context, `a lone extent ${extentId}`);
+    if (object.extentCount > 1) {
+      throw new MaintenanceError(
+        'ERR_USAGE',
+        `extent ${extentId} is one of ${object.extentCount} of object "${object.name}"`,
+        { nextStep: 'Delete the object as a whole.' },
+      );
+    }
     return this.remove(object.name);
   }
 

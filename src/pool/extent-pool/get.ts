@@ -1,9 +1,10 @@
 /** Brings objects back as files, links and directories, or as a stream of bytes. */
 
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
-  existsSync,
+  lstatSync,
   lutimesSync,
   mkdirSync,
   openSync,
@@ -12,12 +13,12 @@ import {
   symlinkSync,
   utimesSync,
 } from 'node:fs';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { asMaintenanceError, MaintenanceError, type WireError } from '../../domain/errors.js';
 import { MIB } from '../../domain/units.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import type { ExtentRow } from '../../store/extents.js';
-import type { ObjectRow } from '../../store/objects.js';
+import type { ObjectKind, ObjectRow } from '../../store/objects.js';
 import type { PoolContext } from './context.js';
 import { Lanes } from './lanes.js';
 import { type ReadRequest, readVerified, recordReads } from './read.js';
@@ -55,36 +56,44 @@ export async function getObjects(
 ): Promise<GetReport> {
   const objects = [...context.store.objects.under(name)];
   if (objects.length === 0) throw objectNotFound(context, name);
-  const get = new Get(context, options);
+  const all = objects.map((object) => ({
+    object,
+    path: destinationOf(object.name, name, destination),
+  }));
+  const get = new Get(context, resolve(destination), options);
+  const of = (kind: ObjectKind) => all.filter(({ object }) => object.kind === kind);
+  for (const directory of of('directory')) get.makeDirectory(directory);
+  await restoreInGroups(get, of('file'), options.signal);
+  // After the files, which must not go where a link of the same pool leads.
+  for (const link of of('symlink')) get.makeLink(link);
+  // Last, since every file made in a directory changes its time; the innermost first.
+  for (const { path, object } of of('directory').reverse()) get.setTimes(path, object);
+  get.recordReads();
+  if (options.signal?.aborted) throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
+  return get.report;
+}
+
+async function restoreInGroups(
+  get: Get,
+  files: readonly Restored[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const lanes = new Lanes(GROUPS_UNDER_WAY);
   let group: Restored[] = [];
   let groupBytes = 0;
-  for (const object of objects) {
-    if (options.signal?.aborted) break;
-    const restored = { object, path: destinationOf(object.name, name, destination) };
-    if (object.kind !== 'file') {
-      get.makeOther(restored);
-      continue;
-    }
-    group.push(restored);
-    groupBytes += object.sizeBytes;
+  for (const file of files) {
+    if (signal?.aborted) break;
+    group.push(file);
+    groupBytes += file.object.sizeBytes;
     if (groupBytes < GROUP_BYTES && group.length < GROUP_OBJECTS) continue;
     const full = group;
     await lanes.start(() => get.restoreFiles(full));
     group = [];
     groupBytes = 0;
   }
-  await lanes.start(() => get.restoreFiles(group));
+  const rest = group;
+  await lanes.start(() => get.restoreFiles(rest));
   await lanes.drain();
-  // Last, since every file made in a directory changes its time.
-  for (const object of objects.reverse()) {
-    if (object.kind === 'directory') {
-      get.setTimes(destinationOf(object.name, name, destination), object);
-    }
-  }
-  get.recordReads();
-  if (options.signal?.aborted) throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
-  return get.report;
 }
 
 /** Yields the content of a file in order. @throws as `readVerified`. */
@@ -138,14 +147,16 @@ function destinationOf(objectName: string, asked: string, destination: string): 
 
 class Get {
   readonly #context: PoolContext;
+  readonly #root: string;
   readonly #options: GetOptions;
   readonly #failed: { name: string; error: WireError }[] = [];
   readonly #readExtents: ExtentRow[] = [];
   #objectCount = 0;
   #readBytes = 0;
 
-  constructor(context: PoolContext, options: GetOptions) {
+  constructor(context: PoolContext, root: string, options: GetOptions) {
     this.#context = context;
+    this.#root = root;
     this.#options = options;
   }
 
@@ -157,16 +168,23 @@ class Get {
     };
   }
 
-  makeOther({ object, path }: Restored): void {
+  makeDirectory({ object, path }: Restored): void {
     try {
-      this.#makeRoom(path, object);
-      if (object.kind === 'directory') {
-        mkdirSync(path, { recursive: true });
-        chmodSync(path, object.mode | 0o300);
-      } else {
-        symlinkSync(object.linkTarget ?? '', path);
-        lutimesSync(path, object.mtimeMs / 1000, object.mtimeMs / 1000);
-      }
+      this.#refuseLinks(path);
+      mkdirSync(path, { recursive: true });
+      chmodSync(path, object.mode | 0o300);
+      this.#objectCount += 1;
+    } catch (cause) {
+      this.#fail(object, fromNodeError('make', cause, path));
+    }
+  }
+
+  makeLink({ object, path }: Restored): void {
+    try {
+      this.#makeRoom(path);
+      if (this.#options.force) rmSync(path, { force: true });
+      symlinkSync(object.linkTarget ?? '', path);
+      lutimesSync(path, object.mtimeMs / 1000, object.mtimeMs / 1000);
       this.#objectCount += 1;
     } catch (cause) {
       this.#fail(object, fromNodeError('make', cause, path));
@@ -178,10 +196,11 @@ class Get {
     const begun: { restored: Restored; partPath: string; requests: ReadRequest[] }[] = [];
     for (const restored of group) {
       const { object, path } = restored;
-      const partPath = join(dirname(path), `.${basename(path)}.dynamicfs-part`);
+      // Not the file's own name with something behind it: names may be as long as they can get.
+      const partPath = join(dirname(path), `.dynamicfs-part-${randomUUID()}`);
       try {
-        this.#makeRoom(path, object);
-        closeSync(openSync(partPath, 'w', 0o600));
+        this.#makeRoom(path);
+        closeSync(openSync(partPath, 'wx', 0o600));
         const extents = this.#context.store.extents.ofObject(object.objectId);
         const requests = extents.map((extent) => ({
           extent,
@@ -195,19 +214,18 @@ class Get {
         this.#fail(object, fromNodeError('create', cause, path));
       }
     }
-    try {
-      await this.#readAll(begun.flatMap((one) => one.requests));
-      for (const one of begun) this.#finishFile(one.restored, one.partPath, one.requests);
-    } catch {
-      // One bad extent must not cost its neighbours: read object by object to find which it is.
-      for (const one of begun) {
-        try {
-          await this.#readAll(one.requests);
-          this.#finishFile(one.restored, one.partPath, one.requests);
-        } catch (cause) {
-          rmSync(one.partPath, { force: true });
-          this.#fail(one.restored.object, asMaintenanceError(cause));
-        }
+    // One bad extent must not cost its neighbours: then read object by object to find which it is.
+    const allRead = await this.#readAll(begun.flatMap((one) => one.requests)).then(
+      () => true,
+      () => false,
+    );
+    for (const one of begun) {
+      try {
+        if (!allRead) await this.#readAll(one.requests);
+        this.#finishFile(one.restored, one.partPath, one.requests);
+      } catch (cause) {
+        rmSync(one.partPath, { force: true });
+        this.#fail(one.restored.object, asMaintenanceError(cause));
       }
     }
     this.#options.onProgress?.(this.#readBytes, this.#objectCount);
@@ -262,15 +280,24 @@ class Get {
     for (const { extent } of requests) this.#readExtents.push(extent);
   }
 
-  #makeRoom(path: string, object: ObjectRow): void {
+  #makeRoom(path: string): void {
+    this.#refuseLinks(dirname(path));
     mkdirSync(dirname(path), { recursive: true });
-    if (object.kind === 'directory' || !existsSync(path)) return;
-    if (!this.#options.force) {
-      throw new MaintenanceError('ERR_TARGET_BUSY', `${path} exists already`, {
-        nextStep: 'Add --force to replace it.',
+    // Not existsSync: a link that leads nowhere is somebody's, too.
+    if (this.#options.force || !lstatSync(path, { throwIfNoEntry: false })) return;
+    throw new MaintenanceError('ERR_TARGET_BUSY', `${path} exists already`, {
+      nextStep: 'Add --force to replace it.',
+    });
+  }
+
+  /** The destination itself may be a link; below it, a link would lead out of it. */
+  #refuseLinks(path: string): void {
+    for (let at = path; at.length > this.#root.length; at = dirname(at)) {
+      if (!lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
+      throw new MaintenanceError('ERR_TARGET_BUSY', `${at} is a symbolic link`, {
+        nextStep: 'Remove the link, or choose another destination.',
       });
     }
-    if (object.kind === 'symlink') rmSync(path);
   }
 
   #fail(object: ObjectRow, error: MaintenanceError): void {

@@ -14,8 +14,8 @@ import type { ObjectKind } from '../../store/objects.js';
 
 const MAGIC = 0x4c4e4a44; // "DJNL"
 export const FRAME_PREFIX_BYTES = 12;
-/** Room that every segment keeps for the frame that names the next segment. */
-export const LINK_FRAME_BYTES = 64;
+/** Room that every segment keeps for the frame that names the next one, and the zeros behind it. */
+export const LINK_FRAME_BYTES = 128;
 
 export type RunPair = readonly [startBytes: number, lengthBytes: number];
 

@@ -6,7 +6,6 @@
  * work while the other group is flushed and committed. An object is visible whole or not at all.
  */
 
-import { lstatSync } from 'node:fs';
 import { asMaintenanceError, MaintenanceError, type WireError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
 import type { StoredExtent, StoreExtent } from '../../domain/tasks.js';
@@ -14,25 +13,21 @@ import { MIB } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import { syncDataAsync } from '../../kernel/file-io.js';
 import type { Replica } from '../../store/extents.js';
-import type { ObjectKind } from '../../store/objects.js';
 import { commitObjects, type WrittenExtent, type WrittenObject } from './commit-object.js';
 import type { PoolContext } from './context.js';
+import { checkReplicaCount } from './create.js';
+import { checkObjectName } from './file-tree.js';
 import { Lanes } from './lanes.js';
+import {
+  changedSource,
+  chunksOf,
+  type ExtentSource,
+  extentsOf,
+  type PutEntry,
+} from './put-source.js';
 import { reserveSpace } from './reserve-space.js';
 
-/** What to store, and under which name. */
-export interface PutEntry {
-  readonly name: string;
-  readonly kind: ObjectKind;
-  readonly sizeBytes: number;
-  readonly mode: number;
-  readonly mtimeMs: number;
-  readonly linkTarget: string | null;
-  /** The file to read; null when `content` brings the bytes. */
-  readonly sourcePath: string | null;
-  /** Content of unknown length, for example standard input. */
-  readonly content: AsyncIterable<Uint8Array> | null;
-}
+export type { PutEntry };
 
 export interface PutOptions {
   readonly replicaCount?: number;
@@ -54,15 +49,9 @@ const TASK_BYTES = 8 * MIB;
 const TASK_EXTENTS = 128;
 const GROUPS_UNDER_WAY = 2;
 
-interface ExtentSource {
-  readonly source: StoreExtent['source'];
-  readonly data: Uint8Array | null;
-  readonly sizeBytes: number;
-}
-
 /**
- * @throws MaintenanceError ERR_NO_SPACE, ERR_DISK_UNAVAILABLE, ERR_STORE, ERR_INTERRUPTED: what was
- *   committed before stays, and `details` says how much that is.
+ * @throws MaintenanceError ERR_USAGE, ERR_NO_SPACE, ERR_DISK_UNAVAILABLE, ERR_STORE, ERR_INTERRUPTED:
+ *   what was committed before stays, and `details` says how much that is.
  */
 export async function putObjects(
   context: PoolContext,
@@ -107,6 +96,7 @@ class Put {
     this.#options = options;
     this.#replicaCount = options.replicaCount ?? context.settings().replicaCount;
     this.#tier = options.tier ?? 'warm';
+    checkReplicaCount(this.#replicaCount);
   }
 
   get report(): PutReport {
@@ -119,6 +109,7 @@ class Put {
   }
 
   async add(entry: PutEntry): Promise<void> {
+    checkObjectName(entry.name);
     if (entry.content || entry.sizeBytes > GROUP_BYTES) {
       await this.#lanes.start(() => this.#storeLarge(entry));
       return;
@@ -152,7 +143,7 @@ class Put {
 
   async #storeGroup(group: readonly PutEntry[]): Promise<void> {
     const owner = this.#newOwner();
-    const sources = group.map((entry) => [...this.#extentsOf(entry)]);
+    const sources = group.map((entry) => [...extentsOf(entry, this.#context.extentBytes)]);
     const flat = sources.flat();
     const { replicas, stored } = await this.#write(flat, owner);
     let at = 0;
@@ -162,7 +153,8 @@ class Put {
       const range = [at, at + count] as const;
       at += count;
       const parts = stored.slice(...range);
-      const error = parts.find((part) => part.kind === 'source-failed')?.error ?? changed(entry);
+      const error =
+        parts.find((part) => part.kind === 'source-failed')?.error ?? changedSource(entry);
       if (error) {
         this.#failed.push({ name: entry.name, error });
         continue;
@@ -178,7 +170,7 @@ class Put {
     const owner = this.#newOwner();
     const extents: WrittenExtent[] = [];
     let sizeBytes = 0;
-    for await (const chunk of this.#chunksOf(entry)) {
+    for await (const chunk of chunksOf(entry, this.#context.extentBytes, GROUP_BYTES)) {
       if (this.#options.signal?.aborted)
         throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
       const { replicas, stored } = await this.#write(chunk, owner);
@@ -191,11 +183,9 @@ class Put {
       extents.push(...written);
       const chunkBytes = written.reduce((sum, extent) => sum + extent.sizeBytes, 0);
       sizeBytes += chunkBytes;
-      this.#storedBytes += chunkBytes;
-      this.#options.onProgress?.(this.#storedBytes, this.#storedCount);
+      this.#options.onProgress?.(this.#storedBytes + sizeBytes, this.#storedCount);
     }
-    this.#storedBytes -= sizeBytes;
-    const error = changed(entry);
+    const error = changedSource(entry);
     if (error) this.#fail(entry, error, owner);
     else this.#commit([this.#object(entry, sizeBytes, extents, owner)], owner);
   }
@@ -230,9 +220,14 @@ class Put {
       ...source,
       targets: (replicas[index] ?? []).flatMap((replica) => context.locate(replica) ?? []),
     }));
-    const results = await Promise.all(
+    // All of them, even after one has failed: whoever still writes must not lose its reservation.
+    const writes = await Promise.allSettled(
       tasks(extents).map((task) => context.workers.run('store-extents', { extents: task })),
     );
+    const results = writes.map((write) => {
+      if (write.status === 'rejected') throw write.reason;
+      return write.value;
+    });
     const diskIds = new Set(replicas.flat().map((replica) => replica.diskId));
     const disks = context.store.disks.all().filter((disk) => diskIds.has(disk.diskId));
     await Promise.all(disks.map((disk) => syncDataAsync(context.writableFile(disk))));
@@ -280,39 +275,6 @@ class Put {
     for (const object of objects) this.#storedBytes += object.metadata.sizeBytes;
     this.#options.onProgress?.(this.#storedBytes, this.#storedCount);
   }
-
-  *#extentsOf(entry: PutEntry): Generator<ExtentSource> {
-    if (entry.kind !== 'file' || entry.sourcePath === null) return;
-    const { extentBytes } = this.#context;
-    for (let offsetBytes = 0; offsetBytes < entry.sizeBytes; offsetBytes += extentBytes) {
-      const sizeBytes = Math.min(extentBytes, entry.sizeBytes - offsetBytes);
-      yield { source: { path: entry.sourcePath, offsetBytes }, data: null, sizeBytes };
-    }
-  }
-
-  async *#chunksOf(entry: PutEntry): AsyncGenerator<ExtentSource[]> {
-    const extentsPerChunk = Math.max(1, Math.floor(GROUP_BYTES / this.#context.extentBytes));
-    let chunk: ExtentSource[] = [];
-    const extents = entry.content
-      ? cutStream(entry.content, this.#context.extentBytes)
-      : this.#extentsOf(entry);
-    for await (const extent of extents) {
-      if (chunk.push(extent) < extentsPerChunk) continue;
-      yield chunk;
-      chunk = [];
-    }
-    if (chunk.length > 0) yield chunk;
-  }
-}
-
-/** A copy of a file that was written to meanwhile is a mix of two contents: never keep one. */
-function changed(entry: PutEntry): WireError | null {
-  if (entry.kind !== 'file' || entry.sourcePath === null) return null;
-  const now = lstatSync(entry.sourcePath, { throwIfNoEntry: false });
-  if (now?.size === entry.sizeBytes && now.mtimeMs === entry.mtimeMs) return null;
-  return new MaintenanceError('ERR_MAP_CHANGED', `${entry.sourcePath} changed while it was read`, {
-    nextStep: 'Store it again when nobody writes to it.',
-  }).toWire();
 }
 
 /** Shares extents out so that no task is much larger than another. */
@@ -330,27 +292,4 @@ function tasks(extents: readonly StoreExtent[]): StoreExtent[][] {
   }
   if (task.length > 0) all.push(task);
   return all;
-}
-
-async function* cutStream(
-  content: AsyncIterable<Uint8Array>,
-  extentBytes: number,
-): AsyncGenerator<ExtentSource> {
-  let data = new Uint8Array(extentBytes);
-  let filledBytes = 0;
-  for await (const piece of content) {
-    for (let from = 0; from < piece.length; ) {
-      const takenBytes = Math.min(piece.length - from, extentBytes - filledBytes);
-      data.set(piece.subarray(from, from + takenBytes), filledBytes);
-      filledBytes += takenBytes;
-      from += takenBytes;
-      if (filledBytes < extentBytes) continue;
-      yield { source: null, data, sizeBytes: extentBytes };
-      data = new Uint8Array(extentBytes);
-      filledBytes = 0;
-    }
-  }
-  if (filledBytes > 0) {
-    yield { source: null, data: data.slice(0, filledBytes), sizeBytes: filledBytes };
-  }
 }

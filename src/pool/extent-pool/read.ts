@@ -73,7 +73,10 @@ export function recordReads(
 function toTask(context: PoolContext, { extent, destination }: ReadRequest): ReadExtent {
   const { extentId, sizeBytes, checksum } = extent;
   const replicas = context.readableReplicas(extentId);
-  if (replicas.length === 0) throw unreadable(context, extent, null);
+  if (replicas.length === 0) {
+    lookUp(context, extent);
+    throw unreadable(context, extent, null);
+  }
   return { extentId, sizeBytes, checksum, replicas, destination };
 }
 

@@ -6,43 +6,35 @@
  * replicas are verified when they are read, or by `verify`.
  */
 
-import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { InvariantError, MaintenanceError } from '../../domain/errors.js';
-import type { ByteRun } from '../../domain/units.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import { syncDirectory } from '../../kernel/sync-directory.js';
 import type { Replica } from '../../store/extents.js';
 import { PoolStore } from '../../store/pool-store.js';
 import { CATALOGUE_FILE, PoolContext } from './context.js';
 import { newPoolSettings } from './create.js';
-import { backingPath } from './data-file.js';
-import { readJournal } from './disk-journal.js';
-import type { JournalRecord } from './journal-frames.js';
-import { HEADER_BYTES, reserveBytes } from './layout.js';
-import { rewriteJournal } from './snapshot.js';
-import { readSuperblock, type Superblock } from './superblock.js';
+import { type ExtentRecord, type FoundDisk, findDisks, type ObjectRecord } from './find-disks.js';
+import { BLOCK_BYTES, HEADER_BYTES, reserveBytes } from './layout.js';
+import { repairJournals } from './snapshot.js';
 
 export interface RecoverReport {
   readonly poolId: string;
   readonly objectCount: number;
   readonly extentCount: number;
-  /** Objects of which an extent has no replica on any disk that was found; they were left out. */
+  /**
+   * Objects of which an extent has no replica on any disk that was found; they were left out, unless
+   * an older version of that name was still whole.
+   */
   readonly incompleteObjects: readonly string[];
   /** Members that the superblocks name and that were not found. */
   readonly missingDisks: readonly string[];
 }
 
-type ObjectRecord = Extract<JournalRecord, readonly ['object', ...unknown[]]>;
-type ExtentRecord = Extract<JournalRecord, readonly ['extent', ...unknown[]]>;
-
-interface FoundDisk {
-  readonly path: string;
-  readonly superblock: Superblock;
-  readonly segments: readonly ByteRun[];
-  readonly objects: ReadonlyMap<number, ObjectRecord>;
-  readonly extents: ReadonlyMap<number, ExtentRecord>;
-  readonly deletedObjectIds: ReadonlySet<number>;
+interface FoundExtent {
+  record: ExtentRecord;
+  readonly replicas: Replica[];
 }
 
 /**
@@ -62,99 +54,27 @@ export async function recoverPool(
     });
   }
   const { disks, missing } = findDisks(diskPaths);
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw fromNodeError('make pool directory', cause, path);
+  }
   const scratch = `${catalogue}.recovering`;
-  for (const leftover of [scratch, `${scratch}-wal`, `${scratch}-shm`])
-    rmSync(leftover, { force: true });
+  // SQLite would replay the log of the lost catalogue into the new one.
+  for (const base of [scratch, catalogue]) {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${base}${suffix}`, { force: true });
+  }
   const report = buildCatalogue(scratch, disks, missing);
   renameSync(scratch, catalogue);
   syncDirectory(path);
   // A new epoch on every disk: what an old journal still says can never be taken for newer.
   const context = new PoolContext(path);
   try {
-    for (const disk of context.store.disks.all()) rewriteJournal(context, disk);
+    repairJournals(context);
   } finally {
     await context.close();
   }
   return report;
-}
-
-function findDisks(diskPaths: readonly string[]): { disks: FoundDisk[]; missing: string[] } {
-  const disks = new Map<string, FoundDisk>();
-  const missing: string[] = [];
-  const open = diskPaths.map((path) => ({ path: resolve(path), named: true }));
-  for (let next = open.shift(); next; next = open.shift()) {
-    if ([...disks.values()].some((disk) => disk.path === next?.path)) continue;
-    if (!next.named && !existsSync(backingPath(next.path))) {
-      if (!missing.includes(next.path)) missing.push(next.path);
-      continue;
-    }
-    const disk = readDisk(next.path);
-    const first = disks.values().next().value;
-    if (first && first.superblock.poolId !== disk.superblock.poolId) {
-      if (!next.named) continue;
-      throw new MaintenanceError(
-        'ERR_DISK_MISMATCH',
-        `${disk.path} belongs to pool ${disk.superblock.poolId}, not ${first.superblock.poolId}`,
-        { nextStep: 'Name only disks of one pool.' },
-      );
-    }
-    disks.set(disk.superblock.diskUuid, disk);
-    for (const member of disk.superblock.members) open.push({ path: member.path, named: false });
-  }
-  if (disks.size === 0) {
-    throw new MaintenanceError('ERR_USAGE', 'recover needs at least one disk of the pool', {
-      nextStep: 'Name one with --disk DIRECTORY; it knows the others.',
-    });
-  }
-  return { disks: [...disks.values()], missing };
-}
-
-function readDisk(path: string): FoundDisk {
-  const backing = backingPath(path);
-  let fd: number;
-  try {
-    fd = openSync(backing, 'r');
-  } catch (cause) {
-    throw fromNodeError('open', cause, backing);
-  }
-  try {
-    const file = { fd, path: backing };
-    const superblock = readSuperblock(file);
-    if (!superblock) {
-      throw new MaintenanceError('ERR_NOT_A_POOL', `${backing} carries no dynamicfs superblock`, {
-        nextStep: 'Name the directory of a disk that belonged to the pool.',
-      });
-    }
-    return {
-      path,
-      superblock,
-      ...replay(readJournal(file, superblock.journal, superblock.journalEpoch), superblock.journal),
-    };
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function replay(
-  journal: ReturnType<typeof readJournal>,
-  first: ByteRun,
-): Pick<FoundDisk, 'segments' | 'objects' | 'extents' | 'deletedObjectIds'> {
-  const segments = [first];
-  const objects = new Map<number, ObjectRecord>();
-  const extents = new Map<number, ExtentRecord>();
-  const deletedObjectIds = new Set<number>();
-  for (const { record, segment } of journal) {
-    if (segments.at(-1) !== segment && segment !== first) segments.push(segment);
-    if (record[0] === 'object') objects.set(record[1], record);
-    else if (record[0] === 'deleted') deletedObjectIds.add(record[1]);
-    else if (record[0] === 'moved-away') extents.delete(record[1]);
-    else if (record[0] === 'extent') {
-      // Deleted first, so that the map keeps the order of writing: later claims on space win.
-      extents.delete(record[1]);
-      extents.set(record[1], record);
-    }
-  }
-  return { segments, objects, extents, deletedObjectIds };
 }
 
 function buildCatalogue(
@@ -187,7 +107,7 @@ function addDisk(store: PoolStore, { path, superblock }: FoundDisk): number {
     tier,
     capacityBytes,
     reserveBytes: reserveBytes(capacityBytes, extentBytes),
-    granularityBytes: 4096,
+    granularityBytes: Math.max(BLOCK_BYTES, statfsSync(path).bsize),
     evacuating: false,
     journalEpoch: superblock.journalEpoch,
     journalTailBytes: 0,
@@ -203,23 +123,26 @@ function addContent(
 ): Pick<RecoverReport, 'objectCount' | 'extentCount' | 'incompleteObjects'> {
   const deleted = new Set(disks.flatMap((disk) => [...disk.deletedObjectIds]));
   const objects = new Map<number, ObjectRecord>();
-  const newestOfName = new Map<string, number>();
+  const idsOfName = new Map<string, number[]>();
   for (const [objectId, record] of disks.flatMap((disk) => [...disk.objects])) {
     if (deleted.has(objectId)) continue;
+    if (objects.has(objectId)) continue;
     objects.set(objectId, record);
-    newestOfName.set(record[2], Math.max(objectId, newestOfName.get(record[2]) ?? 0));
+    idsOfName.set(record[2], [...(idsOfName.get(record[2]) ?? []), objectId]);
   }
-  const extents = new Map<number, { record: ExtentRecord; replicas: Replica[] }>();
+  const extents = new Map<number, FoundExtent>();
   for (const [index, disk] of disks.entries()) {
     for (const record of claimedLast(disk, objects)) {
       const runs = record[9].map(([startBytes, lengthBytes]) => ({ startBytes, lengthBytes }));
       const known = extents.get(record[1]);
       const replica = { diskId: diskIds[index] ?? 0, runs };
-      if (known) known.replicas.push(replica);
-      else extents.set(record[1], { record, replicas: [replica] });
+      if (known) {
+        known.replicas.push(replica);
+        if (record[6] > known.record[6]) known.record = record;
+      } else extents.set(record[1], { record, replicas: [replica] });
     }
   }
-  const byObject = new Map<number, { record: ExtentRecord; replicas: Replica[] }[]>();
+  const byObject = new Map<number, FoundExtent[]>();
   for (const extent of extents.values()) {
     const siblings = byObject.get(extent.record[2]);
     if (siblings) siblings.push(extent);
@@ -228,14 +151,16 @@ function addContent(
   const incompleteObjects: string[] = [];
   let extentCount = 0;
   let objectCount = 0;
-  for (const [objectId, record] of objects) {
-    const [, , name, kind, sizeBytes, count, mode, mtimeMs, linkTarget, storedAtMs] = record;
-    if (newestOfName.get(name) !== objectId) continue;
+  for (const [name, ids] of idsOfName) {
+    const newestFirst = ids.sort((a, b) => b - a);
+    const isWhole = (id: number) => (byObject.get(id)?.length ?? 0) >= (objects.get(id)?.[5] ?? 0);
+    const objectId = newestFirst.find(isWhole);
+    // Also where an older version of that name is brought back instead.
+    if (objectId !== newestFirst[0]) incompleteObjects.push(name);
+    const record = objectId === undefined ? undefined : objects.get(objectId);
+    if (objectId === undefined || !record) continue;
+    const [, , , kind, sizeBytes, count, mode, mtimeMs, linkTarget, storedAtMs] = record;
     const parts = byObject.get(objectId) ?? [];
-    if (parts.length < count) {
-      incompleteObjects.push(name);
-      continue;
-    }
     store.objects.insertWithId({
       objectId,
       name,
@@ -251,8 +176,26 @@ function addContent(
     extentCount += parts.length;
     objectCount += 1;
   }
+  beginNewIds(store, disks);
   return { objectCount, extentCount, incompleteObjects };
 }
+
+/**
+ * Ids that were used once are never used again, not even those that only a missing disk knows: when
+ * it is found later, its journal must not speak of today's objects.
+ */
+function beginNewIds(store: PoolStore, disks: readonly FoundDisk[]): void {
+  let lastId = 0;
+  for (const { objects, extents, deletedObjectIds } of disks) {
+    for (const id of [...objects.keys(), ...extents.keys(), ...deletedObjectIds]) {
+      lastId = Math.max(lastId, id);
+    }
+  }
+  store.beginIdsAfter((Math.floor(lastId / IDS_PER_CATALOGUE) + 1) * IDS_PER_CATALOGUE);
+}
+
+/** More than a pool ever stores; 2²¹ times as many fit a double. */
+const IDS_PER_CATALOGUE = 2 ** 32;
 
 /** A commit that never happened may have left a record whose place was given away since. */
 function claimedLast(disk: FoundDisk, objects: ReadonlyMap<number, ObjectRecord>): ExtentRecord[] {

@@ -30,12 +30,8 @@ export function reserveSpace(context: PoolContext, request: SpaceRequest): Repli
     const totalBytes = request.sizesBytes.reduce((sum, size) => sum + allocatedBytes(size), 0);
     const diskIds = chooseDisks(disks, totalBytes, request.replicaCount, request.tier);
     if (diskIds.length === request.replicaCount) {
-      const sweeps = diskIds.map((diskId) => ({
-        diskId,
-        run: context.allocator.reserveContiguous(diskId, totalBytes, request.owner),
-      }));
-      if (sweeps.every(hasRun)) return carve(sweeps, request.sizesBytes);
-      for (const { diskId, run } of sweeps) if (run) giveBack(context, diskId, run);
+      const sweeps = reserveSweeps(context, diskIds, totalBytes, request.owner);
+      if (sweeps) return carve(sweeps, request.sizesBytes);
     }
     return request.sizesBytes.map((sizeBytes) => placeExtent(context, disks, sizeBytes, request));
   });
@@ -56,8 +52,20 @@ interface Sweep {
   readonly run: ByteRun;
 }
 
-function hasRun(sweep: { diskId: number; run: ByteRun | null }): sweep is Sweep {
-  return sweep.run !== null;
+/** One contiguous run on every disk, or none on any. */
+function reserveSweeps(
+  context: PoolContext,
+  diskIds: readonly number[],
+  lengthBytes: number,
+  owner: string,
+): Sweep[] | null {
+  const { space } = context.store;
+  const fits = diskIds.flatMap((diskId) => space.bestFit(diskId, lengthBytes) ?? []);
+  if (fits.length < diskIds.length) return null;
+  return fits.map((fit) => ({
+    diskId: fit.diskId,
+    run: space.reserve(fit, lengthBytes, owner),
+  }));
 }
 
 function carve(sweeps: readonly Sweep[], sizesBytes: readonly number[]): Replica[][] {
@@ -71,12 +79,6 @@ function carve(sweeps: readonly Sweep[], sizesBytes: readonly number[]): Replica
     offsetBytes += lengthBytes;
     return replicas;
   });
-}
-
-/** The run was whole when it was taken and nothing was written: it goes back as pending. */
-function giveBack(context: PoolContext, diskId: number, run: ByteRun): void {
-  context.store.space.remove(diskId, run.startBytes);
-  context.release(diskId, [run]);
 }
 
 /** Places one extent alone; `disks` is updated with what it took. */

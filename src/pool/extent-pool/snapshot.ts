@@ -8,13 +8,14 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { InvariantError } from '../../domain/errors.js';
+import { InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { type ByteRun, MIB, totalBytes } from '../../domain/units.js';
+import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { PoolContext } from './context.js';
 import { type JournalRecord, runPairs } from './journal-frames.js';
-import { type Superblock, writeSuperblock } from './superblock.js';
+import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
 /** A journal smaller than this is never worth rewriting. */
 const COMPACT_BYTES_MIN = 16 * MIB;
@@ -29,55 +30,92 @@ export function rewriteJournal(context: PoolContext, disk: DiskRow): void {
     const epoch = randomInt(1, 2 ** 47);
     const first = journal.start(disk.diskId, epoch);
     journal.appendAll(disk.diskId, file, liveRecords(context, disk.diskId));
-    writeSuperblock(file, nextSuperblock(context, disk, first, epoch));
+    renewSuperblock(context, disk, file, { first, epoch });
     context.release(disk.diskId, oldSegments);
   });
-  context.reopenDisk(disk.diskId);
 }
 
-/** Tells every disk which disks the pool has now. */
+/**
+ * Tells every disk which disks the pool has now. In one transaction and from what is on the disk, not
+ * from memory: another process may have rewritten a journal since.
+ */
 export function refreshSuperblocks(context: PoolContext): void {
-  for (const disk of context.store.disks.all()) {
-    const { condition, file, superblock } = context.diskState(disk);
-    if (condition !== 'online' || !file || !superblock) continue;
-    const { journal, journalEpoch } = superblock;
-    writeSuperblock(file, nextSuperblock(context, disk, journal, journalEpoch));
-    context.reopenDisk(disk.diskId);
-  }
+  context.store.transaction(() => {
+    for (const disk of context.store.disks.all()) {
+      const { condition, file } = context.diskState(disk);
+      const current = condition === 'online' && file ? readSuperblock(file) : null;
+      if (!file || !current) continue;
+      renewSuperblock(context, disk, file, {
+        first: current.journal,
+        epoch: current.journalEpoch,
+      });
+    }
+  });
 }
 
-function nextSuperblock(
+function renewSuperblock(
   context: PoolContext,
   disk: DiskRow,
-  journal: ByteRun,
-  journalEpoch: number,
-): Superblock {
-  return {
-    sequence: (context.diskState(disk).superblock?.sequence ?? 0) + 1,
+  file: OpenFile,
+  journal: { readonly first: ByteRun; readonly epoch: number },
+): void {
+  const superblock: Superblock = {
+    sequence: (readSuperblock(file)?.sequence ?? 0) + 1,
     poolId: context.poolId,
     diskUuid: disk.uuid,
     capacityBytes: disk.capacityBytes,
     tier: disk.tier,
     extentBytes: context.extentBytes,
     replicaCount: context.settings().replicaCount,
-    journal,
-    journalEpoch,
-    members: context.store.disks.all().map(({ uuid, path }) => ({ uuid, path })),
+    journal: journal.first,
+    journalEpoch: journal.epoch,
+    members: members(context),
   };
+  writeSuperblock(file, superblock);
+  context.rememberSuperblock(disk.diskId, superblock);
 }
 
-/** Brings journals that are stale, or of another epoch than the catalogue knows, up to date. */
+function members(context: PoolContext): Superblock['members'] {
+  return context.store.disks.all().map(({ uuid, path }) => ({ uuid, path }));
+}
+
+/**
+ * Brings the disks up to date with the catalogue: journals that are stale or of another epoch, frames
+ * that no commit followed, members that came or went meanwhile.
+ *
+ * A disk that has no room for a new journal, or refuses it, stays as it is and is looked at again at
+ * the next opening: its data can be read, and deleting some of it must be possible.
+ *
+ * @returns how many journals were written anew.
+ */
 export function repairJournals(context: PoolContext): number {
+  const { store, journal } = context;
   let repairedCount = 0;
-  for (const disk of context.store.disks.all()) {
-    const { condition, superblock } = context.diskState(disk);
-    if (condition !== 'online') continue;
-    if (!disk.journalStale && superblock?.journalEpoch === disk.journalEpoch) continue;
-    rewriteJournal(context, disk);
-    repairedCount += 1;
+  for (const disk of store.disks.all()) {
+    const { condition, superblock, file } = context.diskState(disk);
+    if (condition !== 'online' || !file) continue;
+    try {
+      if (!disk.journalStale && superblock?.journalEpoch === disk.journalEpoch) {
+        journal.dropUncommitted(disk.diskId, file);
+      } else {
+        rewriteJournal(context, disk);
+        repairedCount += 1;
+      }
+    } catch (cause) {
+      if (!(cause instanceof MaintenanceError) || !CAN_WAIT.has(cause.code)) throw cause;
+      store.transaction(() => store.disks.markJournalStale(disk.diskId));
+    }
   }
+  const current = JSON.stringify(members(context));
+  const outdated = store.disks.all().some((disk) => {
+    const { condition, superblock } = context.diskState(disk);
+    return condition === 'online' && JSON.stringify(superblock?.members) !== current;
+  });
+  if (outdated) refreshSuperblocks(context);
   return repairedCount;
 }
+
+const CAN_WAIT: ReadonlySet<string> = new Set(['ERR_NO_SPACE', 'ERR_KERNEL', 'ERR_PERMISSION']);
 
 /** Rewrites journals that consist mostly of void records. */
 export function compactJournals(context: PoolContext): number {

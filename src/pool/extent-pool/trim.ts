@@ -50,9 +50,13 @@ export async function trimBatch(
 ): Promise<{ receipt: TrimReceipt; nextBytes: number } | null> {
   const { disk, secureErase } = batch;
   context.writableFile(disk);
-  context.assertOwner();
-  const { discards } = context.store;
-  const marked = discards.mark(disk.diskId, batch.fromBytes, batch.bytesMax, context.clock());
+  const { store } = context;
+  const owner = context.writer.newOwner();
+  const marked = store.transaction(() => {
+    context.assertOwner();
+    const { fromBytes, bytesMax } = batch;
+    return store.discards.mark(disk.diskId, fromBytes, bytesMax, context.clock(), owner);
+  });
   const last = marked.at(-1);
   if (!last) return null;
   crashPoint('discard-marked');
@@ -70,7 +74,8 @@ export async function trimBatch(
     const receipt = receiptOf(plan.ranges, outcomes, plan.skippedBytes);
     return { receipt, nextBytes: last.startBytes + last.lengthBytes };
   } finally {
-    discards.revert(disk.diskId);
+    // What rounding cut off, or all of it after an error; never what another process is discarding.
+    store.transaction(() => context.releaseReservations(owner));
   }
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, unlinkSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvariantError } from '../../domain/errors.js';
 import { type FileLock, tryLockFile } from '../../kernel/file-lock.js';
@@ -35,13 +35,15 @@ export class WriterLock {
   }
 
   release(): void {
-    unlinkSync(this.#path);
+    rmSync(this.#path, { force: true });
     this.#lock.release();
   }
 }
 
 /** @returns the owners among `owners` whose writer is dead; their lock files are gone then. */
 export function deadOwners(poolPath: string, owners: readonly string[]): string[] {
+  // A catalogue that was restored from a backup comes without it.
+  mkdirSync(join(poolPath, DIRECTORY), { recursive: true, mode: 0o700 });
   const dead = new Map<string, boolean>();
   return owners.filter((owner) => {
     const writerId = owner.split('/')[0] ?? '';
@@ -57,7 +59,8 @@ export function deadOwners(poolPath: string, owners: readonly string[]): string[
 function writerIsDead(path: string): boolean {
   const lock = tryLockFile(path);
   if (!lock) return false;
-  unlinkSync(path);
+  // Gone already when another process found it dead at the same moment.
+  rmSync(path, { force: true });
   lock.release();
   return true;
 }

@@ -1,0 +1,23 @@
+/** Runs the agent until it is told to stop. `dynamicfs agent run` starts this. */
+
+import type { AgentInfo } from '../domain/agent-info.js';
+import { Agent, type AgentOptions } from './agent.js';
+
+/**
+ * @param onReady called once the agent serves.
+ * @returns when it has drained after SIGTERM or SIGINT.
+ * @throws MaintenanceError as `Agent.start`.
+ */
+export async function runAgent(
+  options: AgentOptions,
+  onReady: (info: AgentInfo) => void,
+): Promise<void> {
+  const agent = new Agent(options);
+  const told = new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  onReady(await agent.start());
+  await told;
+  await agent.stop();
+}

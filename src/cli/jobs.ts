@@ -1,0 +1,113 @@
+/** `jobs`: a look into the queues of a pool, and the few things that may be done to a job. */
+
+import type { Job } from 'bullmq';
+import { MaintenanceError } from '../domain/errors.js';
+import { isOpen } from '../domain/runs.js';
+import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { PoolQueues } from '../queue/pool-queues.js';
+import { withPool } from './pool-access.js';
+import { linkQueue } from './queue-link.js';
+import type { JobView } from './schemas.js';
+
+export const JOB_STATES = [
+  'active',
+  'waiting',
+  'prioritized',
+  'delayed',
+  'completed',
+  'failed',
+] as const;
+export type JobStateName = (typeof JOB_STATES)[number];
+
+export function listJobs(
+  poolPath: string,
+  states: readonly JobStateName[],
+  limit: number,
+): Promise<JobView[]> {
+  return withQueues(poolPath, async (pool, queues) => {
+    const jobs = await queues.jobs(states.length > 0 ? states : JOB_STATES, limit);
+    const views = await Promise.all(jobs.map((job) => jobView(pool, job)));
+    return views.sort((a, b) => b.addedAtMs - a.addedAtMs);
+  });
+}
+
+export function showJob(poolPath: string, jobId: string): Promise<JobView> {
+  return withQueues(poolPath, async (pool, queues) => jobView(pool, await find(queues, jobId)));
+}
+
+export function retryJob(poolPath: string, jobId: string): Promise<JobView> {
+  return withQueues(poolPath, async (pool, queues) => {
+    const job = await find(queues, jobId);
+    const state = await job.getState();
+    if (state !== 'failed') throw wrongState(jobId, state, 'Only failed jobs can be tried again.');
+    await job.retry('failed');
+    return await jobView(pool, job);
+  });
+}
+
+export function cancelJob(poolPath: string, jobId: string): Promise<JobView> {
+  return withQueues(poolPath, async (pool, queues) => {
+    const job = await find(queues, jobId);
+    const state = await job.getState();
+    if (state === 'completed' || state === 'failed') throw wrongState(jobId, state, 'It is over.');
+    const view = await jobView(pool, job);
+    // First the run, whose next batch the agent would queue at once.
+    stopRunOf(pool, job);
+    if (state !== 'active') await job.remove();
+    return { ...view, state: state === 'active' ? 'cancelling' : 'cancelled' };
+  });
+}
+
+function stopRunOf(pool: ExtentPool, job: Job): void {
+  const runId: unknown = job.data?.runId;
+  const { store, clock } = pool.context;
+  const run = typeof runId === 'number' ? store.runs.get(runId) : null;
+  if (!run || !isOpen(run.state)) return;
+  store.transaction(() => {
+    store.runs.setState(run.runId, 'stopped', clock());
+    if (run.kind === 'defrag') store.settings.write({ defragEnabled: false });
+    if (run.diskId !== null && run.kind === 'evacuate')
+      store.disks.setEvacuating(run.diskId, false);
+  });
+}
+
+function withQueues<T>(
+  poolPath: string,
+  body: (pool: ExtentPool, queues: PoolQueues) => Promise<T>,
+): Promise<T> {
+  return withPool(poolPath, 'write', async (pool) => {
+    const link = await linkQueue(pool, (message) => process.stderr.write(`${message}\n`));
+    try {
+      return await body(pool, link.queues);
+    } finally {
+      await link.close();
+    }
+  });
+}
+
+async function find(queues: PoolQueues, jobId: string): Promise<Job> {
+  const job = await queues.job(jobId);
+  if (job) return job;
+  throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `no job ${jobId}`, {
+    nextStep: 'List them with `dynamicfs jobs list`; jobs that are over are kept for a while only.',
+  });
+}
+
+async function jobView(pool: ExtentPool, job: Job): Promise<JobView> {
+  return {
+    jobId: job.id ?? '',
+    poolId: pool.id,
+    queue: job.queueName,
+    state: await job.getState(),
+    attempts: job.attemptsMade,
+    addedAtMs: job.timestamp,
+    finishedAtMs: job.finishedOn ?? null,
+    data: job.data,
+    result: job.returnvalue ?? null,
+    error: job.failedReason ?? null,
+  };
+}
+
+function wrongState(jobId: string, state: string, nextStep: string): MaintenanceError {
+  return new MaintenanceError('ERR_POLICY_REFUSED', `job ${jobId} is ${state}`, { nextStep });
+}

@@ -1,0 +1,360 @@
+/**
+ * What `--json` prints, command by command: the contract with scripts.
+ *
+ * Only types are taken from here at run time, so that a command starts without zod. docs/schemas/
+ * holds the same as JSON Schema; tests check every command's real output against it. A field is never
+ * removed or given another meaning within one `schemaVersion`.
+ */
+
+import { z } from 'zod';
+import { INTENSITIES } from '../domain/defrag-plan.js';
+import { MAP_KINDS } from '../domain/disk-map.js';
+import { ERROR_KINDS, type ErrorCode } from '../domain/errors.js';
+import { TIERS } from '../domain/heat.js';
+import { RUN_KINDS, RUN_STATES } from '../domain/runs.js';
+import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
+
+const count = z.int().nonnegative();
+const bytes = z.int().nonnegative();
+const ratio = z.number().min(0).max(1);
+const timeMs = z.number().nonnegative();
+const versioned = { schemaVersion: z.literal(1) };
+
+export const WireErrorSchema = z.strictObject({
+  code: z.enum(Object.keys(ERROR_KINDS) as [ErrorCode, ...ErrorCode[]]),
+  message: z.string(),
+  nextStep: z.string().nullable(),
+  details: z.record(z.string(), z.unknown()),
+});
+
+export const ErrorOutput = z.strictObject({ error: WireErrorSchema });
+
+const Disk = z.strictObject({
+  diskId: z.uuid(),
+  path: z.string(),
+  tier: z.enum(TIERS),
+  condition: z.enum(['online', 'read-only', 'missing', 'mismatch']),
+  evacuating: z.boolean(),
+  capacityBytes: bytes,
+  usedBytes: bytes,
+  freeBytes: bytes,
+  pendingBytes: bytes,
+  reservedBytes: bytes,
+  problem: z.string().nullable(),
+});
+
+const RunOutput = z.strictObject({
+  runId: count,
+  kind: z.enum(RUN_KINDS),
+  state: z.enum(RUN_STATES),
+  trigger: z.string(),
+  intensity: z.enum(INTENSITIES),
+  threads: count,
+  startedAtMs: timeMs,
+  endedAtMs: timeMs.nullable(),
+  plannedCount: count,
+  plannedBytes: bytes,
+  processedCount: count,
+  doneCount: count,
+  skippedCount: count,
+  failedCount: count,
+  unsupportedCount: count,
+  doneBytes: bytes,
+  confirmedBytes: bytes,
+  reclaimedBytes: bytes,
+  busyMs: z.number().nonnegative(),
+  estimatedRemainingMs: z.number().nonnegative().nullable(),
+  exclusions: z.array(
+    z.strictObject({ outcome: z.enum(['skipped', 'failed']), reason: z.string(), count }),
+  ),
+  error: WireErrorSchema.nullable(),
+});
+
+const Failure = z.strictObject({ name: z.string(), error: WireErrorSchema });
+
+const figures = { extentCount: count, fragmentedExtentCount: count, fragmentationRatio: ratio };
+
+const DiskMapOutput = z.strictObject({
+  diskId: z.uuid(),
+  path: z.string(),
+  cellBytes: bytes,
+  cells: z.array(
+    z.strictObject({
+      kind: z.enum(MAP_KINDS),
+      bytes: z.record(z.enum(MAP_KINDS), bytes),
+    }),
+  ),
+});
+
+export const InitOutput = z.strictObject({
+  ...versioned,
+  poolId: z.uuid(),
+  path: z.string(),
+  extentBytes: bytes,
+  replicaCount: count,
+});
+
+export const DiskOutput = z.strictObject({ ...versioned, disk: Disk });
+export const DiskListOutput = z.strictObject({ ...versioned, disks: z.array(Disk) });
+export const DiskRemoveOutput = z.strictObject({
+  ...versioned,
+  diskId: z.uuid(),
+  path: z.string(),
+  removed: z.boolean(),
+  run: RunOutput.nullable(),
+});
+
+export const PutOutput = z.strictObject({
+  ...versioned,
+  storedCount: count,
+  storedBytes: bytes,
+  unsupported: z.record(z.string(), count),
+  failed: z.array(Failure),
+});
+
+export const GetOutput = z.strictObject({
+  ...versioned,
+  objectCount: count,
+  readBytes: bytes,
+  failed: z.array(Failure),
+});
+
+export const RemoveOutput = z.strictObject({ ...versioned, objectCount: count, freedBytes: bytes });
+
+export const ListOutput = z.strictObject({
+  ...versioned,
+  objects: z.array(
+    z.strictObject({
+      name: z.string(),
+      kind: z.enum(['file', 'symlink', 'directory']),
+      sizeBytes: bytes,
+      extentCount: count,
+      mode: count,
+      mtimeMs: z.number(),
+      linkTarget: z.string().nullable(),
+      storedAtMs: timeMs,
+    }),
+  ),
+});
+
+export const ExtentListOutput = z.strictObject({
+  ...versioned,
+  extents: z.array(
+    z.strictObject({
+      extentId: count,
+      object: z.string(),
+      extentIndex: count,
+      sizeBytes: bytes,
+      checksum: z.string().regex(/^[0-9a-f]{64}$/),
+      generation: count,
+      tier: z.enum(TIERS),
+      heatTier: z.enum(TIERS),
+      heat: z.number().nonnegative(),
+      readCount: count,
+      writeCount: count,
+      lastAccessAtMs: timeMs.nullable(),
+      fragmentCount: count,
+      replicas: z.array(
+        z.strictObject({
+          diskPath: z.string(),
+          runs: z.array(z.strictObject({ startBytes: bytes, lengthBytes: bytes })),
+        }),
+      ),
+    }),
+  ),
+});
+
+export const StatusOutput = z.strictObject({
+  ...versioned,
+  poolId: z.uuid(),
+  path: z.string(),
+  extentBytes: bytes,
+  replicaCount: count,
+  objectCount: count,
+  fileCount: count,
+  contentBytes: bytes,
+  disks: z.array(Disk),
+  openRuns: z.array(RunOutput),
+  owner: z.string().nullable(),
+  /** Null unless --audit asked for it. */
+  auditProblems: z.array(z.string()).nullable(),
+});
+
+export const RecoverOutput = z.strictObject({
+  ...versioned,
+  poolId: z.uuid(),
+  objectCount: count,
+  extentCount: count,
+  incompleteObjects: z.array(z.string()),
+  missingDisks: z.array(z.string()),
+});
+
+export const AnalyzeOutput = z.strictObject({
+  ...versioned,
+  analyzedAtMs: timeMs,
+  ...figures,
+  recommendation: z.enum(['None', 'Consider', 'Recommended', 'Urgent']),
+  reclaimableBytes: bytes,
+  disks: z.array(
+    z.strictObject({
+      diskId: z.uuid(),
+      path: z.string(),
+      ...figures,
+      averageFragmentsPerExtent: z.number().nonnegative(),
+      sequentialRatio: ratio,
+      freeBytes: bytes,
+      largestFreeRunBytes: bytes,
+      freeRuns: z.array(z.strictObject({ belowBytes: bytes.nullable(), runCount: count, bytes })),
+      reclaimableBytes: bytes,
+    }),
+  ),
+  tiers: z.array(z.strictObject({ tier: z.enum(TIERS), ...figures })),
+  /** Null unless --map asked for them. */
+  maps: z.array(DiskMapOutput).nullable(),
+});
+
+export const EnqueuedOutput = z.strictObject({
+  ...versioned,
+  jobId: z.string(),
+});
+
+export const DefragStartOutput = z.strictObject({
+  ...versioned,
+  intensity: z.enum(INTENSITIES),
+  threads: count,
+  jobId: z.string().nullable(),
+  run: RunOutput.nullable(),
+});
+
+export const DefragStatusOutput = z.strictObject({
+  ...versioned,
+  enabled: z.boolean(),
+  running: z.boolean(),
+  paused: z.boolean(),
+  intensity: z.enum(INTENSITIES),
+  threads: count,
+  extentsProcessed: count,
+  extentsDefragmented: count,
+  bytesMoved: bytes,
+  errors: count,
+  startedAtMs: timeMs.nullable(),
+  lastRunAtMs: timeMs.nullable(),
+  estimatedRemainingMs: z.number().nonnegative().nullable(),
+  run: RunOutput.nullable(),
+  evacuation: RunOutput.nullable(),
+});
+
+export const TrimForecastOutput = z.strictObject({
+  ...versioned,
+  dryRun: z.literal(true),
+  disks: z.array(
+    z.strictObject({
+      diskId: z.uuid(),
+      path: z.string(),
+      rangeCount: count,
+      requestedBytes: bytes,
+      reclaimableBytes: bytes.nullable(),
+      skippedBytes: bytes,
+    }),
+  ),
+});
+
+export const TrimNowOutput = z.strictObject({
+  ...versioned,
+  dryRun: z.literal(false),
+  jobId: z.string().nullable(),
+  run: RunOutput,
+});
+
+export const TrimSettingsOutput = z.strictObject({
+  ...versioned,
+  enabled: z.boolean(),
+  intensity: z.enum(TRIM_INTENSITIES),
+  batchBytes: bytes,
+  secureErase: z.boolean(),
+});
+
+export const TrimStatusOutput = z.strictObject({
+  ...versioned,
+  operations: count,
+  requestedBytes: bytes,
+  confirmedBytes: bytes,
+  reclaimedBytes: bytes,
+  ranges: count,
+  failures: count,
+  unsupported: count,
+  pendingBytes: bytes,
+  pendingRanges: count,
+  lastTrimAtMs: timeMs.nullable(),
+  enabled: z.boolean(),
+  intensity: z.enum(TRIM_INTENSITIES),
+  batchBytes: bytes,
+  secureErase: z.boolean(),
+  run: RunOutput.nullable(),
+});
+
+export const AgentStatusOutput = z.strictObject({
+  ...versioned,
+  running: z.boolean(),
+  pid: count.nullable(),
+  version: z.string().nullable(),
+  startedAtMs: timeMs.nullable(),
+  httpUrl: z.string().nullable(),
+  redis: z.string().nullable(),
+  stateDirectory: z.string(),
+  pools: z.array(z.strictObject({ poolId: z.uuid(), path: z.string() })),
+});
+
+const JobOutput = z.strictObject({
+  jobId: z.string(),
+  poolId: z.uuid(),
+  queue: z.string(),
+  state: z.string(),
+  attempts: count,
+  addedAtMs: timeMs,
+  finishedAtMs: timeMs.nullable(),
+  data: z.unknown(),
+  result: z.unknown(),
+  error: z.string().nullable(),
+});
+
+export const JobListOutput = z.strictObject({ ...versioned, jobs: z.array(JobOutput) });
+export const JobDetailOutput = z.strictObject({ ...versioned, job: JobOutput });
+
+/** Output schemas by command id. */
+export const OUTPUT_SCHEMAS = {
+  init: InitOutput,
+  'disk add': DiskOutput,
+  'disk remove': DiskRemoveOutput,
+  'disk list': DiskListOutput,
+  put: PutOutput,
+  get: GetOutput,
+  rm: RemoveOutput,
+  ls: ListOutput,
+  'extent list': ExtentListOutput,
+  status: StatusOutput,
+  recover: RecoverOutput,
+  'defrag analyze': z.union([AnalyzeOutput, EnqueuedOutput]),
+  'defrag start': DefragStartOutput,
+  'defrag stop': DefragStatusOutput,
+  'defrag pause': DefragStatusOutput,
+  'defrag resume': DefragStatusOutput,
+  'defrag status': DefragStatusOutput,
+  'trim now': z.union([TrimNowOutput, TrimForecastOutput]),
+  'trim status': TrimStatusOutput,
+  'trim stop': TrimStatusOutput,
+  'trim set': TrimSettingsOutput,
+  'agent status': AgentStatusOutput,
+  'agent start': AgentStatusOutput,
+  'agent stop': AgentStatusOutput,
+  'jobs list': JobListOutput,
+  'jobs show': JobDetailOutput,
+  'jobs retry': JobDetailOutput,
+  'jobs cancel': JobDetailOutput,
+  error: ErrorOutput,
+} as const;
+
+export type Output<K extends keyof typeof OUTPUT_SCHEMAS> = z.infer<(typeof OUTPUT_SCHEMAS)[K]>;
+export type RunView = z.infer<typeof RunOutput>;
+export type DiskView = z.infer<typeof Disk>;
+export type JobView = z.infer<typeof JobOutput>;

@@ -1,0 +1,70 @@
+/** Follows a run in SQLite, where its truth is, until it is over. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvariantError, MaintenanceError } from '../domain/errors.js';
+import { isOpen, type Run } from '../domain/runs.js';
+import { agentIsRunning } from '../kernel/agent-file.js';
+import { stateDirectory } from '../kernel/state-directory.js';
+import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import { startProgress } from './progress.js';
+
+const LOOK_EVERY_MS = 100;
+/** An agent that is started again takes its runs up by itself. */
+const AGENT_AWAY_MS_MAX = 15_000;
+
+/**
+ * @returns the run, completed, stopped or failed.
+ * @throws MaintenanceError ERR_INTERRUPTED on Ctrl-C, ERR_AGENT when the agent is gone; the run goes on,
+ *   or will, without this command.
+ */
+export async function waitForRun(pool: ExtentPool, runId: number, quiet: boolean): Promise<Run> {
+  const first = getRun(pool, runId);
+  const unit = first.kind === 'trim' ? 'ranges' : 'extents';
+  const total = first.progress.plannedCount;
+  const progress = await startProgress({ label: first.kind, unit, total, quiet });
+  let interrupted = false;
+  const interrupt = () => {
+    interrupted = true;
+  };
+  process.once('SIGINT', interrupt);
+  let agentSeenAtMs = Date.now();
+  try {
+    for (;;) {
+      const run = getRun(pool, runId);
+      const { processedCount, plannedCount } = run.progress;
+      progress.setTotal(Math.max(plannedCount, processedCount));
+      progress.update(processedCount, run.state === 'paused' ? 'paused' : '');
+      if (!isOpen(run.state)) return run;
+      if (interrupted) throw stoppedWaiting(runId);
+      if (isEmbedded() && agentIsRunning(stateDirectory())) agentSeenAtMs = Date.now();
+      else if (isEmbedded() && Date.now() - agentSeenAtMs > AGENT_AWAY_MS_MAX)
+        throw agentGone(runId);
+      await sleep(LOOK_EVERY_MS);
+    }
+  } finally {
+    process.off('SIGINT', interrupt);
+    progress.stop();
+  }
+}
+
+function isEmbedded(): boolean {
+  return !process.env.DYNAMICFS_REDIS_URL;
+}
+
+function getRun(pool: ExtentPool, runId: number): Run {
+  const run = pool.context.store.runs.get(runId);
+  if (!run) throw new InvariantError(`run ${runId} is gone`);
+  return run;
+}
+
+function stoppedWaiting(runId: number): MaintenanceError {
+  return new MaintenanceError('ERR_INTERRUPTED', `stopped waiting; run ${runId} goes on`, {
+    nextStep: 'Stop the run itself with `dynamicfs defrag stop` (or trim stop).',
+  });
+}
+
+function agentGone(runId: number): MaintenanceError {
+  return new MaintenanceError('ERR_AGENT', `the agent is gone; run ${runId} waits for it`, {
+    nextStep: 'Start it again: `dynamicfs agent start`. The run continues where it was.',
+  });
+}

@@ -1,0 +1,45 @@
+import { Flags } from '@oclif/core';
+import { analyze, queueAnalysis } from '../../cli/analysis.js';
+import { BaseCommand, poolFlag } from '../../cli/base-command.js';
+import { mapText, stdoutIsColoured } from '../../cli/map-text.js';
+import type { Output } from '../../cli/schemas.js';
+import { analysisText } from '../../cli/text.js';
+
+/** Measures fragmentation. */
+export default class DefragAnalyze extends BaseCommand {
+  static override hiddenAliases = ['defrag-analyze'];
+  static override summary = 'Measure fragmentation and recommend what to do.';
+
+  static override description =
+    `Reads only. Fragmentation ratio = fragmented extents / extents: above 15 %
+Consider, above 30 % Recommended, above 50 % Urgent.
+
+EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 18 queue unreachable (--background), 21 not a pool.`;
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --pool /pool',
+    '<%= config.bin %> <%= command.id %> --pool /pool --map',
+  ];
+
+  static override flags = {
+    pool: poolFlag,
+    map: Flags.boolean({ summary: 'Draw where everything lies.', default: false }),
+    background: Flags.boolean({
+      summary: 'Let the agent measure, for its metrics.',
+      default: false,
+    }),
+  };
+
+  async run(): Promise<Output<'defrag analyze'>> {
+    const { flags } = await this.parse(DefragAnalyze);
+    if (flags.background) {
+      const queued = await queueAnalysis(flags.pool, (message) => this.note(message));
+      this.log(`Queued as job ${queued.jobId}`);
+      return queued;
+    }
+    const analysis = await analyze(flags.pool, flags.map);
+    this.log(analysisText(analysis));
+    if (analysis.maps) this.log(`\n${mapText(analysis.maps, stdoutIsColoured())}`);
+    return analysis;
+  }
+}

@@ -1,0 +1,28 @@
+import { BaseCommand, poolFlag } from '../../cli/base-command.js';
+import { withPool } from '../../cli/pool-access.js';
+import { setDefragPaused } from '../../cli/run-control.js';
+import type { Output } from '../../cli/schemas.js';
+import { defragStatus } from '../../cli/views.js';
+
+/** Pause the run, after the extent under way. */
+export default class DefragPause extends BaseCommand {
+  static override hiddenAliases = ['defrag-pause'];
+  static override summary = 'Pause the run, after the extent under way.';
+
+  static override description = `It stays open until it is resumed or stopped.
+
+EXIT STATUS: 0 paused, 2 usage, 10 nothing runs.`;
+
+  static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
+  static override flags = { pool: poolFlag };
+
+  async run(): Promise<Output<'defrag pause'>> {
+    const { flags } = await this.parse(DefragPause);
+    const status = await withPool(flags.pool, 'write', (pool) => {
+      setDefragPaused(pool, true);
+      return defragStatus(pool);
+    });
+    this.log('Defragmentation paused');
+    return status;
+  }
+}

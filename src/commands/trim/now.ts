@@ -1,0 +1,62 @@
+import { Flags } from '@oclif/core';
+import { BaseCommand, exitCodeOf, poolFlag } from '../../cli/base-command.js';
+import type { Output } from '../../cli/schemas.js';
+import { forecastText, trimNowText } from '../../cli/text.js';
+import { forecast, trimNow } from '../../cli/trim-now.js';
+
+/** Gives freed space back to the disks now. */
+export default class TrimNow extends BaseCommand {
+  static override hiddenAliases = ['trim-now'];
+  static override summary = 'Give freed space back to the disks now.';
+
+  static override description =
+    `Reclaimed is what the disks were seen to give up, not what they were asked
+for. What fails stays pending and is tried again later.
+
+EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 18 queue unreachable,
+26 no agent, 32 all discards failed, 64 some failed, 130 interrupted (the run goes on).`;
+
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --pool /pool',
+    '<%= config.bin %> <%= command.id %> --pool /pool --disk /mnt/a --dry-run',
+  ];
+
+  static override flags = {
+    pool: poolFlag,
+    disk: Flags.string({
+      summary: 'Only this disk: its path or the beginning of its id.',
+      helpValue: 'PATH',
+    }),
+    'dry-run': Flags.boolean({
+      char: 'n',
+      summary: 'Say what would be freed; change nothing.',
+      default: false,
+    }),
+    'secure-erase': Flags.boolean({
+      summary: 'Overwrite with zeros before discarding.',
+      default: false,
+    }),
+  };
+
+  async run(): Promise<Output<'trim now'>> {
+    const { flags } = await this.parse(TrimNow);
+    const disk = flags.disk ?? null;
+    if (flags['dry-run']) {
+      const plan = await forecast(flags.pool, disk);
+      this.log(forecastText(plan));
+      return plan;
+    }
+    const result = await trimNow(flags.pool, {
+      disk,
+      secureErase: flags['secure-erase'],
+      quiet: this.jsonEnabled(),
+      note: (message) => this.note(message),
+    });
+    this.log(trimNowText(result.run));
+    const { doneCount, failedCount, state, error } = result.run;
+    process.exitCode =
+      state === 'failed' && failedCount === 0 ? 1 : exitCodeOf(doneCount, failedCount);
+    if (error) this.note(`Error: ${error.message}`);
+    return result;
+  }
+}

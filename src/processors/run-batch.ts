@@ -1,0 +1,43 @@
+/**
+ * What every batch of a run has in common: is it still wanted, and is this the job that counts?
+ *
+ * At-least-once: BullMQ hands a stalled job to another worker, and a restarted agent queues the
+ * batch again under its own epoch. The run's row decides; the job only asks.
+ */
+
+import type { Run } from '../domain/runs.js';
+import type { PoolContext } from '../pool/extent-pool/context.js';
+import type { RunBatchPayload } from '../queue/payloads.js';
+
+export interface BatchReport {
+  readonly outcome: 'done' | 'stopped' | 'superseded';
+  readonly processedCount: number;
+  readonly doneBytes: number;
+}
+
+export const SUPERSEDED: BatchReport = { outcome: 'superseded', processedCount: 0, doneBytes: 0 };
+
+/** @returns the run, or null when another job or owner took over, or the run is not running. */
+export function claimBatch(context: PoolContext, payload: RunBatchPayload): Run | null {
+  const run = context.store.runs.get(payload.runId);
+  const current =
+    run?.state === 'running' &&
+    run.batchIndex === payload.batchIndex &&
+    payload.epoch === context.ownerEpoch;
+  return current ? run : null;
+}
+
+/** Read before each step, so that a stop or pause takes effect after the step under way. */
+export function stillRunning(context: PoolContext, runId: number): boolean {
+  return context.store.runs.get(runId)?.state === 'running';
+}
+
+/** Ends a run in which nothing is left to do. */
+export function completeRun(context: PoolContext, run: Run): void {
+  const { store } = context;
+  store.transaction(() => {
+    context.assertOwner();
+    if (!store.runs.setState(run.runId, 'completed', context.clock())) return;
+    if (run.kind !== 'trim') store.totals.add({ defrag_runs_completed: 1 });
+  });
+}

@@ -1,0 +1,103 @@
+/** Job `trim-batch`: discard one batch of pending space, and say what was seen to be freed. */
+
+import { MaintenanceError } from '../domain/errors.js';
+import type { Run } from '../domain/runs.js';
+import type { PoolContext } from '../pool/extent-pool/context.js';
+import { type TrimReceipt, trimBatch } from '../pool/extent-pool/trim.js';
+import type { RunBatchPayload } from '../queue/payloads.js';
+import type { DiskRow } from '../store/disks.js';
+import {
+  type BatchReport,
+  claimBatch,
+  completeRun,
+  SUPERSEDED,
+  stillRunning,
+} from './run-batch.js';
+
+export async function processTrimBatch(
+  context: PoolContext,
+  payload: RunBatchPayload,
+): Promise<BatchReport> {
+  const run = claimBatch(context, payload);
+  if (!run) return SUPERSEDED;
+  const startedAtMs = context.clock();
+  const step = await trimNext(context, run);
+  if (!step) {
+    endRun(context, run);
+    return { outcome: 'done', processedCount: 0, doneBytes: 0 };
+  }
+  const { disk, receipt, nextBytes } = step;
+  const busyMs = context.clock() - startedAtMs;
+  context.store.transaction(() => {
+    context.store.runs.finishBatch(run.runId, run.batchIndex);
+    context.store.runs.setCursor(run.runId, disk.diskId, nextBytes);
+    context.store.runs.addProgress(run.runId, { ...progressOf(receipt), busyMs });
+  });
+  const stopped = !stillRunning(context, run.runId);
+  return {
+    outcome: stopped ? 'stopped' : 'done',
+    processedCount: receipt.rangeCount,
+    doneBytes: receipt.requestedBytes,
+  };
+}
+
+/** The next batch of the first disk, from the cursor on, that has something due. */
+async function trimNext(
+  context: PoolContext,
+  run: Run,
+): Promise<{ disk: DiskRow; receipt: TrimReceipt; nextBytes: number } | null> {
+  const { trimBatchBytes } = context.settings();
+  for (const disk of context.store.disks.all()) {
+    if (run.diskId !== null && run.diskId !== disk.diskId) continue;
+    if (run.cursorDiskId !== null && disk.diskId < run.cursorDiskId) continue;
+    if (context.diskState(disk).condition !== 'online') {
+      countUnavailable(context, run, disk);
+      continue;
+    }
+    const done = await trimBatch(context, {
+      disk,
+      fromBytes: disk.diskId === run.cursorDiskId ? run.cursorBytes : 0,
+      bytesMax: trimBatchBytes,
+      secureErase: run.secureErase,
+    });
+    if (done) return { disk, ...done };
+  }
+  return null;
+}
+
+/** A disk that is away keeps its pending space; it is counted once, at the end of the run. */
+function countUnavailable(context: PoolContext, run: Run, disk: DiskRow): void {
+  if (context.store.space.totals(disk.diskId).pendingBytes === 0) return;
+  context.store.runs.addProgress(run.runId, { skippedCount: 1 });
+  context.store.runs.setCursor(run.runId, disk.diskId, disk.capacityBytes);
+}
+
+function progressOf(receipt: TrimReceipt) {
+  const doneCount = receipt.rangeCount - receipt.failedCount - receipt.unsupportedCount;
+  return {
+    processedCount: receipt.rangeCount,
+    doneCount,
+    failedCount: receipt.failedCount,
+    unsupportedCount: receipt.unsupportedCount,
+    doneBytes: receipt.requestedBytes - receipt.failedBytes,
+    confirmedBytes: receipt.confirmedBytes,
+    reclaimedBytes: receipt.reclaimedBytes,
+  };
+}
+
+/** A run in which every range failed has failed; else it is complete and its failures are counted. */
+function endRun(context: PoolContext, run: Run): void {
+  const { doneCount, failedCount } = run.progress;
+  if (failedCount > 0 && doneCount === 0) {
+    const error = new MaintenanceError(
+      'ERR_ALL_TARGETS_FAILED',
+      `all ${failedCount} discards failed`,
+      {
+        nextStep: 'The space stays pending and is tried again later. See the log of the agent.',
+      },
+    );
+    context.store.runs.setState(run.runId, 'failed', context.clock(), error.toWire());
+    return;
+  }
+  completeRun(context, run);
+}

@@ -1,0 +1,128 @@
+/** The four queues of one pool, with BullMQ's units and options kept in this file. */
+
+import { type ConnectionOptions, type Job, type JobState, Queue } from 'bullmq';
+import { DEFRAG_PASS_EVERY_MS } from '../domain/defrag-plan.js';
+import { isOpen, type Run } from '../domain/runs.js';
+import { JOB_KINDS, type JobKind, PRIORITY, queuePrefix } from './names.js';
+import type { RunBatchPayload } from './payloads.js';
+
+export const POLICY_TICK_EVERY_MS = 60_000;
+
+/** Kept for `jobs list` and Bull Board; BullMQ forgets the rest when another job ends. */
+const JOB_OPTIONS = {
+  attempts: 3,
+  backoff: { type: 'exponential', delay: 1_000 },
+  removeOnComplete: { count: 200, age: 24 * 60 * 60 },
+  removeOnFail: { count: 200 },
+} as const;
+
+export class PoolQueues {
+  readonly poolId: string;
+  readonly #queues: ReadonlyMap<JobKind, Queue>;
+  #rateIntervalMs: number | null = null;
+
+  constructor(poolId: string, connection: ConnectionOptions) {
+    this.poolId = poolId;
+    const options = {
+      connection,
+      prefix: queuePrefix(poolId),
+      defaultJobOptions: JOB_OPTIONS,
+      skipVersionCheck: true,
+    };
+    this.#queues = new Map(JOB_KINDS.map((kind) => [kind, new Queue(kind, options)]));
+    // Each command reports its own failure; the event would only end the process.
+    for (const queue of this.#queues.values()) queue.on('error', () => {});
+  }
+
+  queue(kind: JobKind): Queue {
+    return this.#queues.get(kind) as Queue;
+  }
+
+  all(): Queue[] {
+    return [...this.#queues.values()];
+  }
+
+  /**
+   * Adds the next batch of a run. Twice is once: the id names run, batch and owner.
+   *
+   * @returns the job's id, or null for a run that is not running.
+   */
+  async addBatch(run: Run, epoch: number): Promise<string | null> {
+    if (!isOpen(run.state) || run.state === 'paused') return null;
+    const kind: JobKind = run.kind === 'trim' ? 'trim-batch' : 'defrag-batch';
+    const { runId, batchIndex } = run;
+    const data: RunBatchPayload = {
+      v: 1,
+      poolId: this.poolId,
+      kind: 'batch',
+      runId,
+      batchIndex,
+      epoch,
+    };
+    const jobId = `run-${runId}-${batchIndex}-${epoch}`;
+    const priority =
+      run.trigger === 'manual' || run.trigger === 'evacuation'
+        ? PRIORITY.manual
+        : PRIORITY.scheduled;
+    await this.queue(kind).add(kind, data, { jobId, priority });
+    return jobId;
+  }
+
+  async addAnalyze(): Promise<string> {
+    const data = { v: 1, poolId: this.poolId };
+    const options = { priority: PRIORITY.manual, deduplication: { id: `analyze-${this.poolId}` } };
+    const job = await this.queue('analyze').add('analyze', data, options);
+    return job.id ?? '';
+  }
+
+  /** The defragmentation pass and the policy tick, each once a minute; the same call twice is one. */
+  async schedule(): Promise<void> {
+    const { poolId } = this;
+    await this.queue('defrag-batch').upsertJobScheduler(
+      'defrag-pass',
+      { every: DEFRAG_PASS_EVERY_MS },
+      {
+        name: 'defrag-batch',
+        data: { v: 1, poolId, kind: 'pass' },
+        opts: { priority: PRIORITY.scheduled },
+      },
+    );
+    await this.queue('policy-tick').upsertJobScheduler(
+      'policy-tick',
+      { every: POLICY_TICK_EVERY_MS },
+      { name: 'policy-tick', data: { v: 1, poolId } },
+    );
+  }
+
+  /** Lets at most one defragmentation batch begin in this time, over all agents. */
+  async setBatchInterval(intervalMs: number): Promise<void> {
+    if (this.#rateIntervalMs === intervalMs) return;
+    await this.queue('defrag-batch').setGlobalRateLimit(1, intervalMs);
+    this.#rateIntervalMs = intervalMs;
+  }
+
+  /** After Redis lost its data: what was set there must be set again. */
+  forgetRate(): void {
+    this.#rateIntervalMs = null;
+  }
+
+  async jobs(states: readonly JobState[], limit: number): Promise<Job[]> {
+    const lists = await Promise.all(
+      this.all().map((queue) => queue.getJobs([...states], 0, limit - 1)),
+    );
+    return lists.flat().filter((job) => job !== undefined);
+  }
+
+  /** @returns null when no queue of the pool has this job. */
+  async job(jobId: string): Promise<Job | null> {
+    for (const queue of this.all()) {
+      const job = await queue.getJob(jobId);
+      if (job) return job;
+    }
+    return null;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.all().map((queue) => queue.close()));
+  }
+}
