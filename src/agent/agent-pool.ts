@@ -6,24 +6,39 @@
  *   owned:   lock and a new epoch are ours; workers take jobs, the reconciler keeps runs going
  */
 
+import { type Stats, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { batchIntervalMs } from '../domain/defrag-plan.js';
-import { asMaintenanceError } from '../domain/errors.js';
+import {
+  asMaintenanceError,
+  type ErrorCode,
+  MaintenanceError,
+  type WireError,
+} from '../domain/errors.js';
 import { type FileLock, tryLockFile } from '../kernel/file-lock.js';
 import type { Log } from '../observability/log.js';
+import { CATALOGUE_FILE } from '../pool/extent-pool/context.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { processAnalyze } from '../processors/analyze.js';
 import { DefragBatches } from '../processors/defrag-batch.js';
 import { processPolicyTick } from '../processors/policy-tick.js';
+import { claimBatch, drain } from '../processors/run-batch.js';
 import { processTrimBatch } from '../processors/trim-batch.js';
 import { JOB_KINDS, type JobKind, queuePrefix } from '../queue/names.js';
 import { parsePayload } from '../queue/payloads.js';
 import { PoolQueues } from '../queue/pool-queues.js';
 import { workerOptions } from '../queue/worker-options.js';
+import { storeError } from '../store/database.js';
 import type { RegisteredPool } from '../store/registry.js';
+import { within } from './within.js';
+
+/** What closing waits for Redis; what concerns data is waited for without a limit. */
+const REDIS_GRACE_MS = 3_000;
+/** What `parsePayload` says of a job that is none of ours. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['ERR_USAGE', 'ERR_POLICY_REFUSED']);
 
 export class AgentPool {
   readonly registered: RegisteredPool;
@@ -33,18 +48,28 @@ export class AgentPool {
   readonly #log: Log;
   readonly #workers: Worker[] = [];
   readonly #defrag: DefragBatches;
+  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #catalogue: Stats | undefined;
   #reconciling: Promise<void> = Promise.resolve();
   #closing = false;
+  #closed: Promise<void> | null = null;
 
   private constructor(registered: RegisteredPool, lock: FileLock, redis: Redis, log: Log) {
     this.registered = registered;
     this.#lock = lock;
     this.#log = log;
+    this.#catalogue = catalogueOf(registered.path);
     this.pool = ExtentPool.open(registered.path);
     const { context } = this.pool;
-    context.ownerEpoch = context.store.owner.acquire(`${hostname()}:${process.pid}`, Date.now());
-    // Whoever was discarding is dead: this lock is ours.
-    for (const disk of context.store.disks.all()) context.store.discards.revert(disk.diskId);
+    try {
+      if (context.poolId !== registered.poolId) throw replaced(registered);
+      context.ownerEpoch = context.store.owner.acquire(`${hostname()}:${process.pid}`, Date.now());
+      // Whoever was discarding is dead: this lock is ours.
+      for (const disk of context.store.disks.all()) context.store.discards.revert(disk.diskId);
+    } catch (cause) {
+      context.closeFiles();
+      throw cause;
+    }
     this.queues = new PoolQueues(registered.poolId, redis);
     this.#defrag = new DefragBatches(context);
   }
@@ -72,11 +97,15 @@ export class AgentPool {
         ...workerOptions(redis),
         prefix: queuePrefix(this.registered.poolId),
       });
-      worker.on('error', (error) => this.#log.warn({ kind, error: error.message }, 'worker'));
+      worker.on('error', (error) => {
+        // While Redis is away every worker says so again and again; the agent said it once.
+        if (redis.status === 'ready') this.#log.warn({ kind, error: error.message }, 'worker');
+      });
       worker.on('failed', (job, error) => {
         const { id, data } = job ?? {};
         this.#log.error({ kind, jobId: id, data, error: error.message }, 'job failed');
-        if (job && job.attemptsMade >= (job.opts.attempts ?? 1)) this.#runFailed(job.data, error);
+        // Without an end it is tried again.
+        if (job?.finishedOn !== undefined) this.#runFailed(kind, job, error);
       });
       this.#workers.push(worker);
     }
@@ -101,66 +130,124 @@ export class AgentPool {
     return this.pool.context.store.owner.read()?.epoch === this.pool.context.ownerEpoch;
   }
 
-  /** Waits for the extents under way, then lets the pool go. */
-  async close(): Promise<void> {
+  /** False once the directory was moved, deleted or replaced: what we hold open is not the pool. */
+  isThere(): boolean {
+    const now = catalogueOf(this.registered.path);
+    return now?.ino === this.#catalogue?.ino && now?.dev === this.#catalogue?.dev;
+  }
+
+  /** Waits for the extents under way, then lets the pool go. A second call waits for the first. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     this.#closing = true;
-    await this.#reconciling.catch(() => {});
-    await Promise.all(this.#workers.map((worker) => worker.close()));
-    await this.queues.close();
-    await this.pool.close();
-    this.#lock.release();
+    drain(this.pool.context);
+    const workersClosed = Promise.allSettled(this.#workers.map((worker) => worker.close()));
+    await Promise.allSettled(this.#underWay);
+    await within(REDIS_GRACE_MS, workersClosed);
+    await within(REDIS_GRACE_MS, this.queues.close());
+    await Promise.allSettled(this.#underWay);
+    try {
+      await this.pool.close();
+    } finally {
+      this.#lock.release();
+    }
   }
 
   async #reconcile(): Promise<void> {
     if (this.#closing) return;
     const { store, ownerEpoch } = this.pool.context;
-    for (const run of store.runs.openRuns()) {
-      if (run.state !== 'running') continue;
-      if (run.kind !== 'trim') await this.queues.setBatchInterval(batchIntervalMs(run.intensity));
-      await this.queues.addBatch(run, ownerEpoch ?? 0);
-    }
+    this.#defrag.forgetIdle();
+    const runs = store.runs.openRuns().filter((run) => run.state === 'running');
+    // An evacuation and a defragmentation share the queue: turns are taken at the pace of the faster.
+    const rewrites = runs.filter((run) => run.kind !== 'trim');
+    const intervals = rewrites.map((run) => batchIntervalMs(run.intensity));
+    if (intervals.length > 0) await this.queues.setBatchInterval(Math.min(...intervals));
+    for (const run of runs) await this.queues.addBatch(run, ownerEpoch ?? 0);
   }
 
   /** BullMQ keeps only the message of an error, so the message is the error in full. */
   async #process(kind: JobKind, job: Job): Promise<unknown> {
+    const work = this.#dispatch(kind, job);
+    this.#underWay.add(work);
     try {
-      const result = await this.#dispatch(kind, job);
+      const result = await work;
       // The next batch at once, not at the next look: a run would wait for the clock between batches.
-      if (kind === 'defrag-batch' || kind === 'trim-batch') await this.reconcile();
+      if (kind === 'defrag-batch' || kind === 'trim-batch') await this.reconcile().catch(() => {});
       return result;
     } catch (cause) {
-      const error = asMaintenanceError(cause);
+      const error = asMaintenanceError(storeError(cause, this.registered.path));
       const message = JSON.stringify(error.toWire());
       throw error.retryable ? new Error(message, { cause }) : new UnrecoverableError(message);
+    } finally {
+      this.#underWay.delete(work);
     }
   }
 
   async #dispatch(kind: JobKind, job: Job): Promise<unknown> {
     const { poolId } = this.registered;
     const { context } = this.pool;
+    if (this.#closing) throw new MaintenanceError('ERR_AGENT', 'the agent lets this pool go');
     switch (kind) {
       case 'analyze':
         parsePayload(kind, poolId, job.data);
+        context.assertOwner();
         return processAnalyze(context);
       case 'defrag-batch':
-        return await this.#defrag.process(parsePayload(kind, poolId, job.data));
+        return await this.#defrag.process(this.#owned(parsePayload(kind, poolId, job.data)));
       case 'trim-batch':
-        return await processTrimBatch(context, parsePayload(kind, poolId, job.data));
+        return await processTrimBatch(context, this.#owned(parsePayload(kind, poolId, job.data)));
       case 'policy-tick':
         parsePayload(kind, poolId, job.data);
+        context.assertOwner();
         return processPolicyTick(context);
     }
   }
 
-  /** A batch that failed for good ends its run, with the reason; else it would wait for ever. */
-  #runFailed(data: unknown, error: Error): void {
-    const { runId } = (data ?? {}) as { runId?: unknown };
-    if (typeof runId !== 'number' || this.#closing || !this.isOwner()) return;
-    const { store, clock } = this.pool.context;
+  /** The payload, once it is sure that nobody took the pool over. @throws MaintenanceError. */
+  #owned<T>(payload: T): T {
+    this.pool.context.assertOwner();
+    return payload;
+  }
+
+  /**
+   * The batch of a run that failed for good ends the run, with the reason. A job that was refused
+   * ends nothing, whatever run it names. What cannot be recorded now is queued again by `reconcile`.
+   */
+  #runFailed(kind: JobKind, job: Job, error: Error): void {
+    if (this.#closing || (kind !== 'defrag-batch' && kind !== 'trim-batch')) return;
+    const { context } = this.pool;
     try {
-      store.runs.setState(runId, 'failed', clock(), JSON.parse(error.message));
+      const reason = wireOf(error);
+      if (!reason || REFUSALS.has(reason.code)) return;
+      const payload = parsePayload(kind, this.registered.poolId, job.data);
+      if (payload.kind !== 'batch' || !this.isOwner()) return;
+      const run = claimBatch(context, payload);
+      if (run) context.store.runs.setState(run.runId, 'failed', context.clock(), reason);
     } catch (cause) {
-      this.#log.error({ runId, error: String(cause) }, 'could not record that the run failed');
+      this.#log.warn({ jobId: job.id, error: String(cause) }, 'the run is not marked as failed');
     }
   }
+}
+
+/** @returns null for what BullMQ itself failed, such as a job that stalled too often. */
+function wireOf(error: Error): WireError | null {
+  try {
+    return JSON.parse(error.message);
+  } catch {
+    return null;
+  }
+}
+
+function catalogueOf(poolPath: string): Stats | undefined {
+  return statSync(join(poolPath, CATALOGUE_FILE), { throwIfNoEntry: false });
+}
+
+function replaced({ path, poolId }: RegisteredPool): MaintenanceError {
+  return new MaintenanceError('ERR_NOT_A_POOL', `${path} holds another pool than ${poolId}`, {
+    nextStep: 'Run any command that changes the pool there, so that this node knows of it.',
+  });
 }

@@ -6,6 +6,7 @@
  *   SIGTERM or SIGINT drains: extents and discards under way are finished, nothing new begins.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { AgentInfo } from '../domain/agent-info.js';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
@@ -19,11 +20,17 @@ import { connectWorker, describeTarget, redisTarget } from '../queue/connection.
 import { EmbeddedRedis } from '../queue/embedded-redis.js';
 import { type RegisteredPool, Registry } from '../store/registry.js';
 import { AgentPool } from './agent-pool.js';
+import { within } from './within.js';
 
 /** How soon a new pool, a new run or a resumed one is noticed without a job in Redis. */
 const LOOK_EVERY_MS = 1_000;
 /** How often schedules and rates are set again, in case Redis was emptied under us. */
 const SCHEDULE_EVERY_LOOKS = 15;
+/** Commands that ask whether an agent runs hold its lock for a moment. */
+const LOCK_TRIES = 10;
+const LOCK_RETRY_MS = 30;
+/** A look that waits for a Redis that is away is not waited for at the end. */
+const LOOK_GRACE_MS = 3_000;
 
 export interface AgentOptions {
   /** `host:port`; port 0 for any. Null serves no pages. */
@@ -37,6 +44,8 @@ export class Agent {
   readonly #log: Log = createLog();
   readonly #options: AgentOptions;
   readonly #pools = new Map<string, AgentPool>();
+  /** Pools that are being let go; they are not taken again before that is done. */
+  readonly #dropping = new Map<string, Promise<void>>();
   readonly #troubles = new Map<string, string>();
   #lock: FileLock | null = null;
   #embedded: EmbeddedRedis | null = null;
@@ -44,7 +53,7 @@ export class Agent {
   #registry: Registry | null = null;
   #http: HttpServer | null = null;
   #timer: NodeJS.Timeout | null = null;
-  #looking: Promise<void> = Promise.resolve();
+  #looking: Promise<void> | null = null;
   #lookCount = 0;
   #stopping: Promise<void> | null = null;
 
@@ -54,7 +63,10 @@ export class Agent {
 
   /** @throws MaintenanceError ERR_TARGET_BUSY when an agent runs here already, ERR_QUEUE. */
   async start(): Promise<AgentInfo> {
-    this.#lock = lockAgent(this.#stateDirectory);
+    for (let tries = 0; !this.#lock && tries < LOCK_TRIES; tries += 1) {
+      if (tries > 0) await sleep(LOCK_RETRY_MS);
+      this.#lock = lockAgent(this.#stateDirectory);
+    }
     if (!this.#lock) {
       throw new MaintenanceError(
         'ERR_TARGET_BUSY',
@@ -73,16 +85,15 @@ export class Agent {
   }
 
   async #startLocked(): Promise<AgentInfo> {
+    // One that was killed left its own, with a process id that may be somebody else's by now.
+    removeAgentFile(this.#stateDirectory);
     const target = redisTarget(this.#stateDirectory);
     if (target.kind === 'embedded') {
       this.#embedded = new EmbeddedRedis(this.#stateDirectory, (event) => this.#log.warn(event));
       await this.#embedded.start();
     }
     this.#redis = connectWorker(target);
-    this.#redis.on('ready', () => {
-      // Redis may come back empty.
-      this.#lookCount = 0;
-    });
+    this.#watchRedis(this.#redis);
     this.#registry = new Registry(this.#stateDirectory);
     if (this.#options.httpAddress !== null) {
       this.#http = await createHttpServer({
@@ -93,10 +104,10 @@ export class Agent {
         redis: this.#redis,
       });
     }
-    await this.#look();
-    this.#timer = setInterval(() => {
-      this.#looking = this.#looking.then(() => this.#look());
-    }, LOOK_EVERY_MS);
+    this.#startLook();
+    // The pools are taken by now; that Redis may be away is nothing to wait for.
+    await within(LOOK_GRACE_MS, this.#looking ?? Promise.resolve());
+    this.#timer = setInterval(() => this.#startLook(), LOOK_EVERY_MS);
     const info: AgentInfo = {
       pid: process.pid,
       version: packageVersion(),
@@ -117,10 +128,11 @@ export class Agent {
 
   async #stop(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer);
-    await this.#looking;
-    removeAgentFile(this.#stateDirectory);
+    if (this.#lock) removeAgentFile(this.#stateDirectory);
+    const pools = [...this.#pools.values()].map((pool) => pool.close());
+    await within(LOOK_GRACE_MS, this.#looking ?? Promise.resolve());
     await this.#http?.close();
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await Promise.allSettled([...pools, ...this.#dropping.values()]);
     this.#redis?.disconnect();
     await this.#embedded?.stop();
     this.#registry?.close();
@@ -128,56 +140,90 @@ export class Agent {
     this.#log.info('agent stopped');
   }
 
-  /** One look at what is wanted. Never throws: a pool in trouble must not stop the others. */
+  #watchRedis(redis: Redis): void {
+    let away = false;
+    redis.on('ready', () => {
+      if (away) this.#log.info('Redis is back');
+      away = false;
+      // It may have come back empty.
+      this.#lookCount = 0;
+    });
+    redis.on('close', () => {
+      if (!away && !this.#stopping) this.#log.warn('Redis is away; queued work waits for it');
+      away = true;
+    });
+  }
+
+  /** One look at a time: while Redis is away one waits in the middle. */
+  #startLook(): void {
+    this.#looking ??= this.#look()
+      .catch((cause) => this.#log.error({ error: String(cause) }, 'could not look for work'))
+      .finally(() => {
+        this.#looking = null;
+      });
+  }
+
+  /** One look at what is wanted. A pool in trouble does not stop the others. */
   async #look(): Promise<void> {
     const due = this.#lookCount % SCHEDULE_EVERY_LOOKS === 0;
     this.#lookCount += 1;
     const registered = this.#registry?.all() ?? [];
     for (const pool of this.#pools.values()) {
-      const stillThere = registered.some((one) => same(one, pool.registered));
-      if (!stillThere || !pool.isOwner()) await this.#drop(pool);
+      if (!registered.some((one) => same(one, pool.registered))) this.#drop(pool, 'not registered');
     }
-    for (const one of registered) {
-      try {
-        const pool = this.#pools.get(one.poolId) ?? this.#take(one);
-        if (!pool) continue;
-        if (this.#redis?.status !== 'ready') continue;
-        if (due) await pool.schedule();
-        await pool.reconcile();
-        this.#trouble(one, null);
-      } catch (cause) {
-        this.#trouble(one, asMaintenanceError(cause).message);
-      }
+    await Promise.all(registered.map((one) => this.#lookAt(one, due)));
+  }
+
+  async #lookAt(registered: RegisteredPool, due: boolean): Promise<void> {
+    try {
+      const pool = this.#pools.get(registered.poolId) ?? this.#take(registered);
+      if (!pool) return;
+      if (!pool.isThere()) return this.#drop(pool, 'its directory is gone');
+      if (!pool.isOwner()) return this.#drop(pool, 'another agent took it over');
+      if (this.#redis?.status !== 'ready') return;
+      if (due) await pool.schedule();
+      await pool.reconcile();
+      this.#trouble(registered, null);
+    } catch (cause) {
+      this.#trouble(registered, asMaintenanceError(cause).message);
     }
   }
 
   #take(registered: RegisteredPool): AgentPool | null {
-    if (!this.#redis) return null;
+    const { poolId, path } = registered;
+    if (!this.#redis || this.#stopping || this.#dropping.has(poolId)) return null;
     const pool = AgentPool.take(registered, this.#redis, this.#log);
     if (!pool) {
       this.#trouble(registered, 'another agent works on this pool; standing by');
       return null;
     }
-    this.#pools.set(registered.poolId, pool);
+    this.#pools.set(poolId, pool);
     pool.startWorkers(this.#redis);
-    this.#lookCount = 1;
     void pool.schedule().catch(() => {});
-    this.#log.info({ poolId: registered.poolId, path: registered.path }, 'pool taken');
+    this.#log.info({ poolId, path }, 'pool taken');
     return pool;
   }
 
-  async #drop(pool: AgentPool): Promise<void> {
-    this.#pools.delete(pool.registered.poolId);
-    await pool.close();
-    this.#log.warn({ poolId: pool.registered.poolId }, 'pool let go');
+  /** Does not wait for the extent under way: it may be on a disk that does not answer. */
+  #drop(pool: AgentPool, reason: string): void {
+    const { poolId, path } = pool.registered;
+    this.#pools.delete(poolId);
+    this.#log.warn({ poolId, path, reason }, 'pool let go');
+    const gone = pool
+      .close()
+      .catch((cause) => this.#log.warn({ poolId, error: String(cause) }, 'pool not closed'))
+      .finally(() => this.#dropping.delete(poolId));
+    this.#dropping.set(poolId, gone);
   }
 
   /** Said once per change, not once a second. */
   #trouble(pool: RegisteredPool, message: string | null): void {
     const { poolId, path } = pool;
     if ((this.#troubles.get(poolId) ?? null) === message) return;
-    if (message === null) this.#troubles.delete(poolId);
-    else {
+    if (message === null) {
+      this.#troubles.delete(poolId);
+      this.#log.info({ poolId, path }, 'pool can be worked on again');
+    } else {
       this.#troubles.set(poolId, message);
       this.#log.warn({ poolId, path, trouble: message }, 'pool cannot be worked on');
     }

@@ -3,6 +3,8 @@
 import type { AgentInfo } from '../domain/agent-info.js';
 import { Agent, type AgentOptions } from './agent.js';
 
+const EXIT_GRACE_MS = 1_000;
+
 /**
  * @param onReady called once the agent serves.
  * @returns when it has drained after SIGTERM or SIGINT.
@@ -20,4 +22,6 @@ export async function runAgent(
   onReady(await agent.start());
   await told;
   await agent.stop();
+  // A connection that still waits for a Redis that is away must not keep the process.
+  setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
 }

@@ -3,6 +3,7 @@
 import { makeStateDirectory } from '../kernel/state-directory.js';
 import { Registry } from '../store/registry.js';
 import { ensureAgent, findAgent } from './agent-control.js';
+import { printable } from './printable.js';
 import type { Output } from './schemas.js';
 
 export async function startAgent(note: (message: string) => void): Promise<void> {
@@ -40,6 +41,6 @@ export function agentStatusText(status: Output<'agent status'>): string {
   if (status.pid !== null) lines.push(`  Process: ${status.pid}, dynamicfs ${status.version}`);
   if (status.httpUrl) lines.push(`  Pages: ${status.httpUrl} (metrics, health, queues)`);
   if (status.redis) lines.push(`  Redis: ${status.redis}`);
-  for (const { path } of status.pools) lines.push(`  Pool: ${path}`);
+  for (const { path } of status.pools) lines.push(`  Pool: ${printable(path)}`);
   return lines.join('\n');
 }

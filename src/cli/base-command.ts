@@ -3,7 +3,16 @@
  */
 
 import { Command, Flags } from '@oclif/core';
-import { asMaintenanceError, type WireError } from '../domain/errors.js';
+import type { WireError } from '../domain/errors.js';
+import { printable } from './printable.js';
+import {
+  errorJson,
+  errorText,
+  exitCodeOfError,
+  isCleanExit,
+  type ThrownByParser,
+  wireErrorOf,
+} from './report-error.js';
 
 /** The pool to work on. */
 export const poolFlag = Flags.string({
@@ -19,39 +28,26 @@ export abstract class BaseCommand extends Command {
 
   /** Notes for people: kept off standard output, which carries the data. */
   protected note(message: string): void {
-    if (!this.jsonEnabled()) process.stderr.write(`${message}\n`);
+    if (!this.jsonEnabled()) process.stderr.write(`${printable(message)}\n`);
   }
 
-  protected override async catch(cause: Error & { oclif?: { exit?: number } }): Promise<void> {
-    const isUsage = cause.oclif?.exit !== undefined && !('code' in cause && isOurs(cause.code));
-    if (isUsage && cause.oclif?.exit === 0) throw cause;
-    const error = asMaintenanceError(cause);
-    const exitCode = isUsage ? (cause.oclif?.exit ?? 2) : error.exitCode;
-    const wire: WireError = isUsage ? usageError(cause) : error.toWire();
-    process.exitCode = exitCode;
-    if (this.jsonEnabled()) this.logJson({ error: wire });
-    else process.stderr.write(describeError(wire));
+  /** What failed of many, each with its reason; what to do about it is said once. */
+  protected noteFailures(failed: readonly { name: string; error: WireError }[]): void {
+    for (const { name, error } of failed) this.note(`Failed ${name}: ${error.message}`);
+    for (const step of new Set(failed.map(({ error }) => error.nextStep))) {
+      if (step !== null) this.note(`  Next: ${step}`);
+    }
   }
-}
 
-function isOurs(code: unknown): boolean {
-  return typeof code === 'string' && code.startsWith('ERR_');
-}
-
-/** What the command line parser found wrong. */
-function usageError(cause: Error): WireError {
-  const [message = cause.message] = cause.message.split('\nSee more help');
-  return {
-    code: 'ERR_USAGE',
-    message: message.trim(),
-    nextStep: 'Run the command with --help.',
-    details: {},
-  };
-}
-
-function describeError(error: WireError): string {
-  const next = error.nextStep === null ? '' : `  Next: ${error.nextStep}\n`;
-  return `Error: ${error.message}\n${next}  Code: ${error.code}\n`;
+  protected override async catch(cause: Error & ThrownByParser): Promise<void> {
+    if (isCleanExit(cause)) throw cause;
+    // oclif warns of a command that did not parse; this one tried.
+    this.parsed = true;
+    const error = wireErrorOf(cause);
+    process.exitCode = exitCodeOfError(error);
+    if (this.jsonEnabled()) this.logJson(errorJson(error));
+    else process.stderr.write(errorText(error));
+  }
 }
 
 /** For reports over many targets: the exit code that says how many failed. */

@@ -1,8 +1,7 @@
 /** `disk remove`: begins or cancels the evacuation of a disk, and follows it. */
 
 import { MaintenanceError } from '../domain/errors.js';
-import { findDisk } from '../pool/extent-pool/remove-disk.js';
-import { withPool } from './pool-access.js';
+import { findNamedDisk, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
 import { beginRemoveDisk, cancelRemoveDisk } from './run-control.js';
 import type { Output } from './schemas.js';
@@ -23,7 +22,7 @@ export function removeDisk(
   options: RemoveDiskOptions,
 ): Promise<Output<'disk remove'>> {
   return withPool(poolPath, 'write', async (pool) => {
-    const disk = findDisk(pool.context, diskName);
+    const disk = findNamedDisk(pool, diskName);
     const result = { schemaVersion: 1, diskId: disk.uuid, path: disk.path } as const;
     if (options.cancel) {
       const run = cancelRemoveDisk(pool, disk);

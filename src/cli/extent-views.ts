@@ -16,15 +16,19 @@ type ExtentView = Output<'extent list'>['extents'][number];
 
 const PAGE_EXTENTS = 1_000;
 
-export function listExtents(pool: ExtentPool, filter: ExtentFilter): ExtentView[] {
-  const views: ExtentView[] = [];
+/** @returns up to `filter.limit` extents, and whether there are more. */
+export function listExtents(
+  pool: ExtentPool,
+  filter: ExtentFilter,
+): { extents: ExtentView[]; truncated: boolean } {
+  const extents: ExtentView[] = [];
   for (const extent of candidates(pool, filter.object)) {
     if (filter.tier !== null && extent.tier !== filter.tier) continue;
     if (filter.fragmented && extent.fragmentCount <= 1) continue;
-    views.push(extentView(pool, extent));
-    if (views.length >= filter.limit) break;
+    if (extents.length >= filter.limit) return { extents, truncated: true };
+    extents.push(extentView(pool, extent));
   }
-  return views;
+  return { extents, truncated: false };
 }
 
 function* candidates(pool: ExtentPool, object: string | null): Generator<ExtentRow> {

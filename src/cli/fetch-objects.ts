@@ -5,6 +5,7 @@ import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { abortOnInterrupt } from './interrupt.js';
 import { withPool } from './pool-access.js';
 import { startProgress } from './progress.js';
+import { throwOnlyFailure } from './report-error.js';
 import type { Output } from './schemas.js';
 
 export interface FetchOptions {
@@ -35,6 +36,7 @@ export function fetchObjects(
         signal: interrupt.signal,
         onProgress: (bytes, count) => progress.update(bytes, `${count} objects`),
       });
+      throwOnlyFailure(report.objectCount, report.failed);
       const { objectCount, readBytes } = report;
       const failed = report.failed.map((one) => ({
         name: one.name,

@@ -50,6 +50,7 @@ export function cancelJob(poolPath: string, jobId: string): Promise<JobView> {
     const job = await find(queues, jobId);
     const state = await job.getState();
     if (state === 'completed' || state === 'failed') throw wrongState(jobId, state, 'It is over.');
+    if (job.repeatJobKey !== undefined) throw scheduled(jobId);
     const view = await jobView(pool, job);
     // First the run, whose next batch the agent would queue at once.
     stopRunOf(pool, job);
@@ -110,4 +111,10 @@ async function jobView(pool: ExtentPool, job: Job): Promise<JobView> {
 
 function wrongState(jobId: string, state: string, nextStep: string): MaintenanceError {
   return new MaintenanceError('ERR_POLICY_REFUSED', `job ${jobId} is ${state}`, { nextStep });
+}
+
+function scheduled(jobId: string): MaintenanceError {
+  return new MaintenanceError('ERR_POLICY_REFUSED', `job ${jobId} belongs to a schedule`, {
+    nextStep: 'Turn off what it does: `dynamicfs defrag stop`, or `trim set --no-automatic`.',
+  });
 }

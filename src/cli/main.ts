@@ -1,14 +1,51 @@
 /** Finds the command, runs it and prints what it throws. bin/run.js calls this and nothing else. */
 
-import { execute, settings } from '@oclif/core';
+import { Config, run, settings } from '@oclif/core';
+import type { WireError } from '../domain/errors.js';
 import { packageRoot } from '../kernel/package-root.js';
+import { nearest } from './nearest.js';
+import {
+  errorJson,
+  errorText,
+  exitCodeOfError,
+  isCleanExit,
+  type ThrownByParser,
+  wireErrorOf,
+} from './report-error.js';
 
 /** Sets the exit code itself; when this returns, the command has ended. */
 export async function runCommandLine(args: string[]): Promise<void> {
   // oclif would look for the TypeScript sources of the commands when NODE_ENV is test.
   settings.enableAutoTranspile = false;
-  await execute({
-    args,
-    loadOptions: { root: packageRoot(), devPlugins: false, userPlugins: false },
-  });
+  const options = { root: packageRoot(), devPlugins: false, userPlugins: false };
+  try {
+    await run(args, options);
+  } catch (cause) {
+    // Commands report their own errors; what comes here is oclif's, for example an unknown command.
+    const thrown = cause as Error & ThrownByParser;
+    if (isCleanExit(thrown)) return;
+    const error = wireErrorOf(thrown);
+    const shown =
+      error.code === 'ERR_USAGE' ? unknownCommand(error, await Config.load(options)) : error;
+    process.exitCode = exitCodeOfError(shown);
+    if (args.includes('--json'))
+      process.stdout.write(`${JSON.stringify(errorJson(shown), null, 2)}\n`);
+    else process.stderr.write(errorText(shown));
+  }
+}
+
+function unknownCommand(error: WireError, config: Config): WireError {
+  const id = /^command (\S+) not found$/.exec(error.message)?.[1];
+  if (id === undefined) return error;
+  const asked = id.replaceAll(':', ' ');
+  const ids = config.commands.flatMap((command) => [
+    command.id.replaceAll(':', ' '),
+    ...command.hiddenAliases,
+  ]);
+  const meant = nearest(asked, ids);
+  return {
+    ...error,
+    message: `unknown command: ${asked}`,
+    nextStep: `${meant === null ? '' : `Did you mean \`${meant}\`? `}See \`dynamicfs --help\`.`,
+  };
 }

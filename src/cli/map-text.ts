@@ -2,6 +2,7 @@
 
 import type { MapKind } from '../domain/disk-map.js';
 import { formatBytes } from '../domain/units.js';
+import { printable } from './printable.js';
 import { shortId } from './text.js';
 
 interface Look {
@@ -32,19 +33,42 @@ export interface ShownMap {
 }
 
 export function mapText(maps: readonly ShownMap[], coloured: boolean): string {
-  const paint = (look: Look, text: string) =>
-    coloured ? `\u001b[${look.colour}m${text}\u001b[0m` : text;
+  const paint: Paint = (look, text) => (coloured ? `\u001b[${look.colour}m${text}\u001b[0m` : text);
   const lines: string[] = [];
   for (const map of maps) {
-    lines.push(`Disk ${shortId(map.diskId)} (${map.path}), ${formatBytes(map.cellBytes)} a cell:`);
+    lines.push(
+      `Disk ${shortId(map.diskId)} (${printable(map.path)}), ${formatBytes(map.cellBytes)} a cell:`,
+    );
     for (let from = 0; from < map.cells.length; from += MAP_COLUMNS) {
       const row = map.cells.slice(from, from + MAP_COLUMNS);
-      lines.push(`  ${row.map(({ kind }) => paint(LOOKS[kind], LOOKS[kind].character)).join('')}`);
+      lines.push(
+        `  ${neighbours(row)
+          .map((kinds) => paintCells(kinds, paint))
+          .join('')}`,
+      );
     }
   }
   const legend = Object.values(LOOKS).map((look) => `${paint(look, look.character)} ${look.label}`);
   lines.push(`  ${legend.join('   ')}`);
   return lines.join('\n');
+}
+
+type Paint = (look: Look, text: string) => string;
+
+function paintCells(kinds: readonly MapKind[], paint: Paint): string {
+  const look = LOOKS[kinds[0] ?? 'free'];
+  return paint(look, look.character.repeat(kinds.length));
+}
+
+/** Cells of one kind side by side are painted together: one escape sequence, not one per cell. */
+function neighbours(cells: readonly { readonly kind: MapKind }[]): MapKind[][] {
+  const groups: MapKind[][] = [];
+  for (const { kind } of cells) {
+    const last = groups.at(-1);
+    if (last?.[0] === kind) last.push(kind);
+    else groups.push([kind]);
+  }
+  return groups;
 }
 
 /** Source: no-color.org. */

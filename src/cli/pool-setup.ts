@@ -1,9 +1,11 @@
 /** Makes pools, adds disks, and rebuilds a lost catalogue, for commands. */
 
-import { resolve } from 'node:path';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { Tier } from '../domain/heat.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { recoverPool } from '../pool/extent-pool/recover.js';
+import { finishEvacuation } from '../pool/extent-pool/remove-disk.js';
 import { withPool } from './pool-access.js';
 import { registerPool } from './queue-link.js';
 import type { DiskView, Output } from './schemas.js';
@@ -16,21 +18,54 @@ export interface PoolRequest {
   readonly capacityBytes: number | null;
 }
 
+/** @throws MaintenanceError as `createPool` and `addDisk`; then there is neither pool nor disk. */
 export async function createPoolWithDisks(
   path: string,
   request: PoolRequest,
 ): Promise<Output<'init'>> {
   const { extentBytes, replicaCount, capacityBytes } = request;
+  const madeForPool = missing(resolve(path));
+  const madeForDisks: string[] = [];
   const pool = ExtentPool.create(path, { extentBytes, replicaCount });
   try {
-    registerPool(pool);
     for (const diskPath of request.diskPaths) {
+      madeForDisks.push(...missing(resolve(diskPath)));
       pool.addDisk(diskPath, capacityBytes === null ? {} : { capacityBytes });
     }
-    return { schemaVersion: 1, poolId: pool.id, path: pool.path, extentBytes, replicaCount };
-  } finally {
-    await pool.close();
+    registerPool(pool);
+  } catch (cause) {
+    await unmake(pool, madeForPool.at(-1) ?? null);
+    removeEmpty(madeForDisks);
+    throw cause;
   }
+  await pool.close();
+  return { schemaVersion: 1, poolId: pool.id, path: pool.path, extentBytes, replicaCount };
+}
+
+/** @returns the directories that have to be made for `path`, the innermost first. */
+function missing(path: string): string[] {
+  const found: string[] = [];
+  for (let at = path; !existsSync(at); at = dirname(at)) found.push(at);
+  return found;
+}
+
+function removeEmpty(directories: readonly string[]): void {
+  for (const directory of directories) {
+    try {
+      rmdirSync(directory);
+    } catch {
+      // Not made after all, or somebody uses it by now.
+    }
+  }
+}
+
+/** Safe while: nobody knows the pool but this process, which has just made it in an empty place. */
+async function unmake(pool: ExtentPool, firstMade: string | null): Promise<void> {
+  const { context, path } = pool;
+  for (const disk of context.store.disks.all()) finishEvacuation(context, disk);
+  await pool.close();
+  if (firstMade !== null) rmSync(firstMade, { recursive: true });
+  else for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true });
 }
 
 export function addDiskToPool(

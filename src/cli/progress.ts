@@ -24,8 +24,8 @@ export async function startProgress(options: ProgressOptions): Promise<Progress>
   if (options.quiet || process.stderr.isTTY !== true) return SILENT;
   const { SingleBar } = (await import('cli-progress')).default;
   const startedAtMs = Date.now();
-  const show = (value: number) =>
-    options.unit === 'bytes' ? formatBytes(value) : `${value} ${options.unit}`;
+  const show = (value: number) => (options.unit === 'bytes' ? formatBytes(value) : String(value));
+  const noun = options.unit === 'bytes' ? '' : ` ${options.unit}`;
   const bar = new SingleBar({
     stream: process.stderr,
     hideCursor: true,
@@ -40,7 +40,7 @@ export async function startProgress(options: ProgressOptions): Promise<Progress>
       const parts = [
         options.label.padEnd(8),
         total > 0 ? `${'█'.repeat(filled)}${'░'.repeat(width - filled)}` : '',
-        total > 0 ? `${show(value)} of ${show(total)}` : show(value),
+        `${show(value)}${total > 0 ? ` of ${show(total)}` : ''}${noun}`,
         `${options.unit === 'bytes' ? formatBytes(Math.round(rate)) : rate.toFixed(1)}/s`,
         left === null ? '' : `ETA ${durationText(left)}`,
         payload.detail ?? '',

@@ -27,7 +27,7 @@ export const WireErrorSchema = z.strictObject({
   details: z.record(z.string(), z.unknown()),
 });
 
-export const ErrorOutput = z.strictObject({ error: WireErrorSchema });
+export const ErrorOutput = z.strictObject({ ...versioned, error: WireErrorSchema });
 
 const Disk = z.strictObject({
   diskId: z.uuid(),
@@ -139,6 +139,8 @@ export const ListOutput = z.strictObject({
 
 export const ExtentListOutput = z.strictObject({
   ...versioned,
+  /** Whether there are more than --limit let through. */
+  truncated: z.boolean(),
   extents: z.array(
     z.strictObject({
       extentId: count,

@@ -8,6 +8,7 @@ import type { PutEntry } from '../pool/extent-pool/put.js';
 import { abortOnInterrupt } from './interrupt.js';
 import { withPool } from './pool-access.js';
 import { startProgress } from './progress.js';
+import { throwOnlyFailure } from './report-error.js';
 import type { Output } from './schemas.js';
 
 export interface StoreOptions {
@@ -35,6 +36,7 @@ export function storePaths(
       }
     }
     const unread = trees.flatMap((tree) => tree.report.failed).map(unreadable);
+    throwOnlyFailure(report.storedCount, [...report.failed, ...unread]);
     return {
       schemaVersion: 1,
       storedCount: report.storedCount,
@@ -56,6 +58,11 @@ async function storeSources(
   const { tier, replicaCount, quiet } = options;
   const progress = await startProgress({ label: 'put', unit: 'bytes', total: 0, quiet });
   const interrupt = abortOnInterrupt();
+  // Else a put of standard input would wait for its next byte, or store what came so far as whole.
+  const abandonInput = () => process.stdin.destroy(interrupted());
+  if (sources.some((source) => !(source instanceof FileTree))) {
+    interrupt.signal.addEventListener('abort', abandonInput);
+  }
   try {
     return await pool.put(chain(sources), {
       tier,
@@ -101,4 +108,8 @@ function* chain<T>(parts: readonly Iterable<T>[]): Generator<T> {
 function unreadable(message: string) {
   const error = new MaintenanceError('ERR_PERMISSION', message).toWire();
   return { name: message, error };
+}
+
+function interrupted(): MaintenanceError {
+  return new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
 }

@@ -1,6 +1,7 @@
 /** Lists as tables. */
 
 import { formatBytes } from '../domain/units.js';
+import { printable } from './printable.js';
 import type { JobView, Output } from './schemas.js';
 import { tableText } from './text.js';
 
@@ -53,12 +54,6 @@ export function jobText(job: JobView): string {
     `  Data: ${JSON.stringify(job.data)}`,
   ];
   if (job.result !== null) lines.push(`  Result: ${JSON.stringify(job.result)}`);
-  if (job.error !== null) lines.push(`  Error: ${job.error}`);
+  if (job.error !== null) lines.push(`  Error: ${printable(job.error)}`);
   return lines.join('\n');
-}
-
-/** A name may hold a newline or an escape sequence; a terminal must not obey it. */
-function printable(name: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-  return name.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => JSON.stringify(c).slice(1, -1));
 }

@@ -1,6 +1,7 @@
 /** What commands print for people. The spec's commands keep the spec's lines, in its order. */
 
 import { formatBytes } from '../domain/units.js';
+import { counted, printable } from './printable.js';
 import type { DiskView, Output, RunView } from './schemas.js';
 
 export function bytesText(bytes: number): string {
@@ -56,7 +57,7 @@ export function analysisText(
       `    Average fragments per extent: ${disk.averageFragmentsPerExtent.toFixed(2)}`,
       `    Sequential ratio: ${percent(disk.sequentialRatio)}`,
       `    Free: ${formatBytes(disk.freeBytes)}, largest run ${formatBytes(disk.largestFreeRunBytes)}`,
-      `    Path: ${disk.path}`,
+      `    Path: ${printable(disk.path)}`,
     );
   }
   if (analysis.tiers.length > 0) lines.push('', 'Per-Tier Statistics:');
@@ -89,9 +90,9 @@ export function defragStatusText(status: Output<'defrag status'>): string {
     lines.push(`  Last run: ${status.run.state}, ${durationText(runMs(status.run))}`);
   }
   for (const { outcome, reason, count } of status.run?.exclusions ?? []) {
-    lines.push(`  ${capitalised(outcome)}: ${count} (${reason})`);
+    lines.push(`  ${capitalised(outcome)}: ${count} (${printable(reason)})`);
   }
-  if (status.run?.error) lines.push(`  Error: ${status.run.error.message}`);
+  if (status.run?.error) lines.push(`  Error: ${printable(status.run.error.message)}`);
   if (status.evacuation) {
     const { doneCount, plannedCount } = status.evacuation;
     lines.push(`  Evacuating a disk: ${doneCount} of ${plannedCount} extents`);
@@ -121,7 +122,7 @@ export function trimStatusText(status: Output<'trim status'>, nowMs: number): st
     `  Automatic: ${status.enabled ? status.intensity : 'off'}, batches of ${formatBytes(status.batchBytes)}${status.secureErase ? ', secure erase' : ''}`,
   ];
   if (status.unsupported > 0) lines.push(`  Unsupported: ${status.unsupported} ranges`);
-  if (status.run?.error) lines.push(`  Last run failed: ${status.run.error.message}`);
+  if (status.run?.error) lines.push(`  Last run failed: ${printable(status.run.error.message)}`);
   return lines.join('\n');
 }
 
@@ -143,7 +144,7 @@ export function forecastText({ disks }: Extract<Output<'trim now'>, { dryRun: tr
   for (const disk of disks) {
     const held = disk.reclaimableBytes === null ? 'unknown' : formatBytes(disk.reclaimableBytes);
     lines.push(
-      `  Disk ${shortId(disk.diskId)}: ${disk.rangeCount} ranges, ${formatBytes(disk.requestedBytes)}, reclaimable ${held} (${disk.path})`,
+      `  Disk ${shortId(disk.diskId)}: ${counted(disk.rangeCount, 'range')}, ${formatBytes(disk.requestedBytes)}, reclaimable ${held} (${printable(disk.path)})`,
     );
   }
   return lines.join('\n');
@@ -159,22 +160,24 @@ export function disksText(disks: readonly DiskView[]): string {
     formatBytes(disk.usedBytes),
     formatBytes(disk.freeBytes),
     formatBytes(disk.pendingBytes),
-    disk.path,
+    printable(disk.path),
   ]);
   const table = tableText([
     ['DISK', 'STATE', 'TIER', 'CAPACITY', 'USED', 'FREE', 'PENDING', 'PATH'],
     ...rows,
   ]);
-  const problems = disks.flatMap((disk) => (disk.problem ? [`Problem: ${disk.problem}`] : []));
+  const problems = disks.flatMap((disk) =>
+    disk.problem ? [`Problem: ${printable(disk.problem)}`] : [],
+  );
   return [table, ...problems].join('\n');
 }
 
 export function statusText(status: Output<'status'>): string {
   const { objectCount, fileCount, contentBytes } = status;
   const lines = [
-    `Pool ${status.path}`,
+    `Pool ${printable(status.path)}`,
     `  Id: ${status.poolId}`,
-    `  Content: ${bytesText(contentBytes)} in ${fileCount} files (${objectCount} objects)`,
+    `  Content: ${bytesText(contentBytes)} in ${counted(fileCount, 'file')} (${counted(objectCount, 'object')})`,
     `  Replicas: ${status.replicaCount}, extents of ${formatBytes(status.extentBytes)}`,
     ...status.openRuns.map(
       (run) =>
@@ -187,9 +190,11 @@ export function statusText(status: Output<'status'>): string {
     const { length } = status.auditProblems;
     lines.push(
       '',
-      length === 0 ? 'Audit: every byte is in exactly one place' : `Audit: ${length} problems`,
+      length === 0
+        ? 'Audit: every byte is in exactly one place'
+        : `Audit: ${counted(length, 'problem')}`,
     );
-    lines.push(...status.auditProblems.map((problem) => `  ${problem}`));
+    lines.push(...status.auditProblems.map((problem) => `  ${printable(problem)}`));
   }
   return lines.join('\n');
 }

@@ -7,9 +7,8 @@ import {
   type TrimIntensity,
 } from '../domain/trim-schedule.js';
 import { formatBytes } from '../domain/units.js';
-import { findDisk } from '../pool/extent-pool/remove-disk.js';
 import { forecastTrim } from '../pool/extent-pool/trim.js';
-import { withPool } from './pool-access.js';
+import { findNamedDisk, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
 import { beginTrim } from './run-control.js';
 import type { Output } from './schemas.js';
@@ -29,7 +28,7 @@ export interface TrimNowOptions {
 export function forecast(poolPath: string, diskName: string | null): Promise<Forecast> {
   return withPool(poolPath, 'read', (pool) => {
     const { context } = pool;
-    const disks = diskName === null ? context.store.disks.all() : [findDisk(context, diskName)];
+    const disks = diskName === null ? context.store.disks.all() : [findNamedDisk(pool, diskName)];
     return { schemaVersion: 1, dryRun: true, disks: forecastTrim(context, disks) };
   });
 }
@@ -37,11 +36,11 @@ export function forecast(poolPath: string, diskName: string | null): Promise<For
 /** A trim that is under way already is waited for first: it began before this one was asked for. */
 export function trimNow(poolPath: string, options: TrimNowOptions): Promise<TrimResult> {
   return withPool(poolPath, 'write', async (pool) => {
-    if (options.disk !== null) findDisk(pool.context, options.disk);
+    const disk = options.disk === null ? null : findNamedDisk(pool, options.disk).path;
     const link = await linkQueue(pool, options.note);
     try {
       for (;;) {
-        const { run, joined } = beginTrim(pool, { ...options, trigger: 'manual' });
+        const { run, joined } = beginTrim(pool, { ...options, disk, trigger: 'manual' });
         const jobId = await link.enqueue(run.runId);
         const ended = await waitForRun(pool, run.runId, options.quiet);
         if (!joined) return { schemaVersion: 1, dryRun: false, jobId, run: runView(pool, ended) };

@@ -17,10 +17,15 @@ export function runView(pool: ExtentPool, run: Run): RunView {
     startedAtMs,
     endedAtMs,
     ...progress,
-    estimatedRemainingMs: estimatedRemainingMs(run, clock()),
+    estimatedRemainingMs: remainingMs(run, clock()),
     exclusions: store.candidates.exclusions(runId),
     error: error && { ...error, details: { ...error.details } },
   };
+}
+
+/** A paused run has no pace: only whoever paused it knows when it goes on. */
+function remainingMs(run: Run, nowMs: number): number | null {
+  return run.state === 'paused' ? null : estimatedRemainingMs(run, nowMs);
 }
 
 export function diskView({ uuid, ...rest }: DiskInfo): DiskView {
@@ -46,7 +51,7 @@ export function defragStatus(pool: ExtentPool): Output<'defrag status'> {
     errors: run?.progress.failedCount ?? 0,
     startedAtMs: run?.startedAtMs ?? null,
     lastRunAtMs: run?.endedAtMs ?? null,
-    estimatedRemainingMs: open && estimatedRemainingMs(open, pool.context.clock()),
+    estimatedRemainingMs: open && remainingMs(open, pool.context.clock()),
     run: run && runView(pool, run),
     evacuation: evacuation && runView(pool, evacuation),
   };

@@ -1,7 +1,9 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, exitCodeOf, poolFlag } from '../cli/base-command.js';
 import { fetchObjects } from '../cli/fetch-objects.js';
+import { counted } from '../cli/printable.js';
 import type { Output } from '../cli/schemas.js';
+import { MaintenanceError } from '../domain/errors.js';
 import { formatBytes } from '../domain/units.js';
 
 /** Reads objects back as files, or one to standard output. */
@@ -34,15 +36,22 @@ EXIT STATUS: 0 all read, 2 usage, 10 no such object, 11 destination exists, 15 n
 
   async run(): Promise<Output<'get'>> {
     const { args, flags } = await this.parse(Get);
+    if (args.destination === '-' && this.jsonEnabled()) throw twoOutputs();
     const report = await fetchObjects(flags.pool, args.name, args.destination ?? null, {
       force: flags.force,
       quiet: this.jsonEnabled(),
     });
     if (args.destination !== '-') {
-      this.log(`Read ${report.objectCount} objects, ${formatBytes(report.readBytes)}`);
+      this.log(`Read ${counted(report.objectCount, 'object')}, ${formatBytes(report.readBytes)}`);
     }
-    for (const { name, error } of report.failed) this.note(`Failed ${name}: ${error.message}`);
+    this.noteFailures(report.failed);
     process.exitCode = exitCodeOf(report.objectCount, report.failed.length);
     return report;
   }
+}
+
+function twoOutputs(): MaintenanceError {
+  return new MaintenanceError('ERR_USAGE', '--json and - both want standard output', {
+    nextStep: 'Leave out --json, or name a file to write.',
+  });
 }

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../cli/base-command.js';
 import { sizeFlag } from '../cli/flags.js';
 import { createPoolWithDisks } from '../cli/pool-setup.js';
+import { printable } from '../cli/printable.js';
 import type { Output } from '../cli/schemas.js';
 
 /** Makes an extent pool. */
@@ -22,8 +23,13 @@ EXIT STATUS: 0 made, 2 usage, 11 a pool already, 13 no permission, 16 no space, 
     replicas: Flags.integer({
       summary: 'Copies of each extent, each on its own disk.',
       default: 1,
+      helpValue: 'N',
     }),
-    'extent-size': sizeFlag({ summary: 'Size of an extent, 1M to 64M.', default: 4 * 1024 * 1024 }),
+    'extent-size': sizeFlag({
+      summary: 'Size of an extent, 1M to 64M.',
+      default: 4 * 1024 * 1024,
+      defaultHelp: async () => '4M',
+    }),
     disk: Flags.string({
       summary: 'Directory to use as a disk.',
       multiple: true,
@@ -40,7 +46,7 @@ EXIT STATUS: 0 made, 2 usage, 11 a pool already, 13 no permission, 16 no space, 
       diskPaths: flags.disk ?? [],
       capacityBytes: flags.capacity ?? null,
     });
-    this.log(`Made pool ${made.path}`);
+    this.log(`Made pool ${printable(made.path)}`);
     if (!flags.disk) this.note(`Next: dynamicfs disk add --pool ${made.path} --disk DIRECTORY`);
     return made;
   }

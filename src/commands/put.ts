@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, exitCodeOf, poolFlag } from '../cli/base-command.js';
 import { tierFlag } from '../cli/flags.js';
+import { counted } from '../cli/printable.js';
 import type { Output } from '../cli/schemas.js';
 import { storePaths } from '../cli/store-paths.js';
 import { formatBytes } from '../domain/units.js';
@@ -33,7 +34,7 @@ EXIT STATUS: 0 all stored, 2 usage, 10 nothing there, 16 no space, 32 none store
     pool: poolFlag,
     name: Flags.string({ summary: 'Name of the object, or prefix of all in the directory.' }),
     tier: tierFlag({ summary: 'Which disks to prefer.', default: 'warm' }),
-    replicas: Flags.integer({ summary: "Copies of each extent; else the pool's." }),
+    replicas: Flags.integer({ summary: "Copies of each extent; else the pool's.", helpValue: 'N' }),
   };
 
   async run(): Promise<Output<'put'>> {
@@ -44,11 +45,11 @@ EXIT STATUS: 0 all stored, 2 usage, 10 nothing there, 16 no space, 32 none store
       replicaCount: flags.replicas ?? null,
       quiet: this.jsonEnabled(),
     });
-    this.log(`Stored ${report.storedCount} objects, ${formatBytes(report.storedBytes)}`);
+    this.log(`Stored ${counted(report.storedCount, 'object')}, ${formatBytes(report.storedBytes)}`);
     for (const [reason, count] of Object.entries(report.unsupported)) {
       this.note(`Left out ${count}: ${reason}`);
     }
-    for (const { name, error } of report.failed) this.note(`Failed ${name}: ${error.message}`);
+    this.noteFailures(report.failed);
     process.exitCode = exitCodeOf(report.storedCount, report.failed.length);
     return report;
   }

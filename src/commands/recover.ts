@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../cli/base-command.js';
 import { recover } from '../cli/pool-setup.js';
+import { counted } from '../cli/printable.js';
 import type { Output } from '../cli/schemas.js';
 
 /** Rebuilds a lost catalogue from the disks. */
@@ -29,7 +30,9 @@ pool, 24 disks of several pools, 64 some objects had no replica on any disk that
   async run(): Promise<Output<'recover'>> {
     const { flags } = await this.parse(Recover);
     const report = await recover(flags.pool, flags.disk);
-    this.log(`Recovered ${report.objectCount} objects in ${report.extentCount} extents`);
+    this.log(
+      `Recovered ${counted(report.objectCount, 'object')} in ${counted(report.extentCount, 'extent')}`,
+    );
     for (const path of report.missingDisks) this.note(`Disk not found: ${path}`);
     for (const name of report.incompleteObjects) this.note(`No replica left of: ${name}`);
     if (report.incompleteObjects.length > 0) process.exitCode = 64;

@@ -1,6 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../cli/base-command.js';
 import { withPool } from '../cli/pool-access.js';
+import { counted } from '../cli/printable.js';
 import type { Output } from '../cli/schemas.js';
 import { formatBytes } from '../domain/units.js';
 
@@ -34,7 +35,9 @@ EXIT STATUS: 0 deleted, 2 usage, 10 no such object.`;
     const report = await withPool(flags.pool, 'write', (pool) =>
       pool.remove(args.name.replace(/\/+$/, ''), flags.recursive),
     );
-    this.log(`Deleted ${report.objectCount} objects, ${formatBytes(report.freedBytes)} on disk`);
+    this.log(
+      `Deleted ${counted(report.objectCount, 'object')}, ${formatBytes(report.freedBytes)} on disk`,
+    );
     return { schemaVersion: 1, ...report };
   }
 }

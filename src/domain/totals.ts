@@ -4,6 +4,8 @@ export const TOTAL_NAMES = [
   'defrag_runs_completed',
   'defrag_extents_moved',
   'defrag_bytes_moved',
+  'defrag_extents_relocated',
+  'defrag_bytes_relocated',
   'defrag_extents_skipped',
   'defrag_errors',
   'defrag_busy_ms',

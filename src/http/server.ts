@@ -68,7 +68,11 @@ function serveMetrics(server: FastifyInstance, options: HttpOptions): void {
   const metrics = new Metrics();
   server.get('/metrics', async (_request, reply) => {
     const redisUp = await answers(options.redis);
-    const figures = await Promise.all(options.pools().map((pool) => poolFigures(pool, redisUp)));
+    const asked = options.pools().map((pool) => poolFigures(pool, redisUp));
+    const figures = (await Promise.allSettled(asked)).flatMap((one) =>
+      // A pool that cannot be read is missing; the others are still told of.
+      one.status === 'fulfilled' ? [one.value] : [],
+    );
     reply.type(metrics.registry.contentType);
     return await metrics.render(figures, redisUp);
   });

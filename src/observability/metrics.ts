@@ -49,6 +49,16 @@ export const TOTAL_METRICS: readonly TotalMetric[] = [
   total('defrag_extents_moved', 'Replicas rewritten and verified.', (t) => t.defrag_extents_moved),
   total('defrag_bytes_moved', 'Bytes of the replicas rewritten.', (t) => t.defrag_bytes_moved),
   total(
+    'defrag_extents_relocated',
+    'Replicas moved only to join free space.',
+    (t) => t.defrag_extents_relocated,
+  ),
+  total(
+    'defrag_bytes_relocated',
+    'Bytes of the replicas moved only to join free space.',
+    (t) => t.defrag_bytes_relocated,
+  ),
+  total(
     'defrag_extents_skipped',
     'Replicas left alone, for a reason.',
     (t) => t.defrag_extents_skipped,

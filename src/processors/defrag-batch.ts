@@ -10,9 +10,9 @@ import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { finishEvacuation } from '../pool/extent-pool/remove-disk.js';
-import { type RewriteGoal, rewriteReplica } from '../pool/extent-pool/rewrite.js';
+import { type RewriteResult, rewriteReplica } from '../pool/extent-pool/rewrite.js';
 import type { Payload } from '../queue/payloads.js';
-import type { Candidate } from '../store/rewrite-candidates.js';
+import { DefragPicks, FRAGMENTS_MIN, IN_FEWER_PIECES, type Work } from './defrag-picks.js';
 import {
   type BatchReport,
   claimBatch,
@@ -21,18 +21,10 @@ import {
   stillRunning,
 } from './run-batch.js';
 
-/** Replicas are picked this many at a time: one look at the index serves many batches. */
-const PICK_COUNT = 1_000;
-const FRAGMENTS_MIN = 2;
-
-interface Work extends Candidate {
-  readonly goal: RewriteGoal;
-}
-
-/** Runs the batches of one pool. States: idle → working → idle; picks are kept between batches. */
+/** Runs the batches of one pool. What was picked for a run is kept between its batches. */
 export class DefragBatches {
   readonly #context: PoolContext;
-  #picked: { readonly runId: number; readonly work: Work[] } | null = null;
+  readonly #picks = new Map<number, DefragPicks>();
 
   constructor(context: PoolContext) {
     this.#context = context;
@@ -46,22 +38,46 @@ export class DefragBatches {
     const run = claimBatch(this.#context, payload);
     if (!run) return SUPERSEDED;
 
-    const startedAtMs = this.#context.clock();
-    const batch = this.#next(run);
+    const { store, clock } = this.#context;
+    const startedAtMs = clock();
+    const picks = this.#picksOf(run);
+    const batch = picks.take(run, INTENSITY_PLANS[run.intensity].extentsPerBatch);
     if (batch.length === 0) {
       this.#finish(run);
       return { outcome: 'done', processedCount: 0, doneBytes: 0 };
     }
-    const { processedCount, doneBytes } = await this.#rewriteAll(run, batch);
-    const busyMs = this.#context.clock() - startedAtMs;
-    this.#context.store.transaction(() => {
-      this.#context.store.runs.finishBatch(run.runId, run.batchIndex);
-      this.#context.store.runs.addProgress(run.runId, { busyMs });
-      this.#context.store.totals.add({ defrag_busy_ms: busyMs });
+    const { processedCount, doneBytes } = await this.#rewriteAll(run, batch, picks);
+    const busyMs = clock() - startedAtMs;
+    store.transaction(() => {
+      store.runs.finishBatch(run.runId, run.batchIndex);
+      store.runs.addProgress(run.runId, { busyMs });
+      store.totals.add({ defrag_busy_ms: busyMs });
     });
     const stopped = !stillRunning(this.#context, run.runId);
-    if (!stopped && this.#peek(run) === 0) this.#finish(run);
+    if (stopped) this.#forget(run.runId);
+    else if (!picks.hasMore(run)) this.#finish(run);
     return { outcome: stopped ? 'stopped' : 'done', processedCount, doneBytes };
+  }
+
+  /** Gives back what is held for runs that were stopped or paused between two batches. */
+  forgetIdle(): void {
+    for (const runId of this.#picks.keys()) {
+      if (!stillRunning(this.#context, runId)) this.#forget(runId);
+    }
+  }
+
+  #picksOf(run: Run): DefragPicks {
+    let picks = this.#picks.get(run.runId);
+    if (!picks) {
+      picks = new DefragPicks(this.#context);
+      this.#picks.set(run.runId, picks);
+    }
+    return picks;
+  }
+
+  #forget(runId: number): void {
+    this.#picks.get(runId)?.release();
+    this.#picks.delete(runId);
   }
 
   /** The minute's pass: begins a run when the pool wants one and has something to move. */
@@ -73,7 +89,8 @@ export class DefragBatches {
       if (!settings.defragEnabled || nowMs < settings.defragNotBeforeMs) return null;
       if (store.runs.open('defrag')) return null;
       const planned = store.candidates.planFragmented(FRAGMENTS_MIN);
-      if (planned.count === 0) return null;
+      const badCount = store.extents.badReplicas().length;
+      if (planned.count + badCount === 0) return null;
       return store.runs.insert({
         kind: 'defrag',
         trigger: 'pass',
@@ -82,101 +99,47 @@ export class DefragBatches {
         diskId: null,
         secureErase: false,
         startedAtMs: nowMs,
-        plannedCount: planned.count,
+        plannedCount: planned.count + badCount,
         plannedBytes: planned.bytes,
       });
     });
-  }
-
-  /** Takes the next batch; replicas of one extent never share one, as they share its generation. */
-  #next(run: Run): Work[] {
-    if (this.#peek(run) === 0) return [];
-    const work = this.#picked?.work ?? [];
-    const batch: Work[] = [];
-    const later: Work[] = [];
-    const taken = new Set<number>();
-    while (batch.length < INTENSITY_PLANS[run.intensity].extentsPerBatch) {
-      const next = work.shift();
-      if (!next) break;
-      (taken.has(next.extentId) ? later : batch).push(next);
-      taken.add(next.extentId);
-    }
-    work.unshift(...later);
-    return batch;
-  }
-
-  /** @returns how many replicas are picked and waiting; picks anew when there are none. */
-  #peek(run: Run): number {
-    if (this.#picked?.runId !== run.runId || this.#picked.work.length === 0) {
-      this.#picked = { runId: run.runId, work: this.#pick(run) };
-    }
-    return this.#picked.work.length;
-  }
-
-  #pick(run: Run): Work[] {
-    const { candidates } = this.#context.store;
-    const withGoal = (goal: RewriteGoal) => (candidate: Candidate) => ({ ...candidate, goal });
-    if (run.kind === 'evacuate' && run.diskId !== null) {
-      return candidates.onDisk(run.runId, run.diskId, PICK_COUNT).map(withGoal('evacuate'));
-    }
-    const bad = candidates.bad(run.runId, PICK_COUNT).map(withGoal('repair'));
-    const isBad = new Set(bad.map((work) => `${work.extentId}/${work.diskId}`));
-    const fragmented = candidates
-      .fragmented(run.runId, FRAGMENTS_MIN, PICK_COUNT)
-      .filter((work) => !isBad.has(`${work.extentId}/${work.diskId}`));
-    return [...bad, ...fragmented.map(withGoal('defrag'))];
   }
 
   /** As many at a time as the run has threads; asks before each whether to go on. */
   async #rewriteAll(
     run: Run,
     batch: readonly Work[],
+    picks: DefragPicks,
   ): Promise<{ processedCount: number; doneBytes: number }> {
     let next = 0;
     let processedCount = 0;
     let doneBytes = 0;
     const lane = async () => {
-      for (
-        let work = batch[next];
-        work && stillRunning(this.#context, run.runId);
-        work = batch[next]
-      ) {
+      while (stillRunning(this.#context, run.runId)) {
+        const work = batch[next];
+        if (!work) return;
         next += 1;
-        doneBytes += await this.#rewriteOne(run, work);
+        doneBytes += await this.#rewriteOne(run, work, picks);
         processedCount += 1;
       }
     };
-    await Promise.all(Array.from({ length: run.threadCount }, lane));
+    const lanes = Array.from({ length: run.threadCount }, lane);
+    // All lanes end before an error goes on: a job that fails has nothing under way any more.
+    const failure = (await Promise.allSettled(lanes)).find((one) => one.status === 'rejected');
     // What was picked and not begun waits for the run to be resumed.
-    this.#picked?.work.unshift(...batch.slice(next));
+    picks.putBack(batch.slice(next));
+    if (failure) throw failure.reason;
     return { processedCount, doneBytes };
   }
 
   /** @returns bytes moved. @throws only what concerns the whole pool; else the extent is excluded. */
-  async #rewriteOne(run: Run, work: Work): Promise<number> {
+  async #rewriteOne(run: Run, work: Work, picks: DefragPicks): Promise<number> {
     const { store } = this.#context;
     try {
       const result = await rewriteReplica(this.#context, work, work.goal);
+      picks.moved(work, result);
       if (result.kind === 'superseded') return 0;
-      store.transaction(() => {
-        const count = { processedCount: 1 };
-        if (result.kind === 'skipped') {
-          store.candidates.exclude(run.runId, work, 'skipped', result.reason);
-          store.runs.addProgress(run.runId, { ...count, skippedCount: 1 });
-          store.totals.add({ defrag_extents_skipped: 1 });
-          return;
-        }
-        store.runs.addProgress(run.runId, { ...count, doneCount: 1, doneBytes: result.bytes });
-        store.totals.add({
-          defrag_extents_moved: 1,
-          defrag_bytes_moved: result.bytes,
-          bad_replicas_repaired: work.goal === 'repair' ? 1 : 0,
-        });
-        // A target in two pieces may be the best there is; this run does not try again.
-        if (result.fragmentsAfter > 1) {
-          store.candidates.exclude(run.runId, work, 'skipped', 'no better run of free space');
-        }
-      });
+      store.transaction(() => this.#record(run, work, result));
       return result.kind === 'moved' ? result.bytes : 0;
     } catch (cause) {
       const error = asMaintenanceError(cause);
@@ -190,8 +153,39 @@ export class DefragBatches {
     }
   }
 
+  /** Safe while: in a transaction. */
+  #record(run: Run, work: Work, result: Exclude<RewriteResult, { kind: 'superseded' }>): void {
+    const { store } = this.#context;
+    const forOthers = work.goal === 'make-room' || work.goal === 'leave-reserve';
+    if (result.kind === 'skipped') {
+      const reason = forOthers ? 'could not move aside' : result.reason;
+      store.candidates.exclude(run.runId, work, 'skipped', reason);
+      if (!forOthers) store.runs.addProgress(run.runId, { processedCount: 1, skippedCount: 1 });
+      return;
+    }
+    if (forOthers) {
+      store.totals.add({ defrag_extents_relocated: 1, defrag_bytes_relocated: result.bytes });
+      return;
+    }
+    store.runs.addProgress(run.runId, {
+      processedCount: 1,
+      doneCount: 1,
+      doneBytes: result.bytes,
+    });
+    store.totals.add({
+      defrag_extents_moved: 1,
+      defrag_bytes_moved: result.bytes,
+      bad_replicas_repaired: work.goal === 'repair' ? 1 : 0,
+    });
+    // The best that there is now; tried again once room was made.
+    if (result.fragmentsAfter > 1) {
+      store.candidates.exclude(run.runId, work, 'skipped', IN_FEWER_PIECES);
+    }
+  }
+
   #finish(run: Run): void {
     const { store, clock } = this.#context;
+    this.#forget(run.runId);
     if (run.kind === 'evacuate' && run.diskId !== null) {
       const disk = store.disks.get(run.diskId);
       if (disk && !finishEvacuation(this.#context, disk)) {
@@ -202,7 +196,9 @@ export class DefragBatches {
     }
     completeRun(this.#context, run);
     const progress = store.runs.get(run.runId)?.progress;
-    if (run.kind === 'defrag' && progress?.doneCount === 0) {
+    if (run.kind !== 'defrag' || !progress) return;
+    store.totals.add({ defrag_extents_skipped: progress.skippedCount });
+    if (progress.doneCount === 0) {
       store.settings.write({ defragNotBeforeMs: clock() + FUTILE_PASS_WAIT_MS });
     }
   }

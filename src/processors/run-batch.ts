@@ -17,6 +17,13 @@ export interface BatchReport {
 
 export const SUPERSEDED: BatchReport = { outcome: 'superseded', processedCount: 0, doneBytes: 0 };
 
+const draining = new WeakSet<PoolContext>();
+
+/** From now on no batch of this process begins a step: the agent ends, and its runs stay open. */
+export function drain(context: PoolContext): void {
+  draining.add(context);
+}
+
 /** @returns the run, or null when another job or owner took over, or the run is not running. */
 export function claimBatch(context: PoolContext, payload: RunBatchPayload): Run | null {
   const run = context.store.runs.get(payload.runId);
@@ -27,9 +34,9 @@ export function claimBatch(context: PoolContext, payload: RunBatchPayload): Run 
   return current ? run : null;
 }
 
-/** Read before each step, so that a stop or pause takes effect after the step under way. */
+/** Read before each step, so that a stop, pause or drain takes effect after the step under way. */
 export function stillRunning(context: PoolContext, runId: number): boolean {
-  return context.store.runs.get(runId)?.state === 'running';
+  return !draining.has(context) && context.store.runs.get(runId)?.state === 'running';
 }
 
 /** Ends a run in which nothing is left to do. */

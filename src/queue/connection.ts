@@ -73,7 +73,7 @@ function unreachable(target: RedisTarget, cause: unknown): MaintenanceError {
     nextStep:
       target.kind === 'url'
         ? 'Check DYNAMICFS_REDIS_URL and that this Redis runs. Nothing was changed.'
-        : 'Start the agent: `dynamicfs agent run`. Nothing was changed.',
+        : 'Its agent starts it again within seconds: try once more, or see `dynamicfs agent status`. Nothing was changed.',
   });
 }
 

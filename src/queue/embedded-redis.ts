@@ -4,7 +4,8 @@
  *   starting → ready → (died → starting)* → stopped
  *
  * It is started again when it dies. It ends with the agent, even when the agent is killed, where
- * setpriv can ask the kernel for that; a Redis that outlived its agent is used again.
+ * setpriv can ask the kernel for that; a Redis that outlived its agent is ended first, since nobody
+ * would notice its death, which may be under way at that very moment.
  *
  * Safe while: the agent's lock on the state directory is held. A second server on the same socket
  * would steal it silently.
@@ -26,6 +27,8 @@ export class EmbeddedRedis {
   readonly #directory: string;
   readonly #onEvent: (message: string) => void;
   #child: ChildProcess | null = null;
+  #spawnError: string | null = null;
+  #answered = false;
   #stopping = false;
 
   constructor(stateDirectory: string, onEvent: (message: string) => void) {
@@ -42,22 +45,26 @@ export class EmbeddedRedis {
   async start(): Promise<void> {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     chmodSync(this.#directory, 0o700);
-    if (await answers(this.socketPath)) return;
-    this.#spawn();
     const deadlineMs = Date.now() + START_TIMEOUT_MS;
-    while (!(await answers(this.socketPath))) {
-      if (Date.now() > deadlineMs) throw didNotStart(this.socketPath);
+    while (await answers(this.socketPath)) {
+      await shutDown(this.socketPath);
+      if (Date.now() > deadlineMs) throw didNotStart(this.socketPath, 'an older one does not end');
       await sleep(25);
     }
+    const child = this.#spawn();
+    while (!(await answers(this.socketPath))) {
+      const end = child.exitCode ?? child.signalCode ?? this.#spawnError;
+      if (end !== null) throw didNotStart(this.socketPath, `it ended (${end})`);
+      if (Date.now() > deadlineMs) throw didNotStart(this.socketPath, 'it does not answer');
+      await sleep(25);
+    }
+    this.#answered = true;
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
     const child = this.#child;
-    if (!child) {
-      await shutDown(this.socketPath);
-      return;
-    }
+    if (!child) return;
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
@@ -65,7 +72,7 @@ export class EmbeddedRedis {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
   }
 
-  #spawn(): void {
+  #spawn(): ChildProcess {
     const server = [
       'redis-server',
       ...['--port', '0', '--unixsocket', this.socketPath, '--unixsocketperm', '700'],
@@ -78,14 +85,19 @@ export class EmbeddedRedis {
       : server;
     const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     this.#child = child;
-    child.on('error', (error) => this.#onEvent(`redis-server did not start: ${error.message}`));
+    child.on('error', (error) => {
+      this.#spawnError = error.message;
+      this.#onEvent(`redis-server did not start: ${error.message}`);
+    });
     child.on('exit', (code, signal) => {
-      if (this.#stopping) return;
+      // One that never answered is no use trying again: `start` says so.
+      if (this.#stopping || !this.#answered) return;
       this.#onEvent(`redis-server ended (${signal ?? code}); starting it again`);
       setTimeout(() => {
         if (!this.#stopping) this.#spawn();
       }, RESTART_DELAY_MS);
     });
+    return child;
   }
 }
 
@@ -123,9 +135,13 @@ async function shutDown(path: string): Promise<void> {
   await withClient(path, (redis) => redis.shutdown());
 }
 
-function didNotStart(socketPath: string): MaintenanceError {
-  return new MaintenanceError('ERR_QUEUE', `the embedded Redis did not answer at ${socketPath}`, {
-    nextStep:
-      'Install redis-server (Debian: apt-get install redis-server), or name a Redis in DYNAMICFS_REDIS_URL.',
-  });
+function didNotStart(socketPath: string, reason: string): MaintenanceError {
+  return new MaintenanceError(
+    'ERR_QUEUE',
+    `the embedded Redis did not start at ${socketPath}: ${reason}`,
+    {
+      nextStep:
+        'Install redis-server (Debian: apt-get install redis-server), or name a Redis in DYNAMICFS_REDIS_URL. Its own words are in the log of the agent.',
+    },
+  );
 }

@@ -2,6 +2,7 @@
 
 import { type ConnectionOptions, type Job, type JobState, Queue } from 'bullmq';
 import { DEFRAG_PASS_EVERY_MS } from '../domain/defrag-plan.js';
+import { MaintenanceError } from '../domain/errors.js';
 import { isOpen, type Run } from '../domain/runs.js';
 import { JOB_KINDS, type JobKind, PRIORITY, queuePrefix } from './names.js';
 import type { RunBatchPayload } from './payloads.js';
@@ -45,7 +46,12 @@ export class PoolQueues {
   /**
    * Adds the next batch of a run. Twice is once: the id names run, batch and owner.
    *
+   * A job of that id that is over, while the store still wants the batch, did nothing: the run was
+   * paused when its turn came, or its failure could not be recorded. BullMQ would take the new one
+   * for a repetition of it, and the run would wait for ever.
+   *
    * @returns the job's id, or null for a run that is not running.
+   * @throws MaintenanceError ERR_QUEUE; the agent adds the batch itself once Redis is back.
    */
   async addBatch(run: Run, epoch: number): Promise<string | null> {
     if (!isOpen(run.state) || run.state === 'paused') return null;
@@ -64,14 +70,19 @@ export class PoolQueues {
       run.trigger === 'manual' || run.trigger === 'evacuation'
         ? PRIORITY.manual
         : PRIORITY.scheduled;
-    await this.queue(kind).add(kind, data, { jobId, priority });
-    return jobId;
+    return await asking(async () => {
+      const queue = this.queue(kind);
+      const known = await queue.getJob(jobId);
+      if (known?.finishedOn !== undefined) await known.remove();
+      await queue.add(kind, data, { jobId, priority });
+      return jobId;
+    });
   }
 
   async addAnalyze(): Promise<string> {
     const data = { v: 1, poolId: this.poolId };
     const options = { priority: PRIORITY.manual, deduplication: { id: `analyze-${this.poolId}` } };
-    const job = await this.queue('analyze').add('analyze', data, options);
+    const job = await asking(() => this.queue('analyze').add('analyze', data, options));
     return job.id ?? '';
   }
 
@@ -107,8 +118,8 @@ export class PoolQueues {
   }
 
   async jobs(states: readonly JobState[], limit: number): Promise<Job[]> {
-    const lists = await Promise.all(
-      this.all().map((queue) => queue.getJobs([...states], 0, limit - 1)),
+    const lists = await asking(() =>
+      Promise.all(this.all().map((queue) => queue.getJobs([...states], 0, limit - 1))),
     );
     return lists.flat().filter((job) => job !== undefined);
   }
@@ -116,7 +127,7 @@ export class PoolQueues {
   /** @returns null when no queue of the pool has this job. */
   async job(jobId: string): Promise<Job | null> {
     for (const queue of this.all()) {
-      const job = await queue.getJob(jobId);
+      const job = await asking(() => queue.getJob(jobId));
       if (job) return job;
     }
     return null;
@@ -124,5 +135,18 @@ export class PoolQueues {
 
   async close(): Promise<void> {
     await Promise.all(this.all().map((queue) => queue.close()));
+  }
+}
+
+/** What Redis or the connection to it says has no code of ours. @throws MaintenanceError ERR_QUEUE. */
+async function asking<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new MaintenanceError('ERR_QUEUE', `Redis did not do as asked: ${reason}`, {
+      cause,
+      nextStep: 'See `dynamicfs agent status`, then try again.',
+    });
   }
 }

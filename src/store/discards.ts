@@ -161,16 +161,19 @@ export class DiscardStore {
     this.#db
       .prepare(
         `INSERT INTO space_runs (disk_id, start_bytes, length_bytes, state, failure_count,
-           not_before_ms, owner) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+           not_before_ms, owner, in_reserve)
+         SELECT disk_id, @startBytes, @lengthBytes, @state, @failureCount, @notBeforeMs, @owner,
+           @startBytes >= capacity_bytes - reserve_bytes
+         FROM disks WHERE disk_id = @diskId`,
       )
-      .run(
+      .run({
         diskId,
-        run.startBytes,
-        run.lengthBytes,
         state,
-        history.failureCount,
-        history.notBeforeMs ?? 0,
-        history.owner,
-      );
+        startBytes: run.startBytes,
+        lengthBytes: run.lengthBytes,
+        failureCount: history.failureCount,
+        notBeforeMs: history.notBeforeMs ?? 0,
+        owner: history.owner,
+      });
   }
 }

@@ -1,6 +1,7 @@
 /** The sums that an analysis is made of; each is one pass over an index or table, in SQLite. */
 
 import { FREE_RUN_CLASSES_BYTES, type FreeRunClass } from '../domain/fragmentation.js';
+import type { PlacedRun } from '../domain/make-room.js';
 import type { Db } from './database.js';
 
 export interface DiskReplicaSums {
@@ -79,6 +80,21 @@ export class FragmentationQueries {
       )
       .all() as { diskId: number; bytes: number }[];
     return new Map(rows.map((row) => [row.diskId, row.bytes]));
+  }
+
+  /** Extents, free and pending space of a disk's general zone, in disk order. */
+  placedRuns(diskId: number): IterableIterator<PlacedRun> {
+    return this.#db
+      .prepare(
+        `SELECT start_bytes AS startBytes, length_bytes AS lengthBytes, extent_id AS extentId
+         FROM fragments WHERE disk_id = @diskId AND start_bytes <
+           (SELECT capacity_bytes - reserve_bytes FROM disks WHERE disk_id = @diskId)
+         UNION ALL
+         SELECT start_bytes, length_bytes, NULL FROM space_runs
+         WHERE disk_id = @diskId AND in_reserve = 0 AND state IN ('free', 'pending')
+         ORDER BY startBytes`,
+      )
+      .iterate({ diskId }) as IterableIterator<PlacedRun>;
   }
 
   /** Every run of a disk, in no order; header excluded. */

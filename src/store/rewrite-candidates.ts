@@ -95,6 +95,41 @@ export class RewriteCandidates {
       .get(diskId) as { bytes: number; replicaCountMax: number };
   }
 
+  /** By disk: how many replicas a run left alone for one of `reasons`, and the size of the largest. */
+  blocked(
+    runId: number,
+    reasons: readonly [string, string],
+  ): { diskId: number; count: number; sizeBytesMax: number }[] {
+    return this.#db
+      .prepare(
+        `SELECT x.disk_id AS diskId, COUNT(*) AS count, MAX(e.size_bytes) AS sizeBytesMax
+         FROM run_exclusions AS x JOIN extents AS e USING (extent_id)
+         WHERE x.run_id = ? AND x.reason IN (?, ?) GROUP BY x.disk_id`,
+      )
+      .all(runId, ...reasons) as ReturnType<RewriteCandidates['blocked']>;
+  }
+
+  /** Lets a run try again what it skipped for `reason`. @returns how many. */
+  readmit(runId: number, reason: string): number {
+    return this.#db
+      .prepare('DELETE FROM run_exclusions WHERE run_id = ? AND reason = ?')
+      .run(runId, reason).changes;
+  }
+
+  /** Replicas that lie in the reserve of their disk, without those that the run gave up on. */
+  inReserve(runId: number, limit: number): Candidate[] {
+    return this.#db
+      .prepare(
+        `SELECT DISTINCT f.extent_id AS extentId, f.disk_id AS diskId
+         FROM disks AS d JOIN fragments AS f ON f.disk_id = d.disk_id
+         WHERE f.start_bytes >= d.capacity_bytes - d.reserve_bytes
+           AND NOT EXISTS (SELECT 1 FROM run_exclusions AS x
+             WHERE x.run_id = ? AND x.extent_id = f.extent_id AND x.disk_id = f.disk_id)
+         LIMIT ?`,
+      )
+      .all(runId, limit) as Candidate[];
+  }
+
   exclude(runId: number, candidate: Candidate, outcome: ExclusionOutcome, reason: string): void {
     this.#db
       .prepare('INSERT OR IGNORE INTO run_exclusions VALUES (?, ?, ?, ?, ?)')

@@ -85,12 +85,13 @@ CREATE TABLE space_runs (
   start_bytes INTEGER NOT NULL,
   length_bytes INTEGER NOT NULL CHECK (length_bytes > 0),
   state TEXT NOT NULL CHECK (state IN ('free', 'pending', 'discarding', 'reserved')),
+  in_reserve INTEGER NOT NULL,
   owner TEXT,
   failure_count INTEGER NOT NULL DEFAULT 0,
   not_before_ms INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (disk_id, start_bytes)
 ) WITHOUT ROWID;
-CREATE INDEX space_runs_by_length ON space_runs (disk_id, state, length_bytes, start_bytes);
+CREATE INDEX space_runs_by_length ON space_runs (disk_id, in_reserve, state, length_bytes, start_bytes);
 CREATE INDEX space_runs_by_owner ON space_runs (owner) WHERE owner IS NOT NULL;
 
 CREATE TABLE runs (

@@ -29,6 +29,12 @@ export interface SpaceTotals {
   readonly reservedBytes: number;
 }
 
+/** Puts take space from the general zone only; rewrites may also take what is kept in reserve. */
+export type Zone = 'general' | 'reserve';
+
+/** The reserve is the end of each disk. */
+const RESERVE_START = 'capacity_bytes - reserve_bytes';
+
 const RUN_COLUMNS = 'start_bytes AS startBytes, length_bytes AS lengthBytes';
 
 export class SpaceStore {
@@ -41,11 +47,11 @@ export class SpaceStore {
   }
 
   /** @returns the smallest free or pending run that fits, or null. Reuse of pending space wins a tie. */
-  bestFit(diskId: number, lengthBytes: number): SpaceRun | null {
-    const free = this.#statements.smallest.get(diskId, 'free', lengthBytes) as ByteRun | undefined;
-    const pending = this.#statements.smallest.get(diskId, 'pending', lengthBytes) as
-      | ByteRun
-      | undefined;
+  bestFit(diskId: number, lengthBytes: number, zone: Zone = 'general'): SpaceRun | null {
+    const { smallest } = this.#statements;
+    const inReserve = Number(zone === 'reserve');
+    const free = smallest.get(diskId, inReserve, 'free', lengthBytes) as ByteRun | undefined;
+    const pending = smallest.get(diskId, inReserve, 'pending', lengthBytes) as ByteRun | undefined;
     if (pending && (!free || pending.lengthBytes <= free.lengthBytes)) {
       return { ...pending, diskId, state: 'pending' };
     }
@@ -69,7 +75,7 @@ export class SpaceStore {
       this.#statements.own.run(owner, diskId, startBytes);
     } else {
       this.#statements.cutFront.run(lengthBytes, lengthBytes, diskId, startBytes);
-      this.#statements.insert.run(diskId, startBytes, lengthBytes, 'reserved', owner);
+      this.#insert(diskId, startBytes, lengthBytes, 'reserved', owner);
     }
     return { startBytes, lengthBytes };
   }
@@ -79,11 +85,24 @@ export class SpaceStore {
    * the same state. Safe while: in a transaction, and the run is in no table.
    */
   add(diskId: number, run: ByteRun, state: 'free' | 'pending'): void {
+    const reserveStartBytes = this.#statements.reserveStart.pluck().get(diskId) as number;
+    const { startBytes, lengthBytes } = run;
+    // Runs are never joined over the start of the reserve.
+    const generalBytes = Math.min(Math.max(reserveStartBytes - startBytes, 0), lengthBytes);
+    const reserveBytes = lengthBytes - generalBytes;
+    if (generalBytes > 0)
+      this.#addJoined(diskId, { startBytes, lengthBytes: generalBytes }, state, 0);
+    if (reserveBytes === 0) return;
+    const inReserve = { startBytes: startBytes + generalBytes, lengthBytes: reserveBytes };
+    this.#addJoined(diskId, inReserve, state, 1);
+  }
+
+  #addJoined(diskId: number, run: ByteRun, state: 'free' | 'pending', inReserve: number): void {
     let { startBytes, lengthBytes } = run;
-    const left = this.#statements.before.get(diskId, startBytes, state) as ByteRun | undefined;
-    const right = this.#statements.at.get(diskId, startBytes + lengthBytes, state) as
-      | ByteRun
-      | undefined;
+    const { before, at } = this.#statements;
+    const endBytes = startBytes + lengthBytes;
+    const left = before.get(diskId, startBytes, state, inReserve) as ByteRun | undefined;
+    const right = at.get(diskId, endBytes, state, inReserve) as ByteRun | undefined;
     if (right) {
       this.#statements.delete.run(diskId, right.startBytes);
       lengthBytes += right.lengthBytes;
@@ -93,7 +112,28 @@ export class SpaceStore {
       startBytes = left.startBytes;
       lengthBytes += left.lengthBytes;
     }
-    this.#statements.insert.run(diskId, startBytes, lengthBytes, state, null);
+    this.#insert(diskId, startBytes, lengthBytes, state, null);
+  }
+
+  /**
+   * Reserves whatever is free or pending inside a window, so that nothing is allocated from it.
+   * Safe while: in a transaction.
+   */
+  reserveInside(diskId: number, window: ByteRun, owner: string): void {
+    const { startBytes } = window;
+    const endBytes = startBytes + window.lengthBytes;
+    const { overlapping } = this.#statements;
+    for (const row of overlapping.all({ diskId, startBytes, endBytes }) as SpaceRun[]) {
+      const rowEndBytes = row.startBytes + row.lengthBytes;
+      const from = Math.max(row.startBytes, startBytes);
+      const to = Math.min(rowEndBytes, endBytes);
+      this.remove(diskId, row.startBytes);
+      this.#insert(diskId, from, to - from, 'reserved', owner);
+      if (from > row.startBytes) {
+        this.#insert(diskId, row.startBytes, from - row.startBytes, row.state, null);
+      }
+      if (rowEndBytes > to) this.#insert(diskId, to, rowEndBytes - to, row.state, null);
+    }
   }
 
   /** Takes what an owner holds out of the index; the caller puts each byte somewhere else. */
@@ -108,8 +148,23 @@ export class SpaceStore {
     return this.#statements.owners.pluck().all() as string[];
   }
 
+  #insert(
+    diskId: number,
+    startBytes: number,
+    lengthBytes: number,
+    state: SpaceState,
+    owner: string | null,
+  ): void {
+    this.#statements.insert.run({ diskId, startBytes, lengthBytes, state, owner });
+  }
+
   remove(diskId: number, startBytes: number): void {
     this.#statements.delete.run(diskId, startBytes);
+  }
+
+  /** Free and pending bytes that new data may take: all but what is kept in reserve. */
+  usableBytes(diskId: number): number {
+    return this.#statements.usable.pluck().get(diskId) as number;
   }
 
   totals(diskId: number): SpaceTotals {
@@ -142,11 +197,11 @@ export class SpaceStore {
 function prepare(db: Db) {
   return {
     smallest: db.prepare(
-      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND state = ? AND length_bytes >= ?
+      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND in_reserve = ? AND state = ? AND length_bytes >= ?
        ORDER BY length_bytes, start_bytes LIMIT 1`,
     ),
     largest: db.prepare(
-      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND state = ?
+      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND in_reserve = 0 AND state = ?
        ORDER BY length_bytes DESC, start_bytes DESC LIMIT 1`,
     ),
     own: db.prepare(
@@ -158,16 +213,26 @@ function prepare(db: Db) {
        WHERE disk_id = ? AND start_bytes = ?`,
     ),
     insert: db.prepare(
-      `INSERT INTO space_runs (disk_id, start_bytes, length_bytes, state, owner)
-       VALUES (?, ?, ?, ?, ?)`,
+      `INSERT INTO space_runs (disk_id, start_bytes, length_bytes, state, owner, in_reserve)
+       SELECT disk_id, @startBytes, @lengthBytes, @state, @owner, @startBytes >= ${RESERVE_START}
+       FROM disks WHERE disk_id = @diskId`,
     ),
+    reserveStart: db.prepare(`SELECT ${RESERVE_START} FROM disks WHERE disk_id = ?`),
     before: db.prepare(
       `SELECT ${RUN_COLUMNS} FROM (SELECT * FROM space_runs WHERE disk_id = ? AND start_bytes < ?
-       ORDER BY start_bytes DESC LIMIT 1) WHERE state = ? AND failure_count = 0`,
+         ORDER BY start_bytes DESC LIMIT 1)
+       WHERE state = ? AND in_reserve = ? AND failure_count = 0`,
     ),
     at: db.prepare(
-      `SELECT ${RUN_COLUMNS} FROM space_runs
-       WHERE disk_id = ? AND start_bytes = ? AND state = ? AND failure_count = 0`,
+      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND start_bytes = ? AND state = ?
+         AND in_reserve = ? AND failure_count = 0`,
+    ),
+    overlapping: db.prepare(
+      `SELECT disk_id AS diskId, ${RUN_COLUMNS}, state FROM space_runs
+       WHERE disk_id = @diskId AND state IN ('free', 'pending') AND start_bytes < @endBytes
+         AND start_bytes + length_bytes > @startBytes AND start_bytes >= COALESCE(
+           (SELECT MAX(start_bytes) FROM space_runs
+            WHERE disk_id = @diskId AND start_bytes <= @startBytes), 0)`,
     ),
     delete: db.prepare('DELETE FROM space_runs WHERE disk_id = ? AND start_bytes = ?'),
     ofOwner: db.prepare(
@@ -176,6 +241,10 @@ function prepare(db: Db) {
     ),
     deleteOwner: db.prepare('DELETE FROM space_runs WHERE owner = ?'),
     owners: db.prepare('SELECT DISTINCT owner FROM space_runs WHERE owner IS NOT NULL'),
+    usable: db.prepare(
+      `SELECT COALESCE(SUM(length_bytes), 0) FROM space_runs
+       WHERE disk_id = ? AND in_reserve = 0 AND state IN ('free', 'pending')`,
+    ),
     totals: db.prepare(
       `SELECT state, SUM(length_bytes) AS bytes, COUNT(*) AS runCount FROM space_runs
        WHERE disk_id = ? GROUP BY state`,

@@ -60,7 +60,9 @@ describe('a destination that exists', () => {
     await putFiles(pool, { a: content(1, 10) });
     const path = join(tempDirectory('out'), 'a');
     symlinkSync('nowhere', path);
-    expect((await pool.get('a', path)).failed).toMatchObject([{ error: { code: 'ERR_TARGET_BUSY' } }]);
+    expect((await pool.get('a', path)).failed).toMatchObject([
+      { error: { code: 'ERR_TARGET_BUSY' } },
+    ]);
     expect(readlinkSync(path)).toBe('nowhere');
     expect((await pool.get('a', path, { force: true })).failed).toEqual([]);
     expect(readFileSync(path)).toHaveLength(10);
@@ -116,14 +118,21 @@ describe('links', () => {
 
 it('leaves no part of a file whose last replica is bad, and gives back its neighbours', async () => {
   const pool = makePool({ extentBytes: MIB });
-  await putFiles(pool, { 'd/a': content(1, 10), 'd/b': content(2, 3 * MIB), 'd/c': content(3, 10) });
+  await putFiles(pool, {
+    'd/a': content(1, 10),
+    'd/b': content(2, 3 * MIB),
+    'd/c': content(3, 10),
+  });
   const bad = pool.extents('d/b')[2];
   corruptReplica(pool, bad?.extentId ?? 0, 1);
 
   const out = tempDirectory('out');
   const report = await pool.get('d', out);
   expect(report.failed).toMatchObject([
-    { name: 'd/b', error: { code: 'ERR_CHECKSUM_MISMATCH', message: expect.stringContaining('d/b') } },
+    {
+      name: 'd/b',
+      error: { code: 'ERR_CHECKSUM_MISMATCH', message: expect.stringContaining('d/b') },
+    },
   ]);
   expect(readdirSync(out).sort()).toEqual(['a', 'c']);
 });
@@ -142,7 +151,7 @@ describe('remove', () => {
   it('refuses a folder without recursive, and then deletes it and nothing beside it', async () => {
     const pool = makePool();
     const bytes = content(1, 10);
-    await putFiles(pool, { 'a/b': bytes, 'a/c/d': bytes, 'a0': bytes, 'a-': bytes });
+    await putFiles(pool, { 'a/b': bytes, 'a/c/d': bytes, a0: bytes, 'a-': bytes });
     expect(() => pool.remove('a')).toThrow('2 objects at and below it');
     expect(pool.list()).toHaveLength(4);
     expect(pool.remove('a', true)).toEqual({ objectCount: 2, freedBytes: 2 * 4096 });

@@ -27,12 +27,17 @@ function takeableBytes(pool: ReturnType<typeof makePool>): number[] {
   return pool.audit().disks.map((disk) => disk.freeBytes + disk.pendingBytes);
 }
 
+function replaceByPipe(path: string): void {
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+}
+
 describe('a source that does not hold still', () => {
   it.each([
     ['longer', (path: string) => appendFileSync(path, 'x')],
     ['shorter', (path: string) => truncateSync(path, 10)],
     ['gone', (path: string) => rmSync(path)],
-    ['a pipe', (path: string) => (rmSync(path), execFileSync('mkfifo', [path]))],
+    ['a pipe', replaceByPipe],
   ])('that is %s when it is read fails alone, and its neighbours are stored', async (_, change) => {
     const pool = makePool({ replicaCount: 2, diskCount: 2 });
     const bytes = content(1, 100 * KIB);

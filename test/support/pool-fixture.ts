@@ -168,10 +168,10 @@ export async function fragmentFreeSpace(pool: ExtentPool, holeBytes: number): Pr
   const bytes = content('filler', holeBytes);
   const source = fileEntry('filler', bytes);
   const replicaCount = pool.disks().length;
-  const names = Array.from({ length: count }, (_, index) => `filler/${index}`);
+  const names = Array.from({ length: count }, (_, n) => `filler/${n % 2 ? 'odd' : 'even'}/${n}`);
   await pool.put(
     names.map((name) => ({ ...source, name })),
     { replicaCount },
   );
-  for (const name of names.filter((_, index) => index % 2 === 1)) pool.remove(name);
+  pool.remove('filler/odd', true);
 }

@@ -6,10 +6,11 @@ import type { Output } from '../../cli/schemas.js';
 export default class AgentStart extends BaseCommand {
   static override summary = 'Start the agent in the background.';
   static override description =
-    'EXIT STATUS: 0 it runs (also if it did already), 26 it did not start.';
+    'EXIT STATUS: 0 it runs (also if it did already), 2 usage, 26 it did not start.';
   static override examples = ['<%= config.bin %> <%= command.id %>'];
 
   async run(): Promise<Output<'agent start'>> {
+    await this.parse(AgentStart);
     await startAgent((message) => this.note(message));
     const status = agentStatus();
     this.log(agentStatusText(status));

@@ -9,11 +9,12 @@ export default class AgentStop extends BaseCommand {
 
   static override description = `Runs stay open and continue when an agent is started again.
 
-EXIT STATUS: 0 stopped (or none ran), 26 it still finishes something.`;
+EXIT STATUS: 0 stopped (or none ran), 2 usage, 26 it still finishes something.`;
 
   static override examples = ['<%= config.bin %> <%= command.id %>'];
 
   async run(): Promise<Output<'agent stop'>> {
+    await this.parse(AgentStop);
     const stopped = await stopAgent();
     this.log(stopped ? 'Agent stopped' : 'No agent runs');
     return agentStatus();

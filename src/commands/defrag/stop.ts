@@ -11,7 +11,6 @@ export default class DefragStop extends BaseCommand {
 
   static override description = `Also ends the passes every 60 s. What was moved stays moved.
 
-
 EXIT STATUS: 0 stopped (or nothing ran), 2 usage, 10 no such pool.`;
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
@@ -19,11 +18,11 @@ EXIT STATUS: 0 stopped (or nothing ran), 2 usage, 10 no such pool.`;
 
   async run(): Promise<Output<'defrag stop'>> {
     const { flags } = await this.parse(DefragStop);
-    const status = await withPool(flags.pool, 'write', (pool) => {
-      stopDefrag(pool);
-      return defragStatus(pool);
-    });
-    this.log('Defragmentation stopped');
+    const [stopped, status] = await withPool(flags.pool, 'write', (pool) => [
+      stopDefrag(pool),
+      defragStatus(pool),
+    ]);
+    this.log(stopped ? 'Defragmentation stopped' : 'Defragmentation stopped; nothing was running');
     return status;
   }
 }

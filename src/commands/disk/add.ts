@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { sizeFlag, tierFlag } from '../../cli/flags.js';
 import { addDiskToPool } from '../../cli/pool-setup.js';
+import { printable } from '../../cli/printable.js';
 import type { Output } from '../../cli/schemas.js';
 import { shortId } from '../../cli/text.js';
 import { formatBytes } from '../../domain/units.js';
@@ -35,7 +36,7 @@ EXIT STATUS: 0 added, 2 usage, 10 no such pool, 13 no permission, 16 no space, 2
       tier: flags.tier,
     });
     this.log(
-      `Added disk ${shortId(disk.diskId)}: ${disk.path}, ${formatBytes(disk.capacityBytes)}`,
+      `Added disk ${shortId(disk.diskId)}: ${printable(disk.path)}, ${formatBytes(disk.capacityBytes)}`,
     );
     return { schemaVersion: 1, disk };
   }

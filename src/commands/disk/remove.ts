@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { removeDisk } from '../../cli/disk-removal.js';
+import { printable } from '../../cli/printable.js';
 import type { Output } from '../../cli/schemas.js';
 
 /** Moves everything off a disk and takes it out of the pool. */
@@ -39,9 +40,10 @@ removed, 14 too few disks would be left, 16 no room on the others, 64 some exten
       quiet: this.jsonEnabled(),
       note: (message) => this.note(message),
     });
-    if (flags.cancel) this.log(`Kept disk ${result.path}`);
-    else if (result.removed) this.log(`Removed disk ${result.path}`);
-    else this.log(`Removing disk ${result.path}; see 'disk list'`);
+    const path = printable(result.path);
+    if (flags.cancel) this.log(`Kept disk ${path}`);
+    else if (result.removed) this.log(`Removed disk ${path}`);
+    else this.log(`Removing disk ${path}; see 'disk list'`);
     return result;
   }
 }

@@ -27,7 +27,7 @@ export default class ExtentList extends BaseCommand {
 
   async run(): Promise<Output<'extent list'>> {
     const { flags } = await this.parse(ExtentList);
-    const extents = await withPool(flags.pool, 'read', (pool) =>
+    const { extents, truncated } = await withPool(flags.pool, 'read', (pool) =>
       listExtents(pool, {
         object: flags.object ?? null,
         tier: flags.tier ?? null,
@@ -36,6 +36,7 @@ export default class ExtentList extends BaseCommand {
       }),
     );
     this.log(extentsText(extents));
-    return { schemaVersion: 1, extents };
+    if (truncated) this.note(`Only the first ${flags.limit}; see --limit.`);
+    return { schemaVersion: 1, truncated, extents };
   }
 }

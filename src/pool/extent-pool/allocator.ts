@@ -8,7 +8,7 @@
 import { InvariantError } from '../../domain/errors.js';
 import { type ByteRun, totalBytes } from '../../domain/units.js';
 import type { DiskRow } from '../../store/disks.js';
-import type { SpaceRun, SpaceStore } from '../../store/space.js';
+import type { SpaceRun, SpaceStore, Zone } from '../../store/space.js';
 import { FRAGMENTS_MAX } from './layout.js';
 
 export class Allocator {
@@ -20,8 +20,7 @@ export class Allocator {
 
   /** Free and pending bytes that new data may take: all but the disk's reserve. */
   usableBytes(disk: DiskRow): number {
-    const totals = this.#space.totals(disk.diskId);
-    return Math.max(0, totals.freeBytes + totals.pendingBytes - disk.reserveBytes);
+    return this.#space.usableBytes(disk.diskId);
   }
 
   /**
@@ -29,8 +28,13 @@ export class Allocator {
    *
    * @returns null when no run is that long; then nothing was reserved.
    */
-  reserveContiguous(diskId: number, lengthBytes: number, owner: string): ByteRun | null {
-    const fit = this.#space.bestFit(diskId, lengthBytes);
+  reserveContiguous(
+    diskId: number,
+    lengthBytes: number,
+    owner: string,
+    zone: Zone = 'general',
+  ): ByteRun | null {
+    const fit = this.#space.bestFit(diskId, lengthBytes, zone);
     return fit && this.#space.reserve(fit, lengthBytes, owner);
   }
 

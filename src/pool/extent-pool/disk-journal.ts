@@ -135,10 +135,19 @@ export class JournalWriter {
     const usualBytes = Math.max(JOURNAL_SEGMENT_BYTES, roundUp(neededBytes, BLOCK_BYTES));
     const largestBytes = this.#store.space.largest(diskId)?.lengthBytes ?? 0;
     const lengthBytes = Math.min(usualBytes, largestBytes);
-    const run =
+    const general =
       lengthBytes >= neededBytes
         ? this.#allocator.reserveContiguous(diskId, lengthBytes, SEGMENT_OWNER)
         : null;
+    // Last of all from the reserve: a full disk must still be able to delete.
+    const run =
+      general ??
+      this.#allocator.reserveContiguous(
+        diskId,
+        roundUp(neededBytes, BLOCK_BYTES),
+        SEGMENT_OWNER,
+        'reserve',
+      );
     if (!run) {
       throw new MaintenanceError('ERR_NO_SPACE', `disk ${disk.path} has no room for its journal`, {
         nextStep: 'Trim the pool (`dynamicfs trim now`), delete objects or add a disk.',

@@ -27,7 +27,17 @@ import { allocatedBytes } from './layout.js';
 import { placementDisks } from './reserve-space.js';
 import { extentRecord, objectRecord } from './snapshot.js';
 
-export type RewriteGoal = 'defrag' | 'evacuate' | 'repair';
+/**
+ * `defrag` wants one piece, `lessen` settles for half as many. `make-room` and `leave-reserve` move
+ * extents that are well where they are, for the sake of others.
+ */
+export type RewriteGoal =
+  | 'defrag'
+  | 'lessen'
+  | 'evacuate'
+  | 'repair'
+  | 'make-room'
+  | 'leave-reserve';
 
 export type RewriteResult =
   | {
@@ -40,9 +50,11 @@ export type RewriteResult =
   /** Not this time, and not for a reason of the extent: try the run's next batch. */
   | { readonly kind: 'superseded' };
 
+export const NO_BETTER_RUN = 'no better run of free space';
+
 export type SkipReason =
+  | typeof NO_BETTER_RUN
   | 'already contiguous'
-  | 'no better run of free space'
   | 'disk not writable'
   | 'deleted meanwhile'
   | 'no other disk with room'
@@ -112,7 +124,8 @@ function reserveTarget(
     const replicas = store.extents.replicas(extentId);
     const fromRuns = replicas.find((replica) => replica.diskId === diskId)?.runs;
     if (!extent || !fromRuns) return skip('deleted meanwhile');
-    if (goal === 'defrag' && fromRuns.length <= 1) return skip('already contiguous');
+    if ((goal === 'defrag' || goal === 'lessen') && fromRuns.length <= 1)
+      return skip('already contiguous');
     const sources = orderSources(context, extentId, diskId, goal);
     if (sources.length === 0) return skip('too few good replicas');
 
@@ -126,13 +139,49 @@ function reserveTarget(
       return skip('disk not writable');
     }
     const owner = context.writer.newOwner();
-    // Half the pieces at least: less gain is not worth writing the extent again.
-    const fragmentsMax = goal === 'defrag' ? Math.floor(fromRuns.length / 2) : undefined;
-    const runs = context.allocator.reserve(targetDiskId, lengthBytes, owner, fragmentsMax);
-    if (!runs) return skip('no better run of free space');
+    const runs = reserveRuns(context, {
+      diskId: targetDiskId,
+      lengthBytes,
+      owner,
+      goal,
+      fragmentCount: fromRuns.length,
+    });
+    if (!runs) return skip(NO_BETTER_RUN);
     const target = { diskId: targetDiskId, path: backingPath(targetDisk.path), runs };
     return { extent, fromRuns, target, sources, owner };
   });
+}
+
+interface RunRequest {
+  readonly diskId: number;
+  readonly lengthBytes: number;
+  readonly owner: string;
+  readonly goal: RewriteGoal;
+  /** Of the replica that is to be replaced. */
+  readonly fragmentCount: number;
+}
+
+/** In one piece, if need be from the reserve; else in as few as make the move worth its writes. */
+function reserveRuns(context: PoolContext, request: RunRequest): ByteRun[] | null {
+  const { diskId, lengthBytes, owner, goal, fragmentCount } = request;
+  const { allocator } = context;
+  const whole =
+    allocator.reserveContiguous(diskId, lengthBytes, owner) ??
+    (goal === 'leave-reserve'
+      ? null
+      : allocator.reserveContiguous(diskId, lengthBytes, owner, 'reserve'));
+  if (whole) return [whole];
+  const fragmentsMax = {
+    defrag: 0,
+    // Less gain than half is not worth writing the extent again.
+    lessen: Math.floor(fragmentCount / 2),
+    // Whoever moves for another's sake must not be worse off.
+    'make-room': fragmentCount,
+    'leave-reserve': 0,
+    evacuate: undefined,
+    repair: undefined,
+  }[goal];
+  return allocator.reserve(diskId, lengthBytes, owner, fragmentsMax);
 }
 
 /** A repair never trusts the replica that it replaces; the others read best from the fewest pieces. */

@@ -1,0 +1,149 @@
+/**
+ * Which replicas a run rewrites next.
+ *
+ * Bad replicas first, then fragmented ones, the hottest first; into one piece, or else into fewer.
+ * When no free run is left for the others, room is made: windows are cleared, and the run tries
+ * again, until that makes nothing contiguous any more. Last, what was put into a disk's reserve
+ * leaves it, so that the next run has one.
+ */
+
+import type { Run } from '../domain/runs.js';
+import type { PoolContext } from '../pool/extent-pool/context.js';
+import {
+  NO_BETTER_RUN,
+  type RewriteGoal,
+  type RewriteResult,
+} from '../pool/extent-pool/rewrite.js';
+import { RoomMaker } from '../pool/extent-pool/room-maker.js';
+import type { Candidate } from '../store/rewrite-candidates.js';
+
+/** Replicas are picked this many at a time: one look at the index serves many batches. */
+const PICK_COUNT = 1_000;
+export const FRAGMENTS_MIN = 2;
+
+/** Why a replica that was moved is left alone until there is room for it in one piece. */
+export const IN_FEWER_PIECES = 'in fewer pieces, not in one';
+
+export interface Work extends Candidate {
+  readonly goal: RewriteGoal;
+}
+
+/** The picks of one run. */
+export class DefragPicks {
+  readonly #context: PoolContext;
+  readonly #room: RoomMaker;
+  #work: Work[] = [];
+  /** Replicas that a move made contiguous since room was last made; null before the first time. */
+  #contiguousCount: number | null = null;
+  /** Moved once already into fewer pieces: a second move must end in one. */
+  readonly #lessened = new Set<string>();
+
+  constructor(context: PoolContext) {
+    this.#context = context;
+    this.#room = new RoomMaker(context);
+  }
+
+  /** The next batch; replicas of one extent never share one, as they share its generation. */
+  take(run: Run, count: number): Work[] {
+    if (!this.hasMore(run)) return [];
+    const batch: Work[] = [];
+    const later: Work[] = [];
+    const taken = new Set<number>();
+    while (batch.length < count) {
+      const next = this.#work.shift();
+      if (!next) break;
+      (taken.has(next.extentId) ? later : batch).push(next);
+      taken.add(next.extentId);
+    }
+    this.#work.unshift(...later);
+    return batch;
+  }
+
+  hasMore(run: Run): boolean {
+    if (this.#work.length === 0) this.#work = this.#pick(run);
+    return this.#work.length > 0;
+  }
+
+  /** What a batch did not begin. */
+  putBack(work: readonly Work[]): void {
+    this.#work.unshift(...work);
+  }
+
+  /** Called after each rewrite, before anything else is allocated. */
+  moved(work: Work, result: RewriteResult): void {
+    if (work.goal === 'make-room') this.#room.keep(work);
+    if (result.kind !== 'moved') return;
+    if (result.fragmentsAfter > 1) this.#lessened.add(keyOf(work));
+    else if (this.#contiguousCount !== null) this.#contiguousCount += 1;
+  }
+
+  /** Gives back the space that is held. What was picked is void then. */
+  release(): void {
+    this.#room.release();
+  }
+
+  #pick(run: Run): Work[] {
+    const { candidates } = this.#context.store;
+    if (run.kind === 'evacuate') {
+      const onDisk = candidates.onDisk(run.runId, run.diskId ?? 0, PICK_COUNT);
+      return withGoal('evacuate', onDisk);
+    }
+    const direct = this.#pickDirect(run.runId);
+    if (direct.length > 0) return direct;
+    const afterRoom = this.#room.isHolding ? this.#useRoom(run.runId) : [];
+    if (afterRoom.length > 0) return afterRoom;
+    const room = this.#makeRoom(run.runId);
+    if (room.length > 0) return room;
+    return withGoal('leave-reserve', candidates.inReserve(run.runId, PICK_COUNT));
+  }
+
+  #pickDirect(runId: number): Work[] {
+    const { candidates } = this.#context.store;
+    const bad = candidates.bad(runId, PICK_COUNT);
+    const isBad = new Set(bad.map(keyOf));
+    const fragmented = candidates
+      .fragmented(runId, FRAGMENTS_MIN, PICK_COUNT)
+      .filter((candidate) => !isBad.has(keyOf(candidate)))
+      .map((candidate) => ({
+        ...candidate,
+        goal: this.#lessened.has(keyOf(candidate)) ? ('defrag' as const) : ('lessen' as const),
+      }));
+    return [...withGoal('repair', bad), ...fragmented];
+  }
+
+  /** Clears windows for what did not become contiguous, as long as the last time helped. */
+  #makeRoom(runId: number): Work[] {
+    if (this.#contiguousCount === 0) return [];
+    this.#contiguousCount = 0;
+    const leaving = this.#context.store.candidates
+      .blocked(runId, [NO_BETTER_RUN, IN_FEWER_PIECES])
+      .flatMap(({ diskId, sizeBytesMax, count }) => this.#room.hold(diskId, sizeBytesMax, count));
+    if (leaving.length > 0) return withGoal('make-room', leaving);
+    // A window may consist of free and pending space side by side: nothing has to move.
+    return this.#room.isHolding ? this.#useRoom(runId) : [];
+  }
+
+  /** Gives the windows to those that waited for them; what counted as settled is open again. */
+  #useRoom(runId: number): Work[] {
+    const { store } = this.#context;
+    this.#room.release();
+    store.transaction(() => {
+      const skippedCount = store.candidates.readmit(runId, NO_BETTER_RUN);
+      const doneCount = store.candidates.readmit(runId, IN_FEWER_PIECES);
+      store.runs.addProgress(runId, {
+        processedCount: -skippedCount - doneCount,
+        skippedCount: -skippedCount,
+        doneCount: -doneCount,
+      });
+    });
+    return this.#pickDirect(runId);
+  }
+}
+
+function keyOf({ extentId, diskId }: Candidate): string {
+  return `${extentId}/${diskId}`;
+}
+
+function withGoal(goal: RewriteGoal, candidates: readonly Candidate[]): Work[] {
+  return candidates.map((candidate) => ({ ...candidate, goal }));
+}

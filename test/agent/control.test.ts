@@ -1,0 +1,178 @@
+/**
+ * Stop, pause, resume and the intensity of a run that is under way.
+ *
+ * Low intensity moves about ten extents a second, so that a run of two dozen is always caught in the
+ * middle; what is asserted is how many extents it still moves, not how long that takes.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { beginDefrag, setDefragPaused, stopDefrag } from '../../src/cli/run-control.js';
+import {
+  beginRun,
+  candidateCount,
+  expectIntact,
+  makeLab,
+  runOf,
+  until,
+  untilMoved,
+  untilOver,
+  withAgent,
+} from '../support/agent-lab.js';
+import { addAndJudge, withQueues } from '../support/agent-queues.js';
+
+/** More than enough for an extent under way, and for a batch that should not begin. */
+const QUIET_MS = 700;
+
+it('stops after the extent under way, and a new run finishes the rest', async () => {
+  const lab = await makeLab();
+  const { pool } = lab;
+  const { runId } = beginRun(pool, { intensity: 'high' });
+  await withAgent(lab, async () => {
+    const { progress } = await untilMoved(pool, runId, 1);
+    stopDefrag(pool);
+    await sleep(QUIET_MS);
+    const stopped = runOf(pool, runId);
+    expect(stopped.state).toBe('stopped');
+    // One batch of high intensity has ten: it ended inside of it.
+    expect(stopped.progress.doneCount - progress.doneCount).toBeLessThan(6);
+    expect(candidateCount(pool)).toBeGreaterThan(0);
+
+    const again = beginRun(pool, { intensity: 'high' });
+    expect(again.runId).not.toBe(runId);
+    expect(await untilOver(pool, again.runId)).toMatchObject({ state: 'completed' });
+    expect(candidateCount(pool)).toBe(0);
+  });
+  await expectIntact(lab);
+});
+
+it('pauses after the extent under way and goes on when resumed', async () => {
+  const lab = await makeLab({ objectCount: 3 });
+  const { pool } = lab;
+  const { runId } = beginRun(pool, { intensity: 'low' });
+  await withAgent(lab, async () => {
+    for (const count of [2, 5, 9]) {
+      await untilMoved(pool, runId, count);
+      const before = setDefragPaused(pool, true).progress.doneCount;
+      await sleep(QUIET_MS);
+      const paused = runOf(pool, runId);
+      expect(paused.state).toBe('paused');
+      expect(paused.progress.doneCount - before).toBeLessThanOrEqual(2);
+      setDefragPaused(pool, false);
+    }
+    expect(await untilOver(pool, runId)).toMatchObject({ state: 'completed' });
+  });
+  await expectIntact(lab);
+});
+
+it('stays paused over a restart of the agent', async () => {
+  const lab = await makeLab({ objectCount: 2 });
+  const { pool } = lab;
+  const { runId } = beginRun(pool, { intensity: 'low' });
+  await withAgent(lab, async () => {
+    await untilMoved(pool, runId, 2);
+    setDefragPaused(pool, true);
+  });
+  const { doneCount } = runOf(pool, runId).progress;
+  await withAgent(lab, async () => {
+    await sleep(QUIET_MS);
+    expect(runOf(pool, runId)).toMatchObject({ state: 'paused', progress: { doneCount } });
+    setDefragPaused(pool, false);
+    await untilOver(pool, runId);
+  });
+  await expectIntact(lab);
+});
+
+it('changes its pace in the middle of a run', async () => {
+  const lab = await makeLab();
+  const { pool } = lab;
+  const { runId } = beginRun(pool, { intensity: 'low' });
+  await withAgent(lab, () =>
+    withQueues(lab, async ({ queues }) => {
+      const queue = queues.queue('defrag-batch');
+      await untilMoved(pool, runId, 2);
+      expect(await queue.getGlobalRateLimit()).toEqual({ max: 1, duration: 100 });
+      beginDefrag(pool, { intensity: 'medium', threadCount: 2, once: true });
+      await until('the rate is that of medium', async () => {
+        return (await queue.getGlobalRateLimit())?.duration === 250;
+      });
+      const run = await untilOver(pool, runId);
+      expect(run).toMatchObject({ state: 'completed', intensity: 'medium', threadCount: 2 });
+      expect(run.progress.doneCount).toBe(run.progress.plannedCount);
+      // 24 extents of which few were moved one by one.
+      expect(run.batchIndex).toBeLessThan(20);
+    }),
+  );
+  await expectIntact(lab);
+});
+
+it('begins a pass by itself while enabled, and none after --once', async () => {
+  const lab = await makeLab({ objectCount: 1 });
+  const { pool } = lab;
+  const pass = { v: 1, poolId: pool.id, kind: 'pass' };
+  await withAgent(lab, () =>
+    withQueues(lab, async (view) => {
+      const off = await addAndJudge(view, 'defrag-batch', pass);
+      expect(off.returnvalue).toEqual({ passRunId: null });
+
+      pool.context.store.settings.write({ defragEnabled: true, defragIntensity: 'high' });
+      const on = await addAndJudge(view, 'defrag-batch', pass);
+      const runId = on.returnvalue.passRunId;
+      expect(runId).toBeTypeOf('number');
+      expect(await untilOver(pool, runId)).toMatchObject({ state: 'completed', trigger: 'pass' });
+
+      // Nothing is fragmented any more.
+      const idle = await addAndJudge(view, 'defrag-batch', pass);
+      expect(idle.returnvalue).toEqual({ passRunId: null });
+    }),
+  );
+  await expectIntact(lab);
+});
+
+it('has a pass and a tick on its schedule, which looking again does not put off', async () => {
+  const lab = await makeLab({ objectCount: 1 });
+  await withAgent(lab, () =>
+    withQueues(lab, async ({ queues }) => {
+      const next = async () => {
+        const [pass] = await queues.queue('defrag-batch').getJobSchedulers();
+        const [tick] = await queues.queue('policy-tick').getJobSchedulers();
+        return [pass?.key, pass?.every, pass?.next, tick?.key, tick?.every, tick?.next];
+      };
+      // The first of each is due at once; after it the next one is a minute away.
+      const before = await until('both are scheduled', async () => {
+        const found = await next();
+        const dueAtMs = Math.min(Number(found[2]), Number(found[5]));
+        return dueAtMs > Date.now() + 30_000 ? found : null;
+      });
+      expect(before).toMatchObject([
+        'defrag-pass',
+        60_000,
+        expect.any(Number),
+        'policy-tick',
+        60_000,
+        expect.any(Number),
+      ]);
+      for (let n = 0; n < 3; n += 1) await queues.schedule();
+      await sleep(100);
+      expect(await next()).toEqual(before);
+      for (const kind of ['defrag-batch', 'policy-tick'] as const) {
+        expect(await queues.queue(kind).getDelayedCount()).toBe(1);
+      }
+    }),
+  );
+});
+
+it('moves hot extents before cold ones', async () => {
+  const lab = await makeLab();
+  const { pool } = lab;
+  for (let n = 0; n < 5; n += 1) for await (const _ of pool.read('object/3'));
+  const { runId } = beginRun(pool, { intensity: 'low' });
+  const hot = () => pool.extents('object/3').filter((one) => one.generation > 1).length;
+  await withAgent(lab, async () => {
+    await until('all hot extents have moved', () => hot() === pool.extents('object/3').length);
+    stopDefrag(pool);
+    // Two replicas of each of its three extents, and little else.
+    expect(runOf(pool, runId).progress.doneCount).toBeLessThanOrEqual(8);
+  });
+  await expectIntact(lab);
+});

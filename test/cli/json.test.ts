@@ -1,0 +1,203 @@
+/**
+ * `--json`: every command's output fits its schema, and says all that the text says.
+ *
+ * Strategy: each command runs for real, as text and as JSON, and the text is made again from the
+ * JSON by the same renderer. Equal means that nothing in the text is missing from the data.
+ */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { agentStatusText } from '../../src/cli/agent-views.js';
+import { mapText } from '../../src/cli/map-text.js';
+import { OUTPUT_SCHEMAS } from '../../src/cli/schemas.js';
+import {
+  analysisText,
+  defragStatusText,
+  disksText,
+  forecastText,
+  statusText,
+  trimNowText,
+  trimStatusText,
+} from '../../src/cli/text.js';
+import { extentsText, jobsText, jobText, objectsText } from '../../src/cli/text-lists.js';
+import { type CliPool, emptyPool, fragmentedPool } from '../support/cli-pools.js';
+import { CliNode } from '../support/cli-run.js';
+
+const node = new CliNode();
+const seen = new Set<string>();
+let pool: CliPool;
+let flags: string[];
+
+beforeAll(async () => {
+  pool = await fragmentedPool({ diskCount: 2 });
+  flags = ['--pool', pool.path];
+});
+
+afterAll(async () => {
+  await node.stop();
+});
+
+const json: CliNode['json'] = (id, args, code) => {
+  seen.add(id);
+  return node.json(id, args, code);
+};
+
+describe('without an agent', () => {
+  it('init, disk add', async () => {
+    const made = await json('init', ['-p', join(node.directory, 'new'), '--replicas', '2']);
+    expect(made).toMatchObject({ extentBytes: 4 << 20, replicaCount: 2 });
+    const disk = join(node.directory, 'd');
+    const added = await json('disk add', ['-p', made.path, '--disk', disk, '--capacity', '32M']);
+    expect(added.disk).toMatchObject({ path: disk, tier: 'warm', capacityBytes: 32 << 20 });
+  });
+
+  it('put, ls, extent list, get, rm', async () => {
+    const { path } = await emptyPool();
+    const source = join(node.directory, 'source');
+    mkdirSync(source);
+    writeFileSync(join(source, 'a'), 'some text');
+    const put = await json('put', ['-p', path, source]);
+    expect(put).toMatchObject({ storedCount: 2, storedBytes: 9, failed: [], unsupported: {} });
+
+    const list = await json('ls', ['-p', path]);
+    expect(await node.text('ls', '-p', path)).toBe(`${objectsText(list.objects)}\n`);
+    expect(list.objects.map(({ name }) => name)).toEqual(['source', 'source/a']);
+
+    const listed = await json('extent list', ['-p', path]);
+    expect(await node.text('extent', 'list', '-p', path)).toBe(`${extentsText(listed.extents)}\n`);
+
+    const destination = join(node.directory, 'back');
+    const got = await json('get', ['-p', path, 'source', destination]);
+    expect(got).toMatchObject({ objectCount: 2, readBytes: 9, failed: [] });
+    const again = await json('get', ['-p', path, 'source', destination], 64);
+    expect(again.failed).toMatchObject([{ name: 'source/a', error: { code: 'ERR_TARGET_BUSY' } }]);
+
+    const removed = await json('rm', ['-p', path, 'source', '-r']);
+    expect(removed).toMatchObject({ objectCount: 2, freedBytes: 4096 });
+  });
+
+  it('disk list, status --audit', async () => {
+    const { disks } = await json('disk list', flags);
+    expect(await node.text('disk', 'list', ...flags)).toBe(`${disksText(disks)}\n`);
+    const status = await json('status', [...flags, '--audit']);
+    expect(status.auditProblems).toEqual([]);
+    expect(await node.text('status', '--audit', ...flags)).toBe(`${statusText(status)}\n`);
+  });
+
+  it('defrag analyze --map', async () => {
+    const analysis = await json('defrag analyze', [...flags, '--map']);
+    if (!('tiers' in analysis) || !analysis.maps) throw new Error('expected figures and maps');
+    const text = `${analysisText(analysis)}\n\n${mapText(analysis.maps, false)}\n`;
+    expect(await node.text('defrag', 'analyze', '--map', ...flags)).toBe(text);
+    expect(analysis.fragmentedExtentCount).toBeGreaterThan(0);
+  });
+
+  it('trim now --dry-run', async () => {
+    const forecast = await json('trim now', [...flags, '--dry-run']);
+    if (!forecast.dryRun) throw new Error('expected a forecast');
+    expect(await node.text('trim', 'now', '-n', ...flags)).toBe(`${forecastText(forecast)}\n`);
+    expect((await json('trim status', flags)).operations).toBe(0);
+  });
+
+  it('trim set', async () => {
+    const settings = await json('trim set', [...flags, '--intensity', 'conservative']);
+    expect(settings).toMatchObject({ enabled: true, intensity: 'conservative' });
+  });
+
+  it('agent status, agent stop', async () => {
+    const status = await json('agent status', [], 26);
+    const text = await node.run(['agent', 'status']);
+    expect(text).toMatchObject({ code: 26, stdout: `${agentStatusText(status)}\n` });
+    expect((await json('agent stop', [])).running).toBe(false);
+  });
+
+  it('recover', async () => {
+    const { disks } = await emptyPool();
+    const recovered = join(node.directory, 'recovered');
+    const report = await json('recover', ['-p', recovered, '--disk', disks[0] ?? '']);
+    expect(report).toMatchObject({ objectCount: 0, incompleteObjects: [], missingDisks: [] });
+  });
+});
+
+describe('with an agent', () => {
+  it('agent start', async () => {
+    const status = await json('agent start', []);
+    expect(status).toMatchObject({ running: true, pid: expect.any(Number) });
+    expect(await node.text('agent', 'status')).toBe(`${agentStatusText(status)}\n`);
+  });
+
+  it('defrag start, pause, resume, status, stop', async () => {
+    const started = await json('defrag start', [...flags, '--intensity', 'low']);
+    expect(started).toMatchObject({ intensity: 'low', threads: 1, run: { state: 'running' } });
+    const paused = await json('defrag pause', flags);
+    expect(paused).toMatchObject({ running: true, paused: true });
+    const status = await json('defrag status', flags);
+    expect(await node.text('defrag', 'status', ...flags)).toBe(`${defragStatusText(status)}\n`);
+    expect(await json('defrag resume', flags)).toMatchObject({ running: true, paused: false });
+    const stopped = await json('defrag stop', flags);
+    expect(stopped).toMatchObject({ enabled: false, running: false, run: { state: 'stopped' } });
+  });
+
+  it('defrag start --wait', async () => {
+    const done = await json('defrag start', [...flags, '--intensity', 'high', '--once', '--wait']);
+    expect(done.run).toMatchObject({ state: 'completed', failedCount: 0 });
+    expect((await json('defrag status', flags)).enabled).toBe(false);
+  });
+
+  it('trim now, status, stop', async () => {
+    const trimmed = await json('trim now', flags);
+    if (trimmed.dryRun) throw new Error('expected a run');
+    expect(trimNowText(trimmed.run)).toMatch(/^TRIM completed\n {2}Bytes reclaimed: [1-9]/);
+    const status = await json('trim status', flags);
+    const text = await node.text('trim', 'status', ...flags);
+    // The time since then is all that may differ.
+    const ago = (seconds: string) => seconds.replace(/\d+ seconds ago/, 'N seconds ago');
+    expect(ago(text)).toBe(ago(`${trimStatusText(status, Date.now())}\n`));
+    expect((await json('trim stop', flags)).run?.state).toBe('completed');
+  });
+
+  it('jobs list, show, retry, cancel', async () => {
+    const { jobs } = await json('jobs list', [...flags, '--state', 'completed']);
+    const text = await node.text('jobs', 'list', '--state', 'completed', ...flags);
+    expect(text).toBe(`${jobsText(jobs)}\n`);
+    const jobId = jobs.find((job) => job.jobId.startsWith('run-'))?.jobId ?? '';
+    const { job } = await json('jobs show', [...flags, jobId]);
+    expect(await node.text('jobs', 'show', jobId, ...flags)).toBe(`${jobText(job)}\n`);
+    expect(await node.failure(['jobs', 'retry', jobId, ...flags])).toMatchObject({
+      code: 'ERR_POLICY_REFUSED',
+      exitCode: 14,
+    });
+    expect(await node.failure(['jobs', 'cancel', jobId, ...flags])).toMatchObject({
+      code: 'ERR_POLICY_REFUSED',
+      exitCode: 14,
+    });
+  });
+
+  it('jobs cancel refuses a job of a schedule', async () => {
+    const { jobs } = await node.json('jobs list', [...flags, '--state', 'delayed']);
+    const jobId = jobs.find((job) => job.jobId.startsWith('repeat:'))?.jobId ?? '';
+    const refused = await node.failure(['jobs', 'cancel', jobId, ...flags]);
+    expect(refused).toMatchObject({ code: 'ERR_POLICY_REFUSED', exitCode: 14 });
+  });
+
+  it('defrag analyze --background', async () => {
+    const queued = await json('defrag analyze', [...flags, '--background']);
+    expect(queued).toMatchObject({ jobId: expect.any(String) });
+  });
+
+  it('disk remove', async () => {
+    const disk = pool.disks[1] ?? '';
+    const refused = await node.failure(['disk', 'remove', ...flags, '--disk', disk]);
+    expect(refused).toMatchObject({ code: 'ERR_POLICY_REFUSED', exitCode: 14 });
+    const { path, disks } = await emptyPool({ diskCount: 2 });
+    const removed = await json('disk remove', ['-p', path, '--disk', disks[0] ?? '']);
+    expect(removed).toMatchObject({ removed: true, path: disks[0], run: { state: 'completed' } });
+  });
+});
+
+it('was asked of every command that has a schema', () => {
+  const untested = new Set(['error', 'jobs retry', 'jobs cancel']);
+  const missing = Object.keys(OUTPUT_SCHEMAS).filter((id) => !seen.has(id) && !untested.has(id));
+  expect(missing).toEqual([]);
+});
