@@ -13,5 +13,6 @@ export { FileTree } from './pool/extent-pool/file-tree.js';
 export type { GetOptions, GetReport } from './pool/extent-pool/get.js';
 export type { PutEntry, PutOptions, PutReport } from './pool/extent-pool/put.js';
 export { type RecoverReport, recoverPool } from './pool/extent-pool/recover.js';
-export { rewriteReplica } from './pool/extent-pool/rewrite.js';
+export { rewriteReplica, rewriteReplicas } from './pool/extent-pool/rewrite.js';
 export { forecastTrim, type TrimReceipt, trimBatch } from './pool/extent-pool/trim.js';
+export { TaskGate } from './pool/task-gate.js';

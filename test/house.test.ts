@@ -4,9 +4,12 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { OUTPUT_SCHEMAS } from '../src/cli/schemas.js';
 import { ERROR_KINDS } from '../src/domain/errors.js';
 import { kernelAddon } from '../src/kernel/addon.js';
+import { CRASH_POINTS } from '../src/kernel/crash-point.js';
 import { packageRoot } from '../src/kernel/package-root.js';
+import { Metrics } from '../src/observability/metrics.js';
 
 const ROOT = packageRoot();
 
@@ -25,6 +28,10 @@ function filesUnder(directory: string, extension: string): string[] {
 /** The first group of each match. */
 function allMatches(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map((match) => match[1] ?? '');
+}
+
+function manifestCommands(): Record<string, { description: string; flags: object }> {
+  return JSON.parse(read('oclif.manifest.json')).commands;
 }
 
 describe('the border to C++', () => {
@@ -62,6 +69,102 @@ describe('docs/errors.md', () => {
     expect(documented).toEqual(ERROR_KINDS);
     expect(rows.map(([, code]) => code)).toEqual(Object.keys(ERROR_KINDS));
   });
+});
+
+describe('error codes', () => {
+  it('are documented wherever the code makes one', () => {
+    const files = [...filesUnder('src', '.ts'), ...filesUnder('workers', '.ts')];
+    const used = files.flatMap((path) => allMatches(read(path), /['"](ERR_[A-Z_]+)['"]/g));
+    // Node's own, which we only recognise.
+    const ours = [...new Set(used)].filter((code) => !code.startsWith('ERR_WORKER_'));
+    expect(ours.filter((code) => !(code in ERROR_KINDS))).toEqual([]);
+  });
+});
+
+describe('docs/metrics.md', () => {
+  it('lists every metric of ours with its type and labels', async () => {
+    const metrics = await new Metrics().registry.getMetricsAsArray();
+    const made = metrics
+      .filter(({ name }) => name.startsWith('dynamicfs_'))
+      .map((metric) => {
+        const { name, type, labelNames } = metric as typeof metric & { labelNames: string[] };
+        return { name, type: String(type), labels: labelNames.join(', ') };
+      });
+    const rows = read('docs/metrics.md').matchAll(/^\| `(\w+)` \| (\w+) \| ([\w, ]*?) ?\| /gm);
+    const documented = [...rows].map(([, name, type, labels]) => ({ name, type, labels }));
+    const byName = (a: { name?: string }, b: { name?: string }) =>
+      (a.name ?? '') < (b.name ?? '') ? -1 : 1;
+    expect(documented.sort(byName)).toEqual(made.sort(byName));
+  });
+
+  it('names the five of the specification', () => {
+    const named = allMatches(read('docs/metrics.md'), /Specification: `(\w+)`/g);
+    expect(named).toEqual([
+      'defrag_runs_completed',
+      'defrag_extents_moved',
+      'defrag_bytes_moved',
+      'trim_operations',
+      'trim_bytes_reclaimed',
+    ]);
+  });
+});
+
+describe('docs/architecture.md', () => {
+  it('says what a crash at each point leaves', () => {
+    const named = new Set(
+      allMatches(read('docs/architecture.md'), /`((?:rewrite|discard|put)-\w+(?:-\w+)*)`/g),
+    );
+    expect([...CRASH_POINTS].filter((point) => !named.has(point))).toEqual([]);
+  });
+});
+
+describe('docs/schemas', () => {
+  it('is what npm run schemas makes of src/cli/schemas.ts', () => {
+    const script = join(ROOT, 'scripts/schemas.mjs');
+    const result = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' });
+    expect(result.stderr).toBe('');
+    expect(result.status).toBe(0);
+  });
+
+  it('has a schema for every command that takes --json', () => {
+    const ids = Object.entries(manifestCommands())
+      .filter(([, command]) => 'json' in command.flags)
+      .map(([id]) => id.replaceAll(':', ' '));
+    const { error: _, ...schemas } = OUTPUT_SCHEMAS;
+    expect(Object.keys(schemas).sort()).toEqual(ids.sort());
+  });
+});
+
+describe('commands', () => {
+  it('list their exit codes, each of which there is', () => {
+    const known = new Set<number>([
+      0,
+      1,
+      ...Object.values(ERROR_KINDS).map((kind) => kind.exitCode),
+    ]);
+    for (const [id, { description }] of Object.entries(manifestCommands())) {
+      const [, list = ''] = /EXIT STATUS: ([\s\S]+)$/.exec(description) ?? [];
+      const codes = allMatches(list, /(?:^|, |also )(\d+) /g).map(Number);
+      expect({ id, codes }).toMatchObject({ codes: expect.arrayContaining([0, 2]) });
+      expect({ id, unknown: codes.filter((code) => !known.has(code)) }).toEqual({
+        id,
+        unknown: [],
+      });
+    }
+  });
+});
+
+describe('the length of files', () => {
+  it.each(['workers', 'src/commands', 'src/cli', 'src/domain', 'src/store'])(
+    'is 300 lines at most in %s: split what is longer',
+    (directory) => {
+      const long = filesUnder(directory, '.ts')
+        .filter((path) => path !== 'src/cli/schemas.ts')
+        .map((path) => ({ path, lines: read(path).split('\n').length - 1 }))
+        .filter(({ lines }) => lines > 300);
+      expect(long).toEqual([]);
+    },
+  );
 });
 
 describe('oclif.manifest.json', () => {

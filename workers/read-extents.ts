@@ -5,25 +5,20 @@ import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import type { ReadExtent, ReadOutcome, ReadTask, ReplicaLocation } from '../src/domain/tasks.js';
 import { totalBytes } from '../src/domain/units.js';
 import { writeFully } from '../src/kernel/file-io.js';
-import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { hasChecksum } from './checksum.js';
-import { extentBuffer, openReplica, readRuns } from './replica-io.js';
+import { DiskFiles, extentBuffer, readRuns } from './replica-io.js';
 import { settle } from './settle.js';
 
 export default (task: ReadTask) => settle(() => readExtents(task));
 
 /** @throws MaintenanceError when a destination cannot be written; bad replicas are an outcome. */
 export function readExtents(task: ReadTask): ReadOutcome[] {
-  const disks = new Map<string, OpenFile>();
-  try {
-    return task.extents.map((extent) => readExtent(extent, disks));
-  } finally {
-    for (const { fd } of disks.values()) closeSync(fd);
-  }
+  using disks = new DiskFiles();
+  return task.extents.map((extent) => readExtent(extent, disks));
 }
 
-function readExtent(extent: ReadExtent, disks: Map<string, OpenFile>): ReadOutcome {
+function readExtent(extent: ReadExtent, disks: DiskFiles): ReadOutcome {
   const { extentId, sizeBytes } = extent;
   const badReplicas: { diskId: number; reason: string }[] = [];
   for (const replica of extent.replicas) {
@@ -45,15 +40,10 @@ function readReplica(
   extent: ReadExtent,
   replica: ReplicaLocation,
   whole: Buffer,
-  disks: Map<string, OpenFile>,
+  disks: DiskFiles,
 ): string | null {
   try {
-    let file = disks.get(replica.path);
-    if (!file) {
-      file = openReplica(replica.path, 'read', false).file;
-      disks.set(replica.path, file);
-    }
-    readRuns(file, replica, whole);
+    readRuns(disks.open(replica.path, 'read', false).file, replica, whole);
     const content = whole.subarray(0, extent.sizeBytes);
     return hasChecksum(content, extent.checksum) ? null : 'wrong checksum';
   } catch (cause) {

@@ -40,6 +40,26 @@ export function openReplica(path: string, access: Access, direct: boolean): Repl
   return { file: { fd, path }, direct: isDirect, [Symbol.dispose]: () => closeSync(fd) };
 }
 
+/** The disks that one task uses, each opened once. */
+export class DiskFiles implements Disposable {
+  readonly #open = new Map<string, Replica>();
+
+  /** @throws KernelCallError when the disk cannot be opened. */
+  open(path: string, access: Access, direct: boolean): Replica {
+    const key = `${access} ${direct} ${path}`;
+    let replica = this.#open.get(key);
+    if (!replica) {
+      replica = openReplica(path, access, direct);
+      this.#open.set(key, replica);
+    }
+    return replica;
+  }
+
+  [Symbol.dispose](): void {
+    for (const replica of this.#open.values()) replica[Symbol.dispose]();
+  }
+}
+
 let buffer: Buffer | null = null;
 
 /** One aligned buffer per thread, as large as the largest extent seen; each task runs alone. */

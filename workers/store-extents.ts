@@ -10,10 +10,9 @@ import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import type { StoredExtent, StoreExtent, StoreTask } from '../src/domain/tasks.js';
 import { totalBytes } from '../src/domain/units.js';
 import { readUpTo } from '../src/kernel/file-io.js';
-import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { checksumOf } from './checksum.js';
-import { extentBuffer, openReplica, writeRuns } from './replica-io.js';
+import { DiskFiles, extentBuffer, writeRuns } from './replica-io.js';
 import { settle } from './settle.js';
 
 /** What was a file when it was listed may be a link or a pipe by now: neither follow nor wait. */
@@ -23,15 +22,11 @@ export default (task: StoreTask) => settle(() => storeExtents(task));
 
 /** @throws MaintenanceError when a disk cannot be written; a bad source is an outcome of its extent. */
 export function storeExtents(task: StoreTask): StoredExtent[] {
-  const disks = new Map<string, OpenFile>();
-  try {
-    return task.extents.map((extent) => storeExtent(extent, disks));
-  } finally {
-    for (const { fd } of disks.values()) closeSync(fd);
-  }
+  using disks = new DiskFiles();
+  return task.extents.map((extent) => storeExtent(extent, disks));
 }
 
-function storeExtent(extent: StoreExtent, disks: Map<string, OpenFile>): StoredExtent {
+function storeExtent(extent: StoreExtent, disks: DiskFiles): StoredExtent {
   const target = extent.targets[0];
   if (!target) throw new MaintenanceError('ERR_INVARIANT', 'an extent needs a target');
   const whole = extentBuffer(totalBytes(target.runs));
@@ -42,12 +37,7 @@ function storeExtent(extent: StoreExtent, disks: Map<string, OpenFile>): StoredE
   }
   whole.fill(0, extent.sizeBytes);
   for (const replica of extent.targets) {
-    let file = disks.get(replica.path);
-    if (!file) {
-      file = openReplica(replica.path, 'write', false).file;
-      disks.set(replica.path, file);
-    }
-    writeRuns(file, replica, whole);
+    writeRuns(disks.open(replica.path, 'write', false).file, replica, whole);
   }
   return { kind: 'stored', checksum: checksumOf(whole.subarray(0, extent.sizeBytes)) };
 }

@@ -64,8 +64,6 @@ export class AgentPool {
     try {
       if (context.poolId !== registered.poolId) throw replaced(registered);
       context.ownerEpoch = context.store.owner.acquire(`${hostname()}:${process.pid}`, Date.now());
-      // Whoever was discarding is dead: this lock is ours.
-      for (const disk of context.store.disks.all()) context.store.discards.revert(disk.diskId);
     } catch (cause) {
       context.closeFiles();
       throw cause;

@@ -2,6 +2,7 @@ import { Args, Flags } from '@oclif/core';
 import { BaseCommand, exitCodeOf, poolFlag } from '../cli/base-command.js';
 import { fetchObjects } from '../cli/fetch-objects.js';
 import { counted } from '../cli/printable.js';
+import { prose } from '../cli/prose.js';
 import type { Output } from '../cli/schemas.js';
 import { MaintenanceError } from '../domain/errors.js';
 import { formatBytes } from '../domain/units.js';
@@ -11,11 +12,11 @@ export default class Get extends BaseCommand {
   static override summary = 'Read an object, or all below a name, back as files.';
 
   static override description =
-    `Every byte is verified against its checksum; a bad replica is passed over
+    prose(`Every byte is verified against its checksum; a bad replica is passed over
 for a good one. A file appears under its name when it is whole. "-" writes to standard output.
 
 EXIT STATUS: 0 all read, 2 usage, 10 no such object, 11 destination exists, 15 no good replica,
-25 disk away, 32 none read, 64 some failed.`;
+25 disk away, 32 none read, 64 some failed.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool photos /tmp/photos',

@@ -3,15 +3,16 @@ import { BaseCommand, poolFlag } from '../cli/base-command.js';
 import { sizeFlag } from '../cli/flags.js';
 import { createPoolWithDisks } from '../cli/pool-setup.js';
 import { printable } from '../cli/printable.js';
+import { prose } from '../cli/prose.js';
 import type { Output } from '../cli/schemas.js';
 
 /** Makes an extent pool. */
 export default class Init extends BaseCommand {
   static override summary = 'Make a pool, with disks if any are named.';
 
-  static override description = `The pool directory holds the catalogue; data goes to disks.
+  static override description = prose(`The pool directory holds the catalogue; data goes to disks.
 
-EXIT STATUS: 0 made, 2 usage, 11 a pool already, 13 no permission, 16 no space, 23 disk in use.`;
+EXIT STATUS: 0 made, 2 usage, 11 a pool already, 13 no permission, 16 no space, 23 disk in use.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool',

@@ -2,6 +2,7 @@ import { Args, Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../cli/base-command.js';
 import { withPool } from '../cli/pool-access.js';
 import { counted } from '../cli/printable.js';
+import { prose } from '../cli/prose.js';
 import type { Output } from '../cli/schemas.js';
 import { formatBytes } from '../domain/units.js';
 
@@ -9,9 +10,10 @@ import { formatBytes } from '../domain/units.js';
 export default class Rm extends BaseCommand {
   static override summary = 'Delete an object, or all below a name.';
 
-  static override description = `The space waits for a trim, and is given back to the disks by it.
+  static override description =
+    prose(`The space waits for a trim, and is given back to the disks by it.
 
-EXIT STATUS: 0 deleted, 2 usage, 10 no such object.`;
+EXIT STATUS: 0 deleted, 2 usage, 10 no such object.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool photos/2019 --recursive',

@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../cli/base-command.js';
 import { withPool } from '../cli/pool-access.js';
+import { prose } from '../cli/prose.js';
 import type { Output } from '../cli/schemas.js';
 import { statusText } from '../cli/text.js';
 import { poolStatus } from '../cli/views.js';
@@ -10,10 +11,10 @@ export default class Status extends BaseCommand {
   static override summary = 'Show what the pool holds and what is being done to it.';
 
   static override description =
-    `--audit also proves that every byte of every disk is in exactly one place
+    prose(`--audit also proves that every byte of every disk is in exactly one place
 and that no extent is short of replicas.
 
-EXIT STATUS: 0 shown, 1 the audit found problems, 2 usage, 10 no such pool, 21 not a pool.`;
+EXIT STATUS: 0 shown, 1 the audit found problems, 2 usage, 10 no such pool, 21 not a pool.`);
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /srv/pool --audit'];
 

@@ -59,15 +59,21 @@ export interface ReadTask {
 export interface ReadOutcome {
   readonly extentId: number;
   /** Disks whose replica was unreadable or had a wrong checksum, with the reason. */
-  readonly badReplicas: readonly { readonly diskId: number; readonly reason: string }[];
+  readonly badReplicas: readonly BadReplica[];
   /** False when no replica was good. */
   readonly good: boolean;
   readonly data: Uint8Array | null;
 }
 
-// ---- rewrite-extent
+// ---- rewrite-extents
 
 export interface RewriteTask {
+  readonly extents: readonly RewriteExtent[];
+  /** Read before each extent: 1 ends the task after the extent under way. */
+  readonly stopFlag: Int32Array<SharedArrayBuffer> | null;
+}
+
+export interface RewriteExtent {
   readonly sizeBytes: number;
   readonly checksum: Uint8Array;
   /** Tried in this order until one verifies. */
@@ -75,9 +81,20 @@ export interface RewriteTask {
   readonly target: ReplicaLocation;
 }
 
-export interface RewriteOutcome {
-  readonly badReplicas: readonly { readonly diskId: number; readonly reason: string }[];
+export interface BadReplica {
+  readonly diskId: number;
+  readonly reason: string;
 }
+
+/** Verified: the target was read back from the disk and has the checksum. */
+export type RewriteOutcome =
+  | { readonly kind: 'verified'; readonly badReplicas: readonly BadReplica[] }
+  | {
+      readonly kind: 'failed';
+      readonly error: WireError;
+      readonly badReplicas: readonly BadReplica[];
+    }
+  | { readonly kind: 'not-begun' };
 
 // ---- discard-ranges
 

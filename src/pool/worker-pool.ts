@@ -27,7 +27,7 @@ import { packageRoot } from '../kernel/package-root.js';
 interface Tasks {
   'store-extents': { task: StoreTask; result: StoredExtent[] };
   'read-extents': { task: ReadTask; result: ReadOutcome[] };
-  'rewrite-extent': { task: RewriteTask; result: RewriteOutcome };
+  'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
 }
 

@@ -6,13 +6,19 @@
  */
 
 import { FUTILE_PASS_WAIT_MS, INTENSITY_PLANS } from '../domain/defrag-plan.js';
-import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
+import { MaintenanceError } from '../domain/errors.js';
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { finishEvacuation } from '../pool/extent-pool/remove-disk.js';
-import { type RewriteResult, rewriteReplica } from '../pool/extent-pool/rewrite.js';
+import {
+  type RewriteOptions,
+  type RewriteResult,
+  rewriteReplicas,
+} from '../pool/extent-pool/rewrite.js';
+import type { Move } from '../pool/extent-pool/rewrite-target.js';
+import { TaskGate } from '../pool/task-gate.js';
 import type { Payload } from '../queue/payloads.js';
-import { DefragPicks, FRAGMENTS_MIN, IN_FEWER_PIECES, type Work } from './defrag-picks.js';
+import { DefragPicks, FRAGMENTS_MIN, IN_FEWER_PIECES } from './defrag-picks.js';
 import {
   type BatchReport,
   claimBatch,
@@ -20,6 +26,10 @@ import {
   SUPERSEDED,
   stillRunning,
 } from './run-batch.js';
+
+/** Extents that share a flush and two commits; a stop waits for the one under way only. */
+const EXTENTS_PER_TASK_MAX = 4;
+const STOP_LOOK_EVERY_MS = 50;
 
 /** Runs the batches of one pool. What was picked for a run is kept between its batches. */
 export class DefragBatches {
@@ -105,81 +115,94 @@ export class DefragBatches {
     });
   }
 
-  /** As many at a time as the run has threads; asks before each whether to go on. */
+  /**
+   * As many tasks at a time as the run has threads, a few extents in each. One task more waits, so
+   * that a thread has work while the main thread commits what it did before.
+   */
   async #rewriteAll(
     run: Run,
-    batch: readonly Work[],
+    batch: readonly Move[],
     picks: DefragPicks,
   ): Promise<{ processedCount: number; doneBytes: number }> {
-    let next = 0;
+    const gate = new TaskGate(run.threadCount);
+    const stopFlag = new Int32Array(new SharedArrayBuffer(4));
+    const watch = setInterval(() => {
+      if (!stillRunning(this.#context, run.runId)) Atomics.store(stopFlag, 0, 1);
+    }, STOP_LOOK_EVERY_MS);
+    const laneCount = run.threadCount + 1;
+    const size = Math.min(EXTENTS_PER_TASK_MAX, Math.ceil(batch.length / laneCount));
+    const waiting = Array.from({ length: Math.ceil(batch.length / size) }, (_, i) =>
+      batch.slice(i * size, (i + 1) * size),
+    );
     let processedCount = 0;
     let doneBytes = 0;
     const lane = async () => {
       while (stillRunning(this.#context, run.runId)) {
-        const work = batch[next];
-        if (!work) return;
-        next += 1;
-        doneBytes += await this.#rewriteOne(run, work, picks);
-        processedCount += 1;
+        const moves = waiting.shift();
+        if (!moves) return;
+        doneBytes += await this.#rewriteSome(run, moves, picks, { gate: gate.run, stopFlag });
+        processedCount += moves.length;
       }
     };
-    const lanes = Array.from({ length: run.threadCount }, lane);
     // All lanes end before an error goes on: a job that fails has nothing under way any more.
-    const failure = (await Promise.allSettled(lanes)).find((one) => one.status === 'rejected');
+    const lanes = await Promise.allSettled(Array.from({ length: laneCount }, lane));
+    clearInterval(watch);
     // What was picked and not begun waits for the run to be resumed.
-    picks.putBack(batch.slice(next));
+    picks.putBack(waiting.flat());
+    const failure = lanes.find((one) => one.status === 'rejected');
     if (failure) throw failure.reason;
     return { processedCount, doneBytes };
   }
 
-  /** @returns bytes moved. @throws only what concerns the whole pool; else the extent is excluded. */
-  async #rewriteOne(run: Run, work: Work, picks: DefragPicks): Promise<number> {
+  /** @returns bytes moved. @throws only what concerns the whole pool; else extents are excluded. */
+  async #rewriteSome(
+    run: Run,
+    moves: readonly Move[],
+    picks: DefragPicks,
+    options: RewriteOptions,
+  ): Promise<number> {
     const { store } = this.#context;
-    try {
-      const result = await rewriteReplica(this.#context, work, work.goal);
-      picks.moved(work, result);
-      if (result.kind === 'superseded') return 0;
-      store.transaction(() => this.#record(run, work, result));
-      return result.kind === 'moved' ? result.bytes : 0;
-    } catch (cause) {
-      const error = asMaintenanceError(cause);
-      if (error.code === 'ERR_TARGET_BUSY' || error.code === 'ERR_STORE') throw error;
-      store.transaction(() => {
-        store.candidates.exclude(run.runId, work, 'failed', error.message);
-        store.runs.addProgress(run.runId, { processedCount: 1, failedCount: 1 });
-        store.totals.add({ defrag_errors: 1 });
-      });
-      return 0;
-    }
+    const results = await rewriteReplicas(this.#context, moves, options);
+    return store.transaction(() => {
+      let movedBytes = 0;
+      for (const [index, move] of moves.entries()) {
+        const result = results[index];
+        if (!result) continue;
+        picks.moved(move, result);
+        this.#record(run, move, result);
+        if (result.kind === 'moved') movedBytes += result.bytes;
+        if (result.kind === 'not-begun') picks.putBack([move]);
+      }
+      return movedBytes;
+    });
   }
 
   /** Safe while: in a transaction. */
-  #record(run: Run, work: Work, result: Exclude<RewriteResult, { kind: 'superseded' }>): void {
-    const { store } = this.#context;
-    const forOthers = work.goal === 'make-room' || work.goal === 'leave-reserve';
+  #record(run: Run, move: Move, result: RewriteResult): void {
+    const { candidates, runs, totals } = this.#context.store;
+    const forOthers = move.goal === 'make-room' || move.goal === 'leave-reserve';
     if (result.kind === 'skipped') {
       const reason = forOthers ? 'could not move aside' : result.reason;
-      store.candidates.exclude(run.runId, work, 'skipped', reason);
-      if (!forOthers) store.runs.addProgress(run.runId, { processedCount: 1, skippedCount: 1 });
-      return;
-    }
-    if (forOthers) {
-      store.totals.add({ defrag_extents_relocated: 1, defrag_bytes_relocated: result.bytes });
-      return;
-    }
-    store.runs.addProgress(run.runId, {
-      processedCount: 1,
-      doneCount: 1,
-      doneBytes: result.bytes,
-    });
-    store.totals.add({
-      defrag_extents_moved: 1,
-      defrag_bytes_moved: result.bytes,
-      bad_replicas_repaired: work.goal === 'repair' ? 1 : 0,
-    });
-    // The best that there is now; tried again once room was made.
-    if (result.fragmentsAfter > 1) {
-      store.candidates.exclude(run.runId, work, 'skipped', IN_FEWER_PIECES);
+      candidates.exclude(run.runId, move, 'skipped', reason);
+      if (!forOthers) runs.addProgress(run.runId, { processedCount: 1, skippedCount: 1 });
+    } else if (result.kind === 'failed') {
+      candidates.exclude(run.runId, move, 'failed', result.error.message);
+      runs.addProgress(run.runId, { processedCount: 1, failedCount: 1 });
+      totals.add({ defrag_errors: 1 });
+    } else if (result.kind === 'moved' && forOthers) {
+      totals.add({ defrag_extents_relocated: 1, defrag_bytes_relocated: result.bytes });
+    } else if (result.kind === 'moved') {
+      const doneBytes = result.bytes;
+      runs.addProgress(run.runId, { processedCount: 1, doneCount: 1, doneBytes });
+      totals.add({
+        defrag_extents_moved: 1,
+        defrag_bytes_moved: doneBytes,
+        bad_replicas_repaired: move.goal === 'repair' ? 1 : 0,
+      });
+      // The best that there is now; tried again once room was made.
+      if (result.fragmentsAfter > 1) {
+        candidates.exclude(run.runId, move, 'skipped', IN_FEWER_PIECES);
+      }
     }
   }
 

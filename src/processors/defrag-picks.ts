@@ -9,11 +9,8 @@
 
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
-import {
-  NO_BETTER_RUN,
-  type RewriteGoal,
-  type RewriteResult,
-} from '../pool/extent-pool/rewrite.js';
+import type { RewriteResult } from '../pool/extent-pool/rewrite.js';
+import { type Move, NO_BETTER_RUN, type RewriteGoal } from '../pool/extent-pool/rewrite-target.js';
 import { RoomMaker } from '../pool/extent-pool/room-maker.js';
 import type { Candidate } from '../store/rewrite-candidates.js';
 
@@ -24,15 +21,11 @@ export const FRAGMENTS_MIN = 2;
 /** Why a replica that was moved is left alone until there is room for it in one piece. */
 export const IN_FEWER_PIECES = 'in fewer pieces, not in one';
 
-export interface Work extends Candidate {
-  readonly goal: RewriteGoal;
-}
-
 /** The picks of one run. */
 export class DefragPicks {
   readonly #context: PoolContext;
   readonly #room: RoomMaker;
-  #work: Work[] = [];
+  #moves: Move[] = [];
   /** Replicas that a move made contiguous since room was last made; null before the first time. */
   #contiguousCount: number | null = null;
   /** Moved once already into fewer pieces: a second move must end in one. */
@@ -44,36 +37,36 @@ export class DefragPicks {
   }
 
   /** The next batch; replicas of one extent never share one, as they share its generation. */
-  take(run: Run, count: number): Work[] {
+  take(run: Run, count: number): Move[] {
     if (!this.hasMore(run)) return [];
-    const batch: Work[] = [];
-    const later: Work[] = [];
+    const batch: Move[] = [];
+    const later: Move[] = [];
     const taken = new Set<number>();
     while (batch.length < count) {
-      const next = this.#work.shift();
+      const next = this.#moves.shift();
       if (!next) break;
       (taken.has(next.extentId) ? later : batch).push(next);
       taken.add(next.extentId);
     }
-    this.#work.unshift(...later);
+    this.#moves.unshift(...later);
     return batch;
   }
 
   hasMore(run: Run): boolean {
-    if (this.#work.length === 0) this.#work = this.#pick(run);
-    return this.#work.length > 0;
+    if (this.#moves.length === 0) this.#moves = this.#pick(run);
+    return this.#moves.length > 0;
   }
 
   /** What a batch did not begin. */
-  putBack(work: readonly Work[]): void {
-    this.#work.unshift(...work);
+  putBack(moves: readonly Move[]): void {
+    this.#moves.unshift(...moves);
   }
 
   /** Called after each rewrite, before anything else is allocated. */
-  moved(work: Work, result: RewriteResult): void {
-    if (work.goal === 'make-room') this.#room.keep(work);
+  moved(move: Move, result: RewriteResult): void {
+    if (move.goal === 'make-room') this.#room.keep(move);
     if (result.kind !== 'moved') return;
-    if (result.fragmentsAfter > 1) this.#lessened.add(keyOf(work));
+    if (result.fragmentsAfter > 1) this.#lessened.add(keyOf(move));
     else if (this.#contiguousCount !== null) this.#contiguousCount += 1;
   }
 
@@ -82,7 +75,7 @@ export class DefragPicks {
     this.#room.release();
   }
 
-  #pick(run: Run): Work[] {
+  #pick(run: Run): Move[] {
     const { candidates } = this.#context.store;
     if (run.kind === 'evacuate') {
       const onDisk = candidates.onDisk(run.runId, run.diskId ?? 0, PICK_COUNT);
@@ -97,7 +90,7 @@ export class DefragPicks {
     return withGoal('leave-reserve', candidates.inReserve(run.runId, PICK_COUNT));
   }
 
-  #pickDirect(runId: number): Work[] {
+  #pickDirect(runId: number): Move[] {
     const { candidates } = this.#context.store;
     const bad = candidates.bad(runId, PICK_COUNT);
     const isBad = new Set(bad.map(keyOf));
@@ -112,7 +105,7 @@ export class DefragPicks {
   }
 
   /** Clears windows for what did not become contiguous, as long as the last time helped. */
-  #makeRoom(runId: number): Work[] {
+  #makeRoom(runId: number): Move[] {
     if (this.#contiguousCount === 0) return [];
     this.#contiguousCount = 0;
     const leaving = this.#context.store.candidates
@@ -124,7 +117,7 @@ export class DefragPicks {
   }
 
   /** Gives the windows to those that waited for them; what counted as settled is open again. */
-  #useRoom(runId: number): Work[] {
+  #useRoom(runId: number): Move[] {
     const { store } = this.#context;
     this.#room.release();
     store.transaction(() => {
@@ -144,6 +137,6 @@ function keyOf({ extentId, diskId }: Candidate): string {
   return `${extentId}/${diskId}`;
 }
 
-function withGoal(goal: RewriteGoal, candidates: readonly Candidate[]): Work[] {
+function withGoal(goal: RewriteGoal, candidates: readonly Candidate[]): Move[] {
   return candidates.map((candidate) => ({ ...candidate, goal }));
 }

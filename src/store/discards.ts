@@ -87,23 +87,6 @@ export class DiscardStore {
     }
   }
 
-  /** Whatever is `discarding` is pending again. Safe while: nobody discards on this disk. */
-  revert(diskId: number): number {
-    return transaction(this.#db, () => {
-      const rows = this.#db
-        .prepare(
-          `SELECT start_bytes AS startBytes, length_bytes AS lengthBytes FROM space_runs
-           WHERE disk_id = ? AND state = 'discarding'`,
-        )
-        .all(diskId) as ByteRun[];
-      for (const row of rows) {
-        this.#space.remove(diskId, row.startBytes);
-        this.#space.add(diskId, row, 'pending');
-      }
-      return rows.length;
-    });
-  }
-
   #due(diskId: number, fromBytes: number, nowMs: number, bytesMax: number): PendingRow[] {
     const rows: PendingRow[] = [];
     let bytes = 0;

@@ -72,6 +72,8 @@ CREATE TABLE fragments (
   PRIMARY KEY (extent_id, disk_id, position)
 ) WITHOUT ROWID;
 
+CREATE INDEX fragments_of_disk ON fragments (disk_id, extent_id) WHERE position = 0;
+
 CREATE TABLE bad_replicas (
   extent_id INTEGER NOT NULL REFERENCES extents ON DELETE CASCADE,
   disk_id INTEGER NOT NULL REFERENCES disks ON DELETE CASCADE,

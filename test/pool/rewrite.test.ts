@@ -116,7 +116,10 @@ describe('what happens while the worker writes', () => {
     const pool = await fragmentedPool();
     const candidate = { extentId: extentOf(pool).extentId, diskId: 1 };
     duringRewrite(pool, () => pool.remove('a'));
-    expect(await rewriteReplica(pool.context, candidate, 'defrag')).toEqual({ kind: 'superseded' });
+    expect(await rewriteReplica(pool.context, candidate, 'defrag')).toEqual({
+      kind: 'skipped',
+      reason: 'deleted meanwhile',
+    });
     expect(pool.metadata('a')).toBeNull();
     expectSound(pool);
   });

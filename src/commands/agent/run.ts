@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
+import { prose } from '../../cli/prose.js';
 
 /** Runs the agent in the foreground. */
 export default class AgentRun extends BaseCommand {
@@ -7,10 +8,10 @@ export default class AgentRun extends BaseCommand {
   static override summary = 'Run the agent in the foreground, until SIGTERM or Ctrl-C.';
 
   static override description =
-    `Works on every pool of this node's registry. Its log is JSON lines on
+    prose(`Works on every pool of this node's registry. Its log is JSON lines on
 standard output. It ends when what is under way is finished.
 
-EXIT STATUS: 0 told to stop, 2 usage, 11 an agent runs already, 18 no Redis, 26 address in use.`;
+EXIT STATUS: 0 told to stop, 2 usage, 11 an agent runs already, 18 no Redis, 26 address in use.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %>',

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { analyze, queueAnalysis } from '../../cli/analysis.js';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { mapText, stdoutIsColoured } from '../../cli/map-text.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { analysisText } from '../../cli/text.js';
 
@@ -11,10 +12,10 @@ export default class DefragAnalyze extends BaseCommand {
   static override summary = 'Measure fragmentation and recommend what to do.';
 
   static override description =
-    `Reads only. Fragmentation ratio = fragmented extents / extents: above 15 %
+    prose(`Reads only. Fragmentation ratio = fragmented extents / extents: above 15 %
 Consider, above 30 % Recommended, above 50 % Urgent.
 
-EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 18 queue unreachable (--background), 21 not a pool.`;
+EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 18 queue unreachable (--background), 21 not a pool.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool',

@@ -1,5 +1,6 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { withPool } from '../../cli/pool-access.js';
+import { prose } from '../../cli/prose.js';
 import { setDefragPaused } from '../../cli/run-control.js';
 import type { Output } from '../../cli/schemas.js';
 import { defragStatus } from '../../cli/views.js';
@@ -9,9 +10,9 @@ export default class DefragPause extends BaseCommand {
   static override hiddenAliases = ['defrag-pause'];
   static override summary = 'Pause the run, after the extent under way.';
 
-  static override description = `It stays open until it is resumed or stopped.
+  static override description = prose(`It stays open until it is resumed or stopped.
 
-EXIT STATUS: 0 paused, 2 usage, 10 nothing runs.`;
+EXIT STATUS: 0 paused, 2 usage, 10 nothing runs.`);
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
   static override flags = { pool: poolFlag };

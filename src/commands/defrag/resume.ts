@@ -1,6 +1,7 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { resumeDefrag } from '../../cli/defrag-start.js';
 import { withPool } from '../../cli/pool-access.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { defragStatus } from '../../cli/views.js';
 
@@ -9,9 +10,9 @@ export default class DefragResume extends BaseCommand {
   static override hiddenAliases = ['defrag-resume'];
   static override summary = 'Resume a paused run.';
 
-  static override description = `The agent takes it up within a second.
+  static override description = prose(`The agent takes it up within a second.
 
-EXIT STATUS: 0 resumed, 2 usage, 10 nothing runs, 18 queue unreachable, 26 no agent.`;
+EXIT STATUS: 0 resumed, 2 usage, 10 nothing runs, 18 queue unreachable, 26 no agent.`);
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
   static override flags = { pool: poolFlag };

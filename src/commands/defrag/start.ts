@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { startDefrag } from '../../cli/defrag-start.js';
 import { intensityFlag, threadsFlag } from '../../cli/flags.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 
 /** Begins defragmentation in the background. */
@@ -10,12 +11,12 @@ export default class DefragStart extends BaseCommand {
   static override summary = 'Start background defragmentation.';
 
   static override description =
-    `Every extent is written to a contiguous place, flushed, read back from the
+    prose(`Every extent is written to a contiguous place, flushed, read back from the
 disk and verified before its old place is let go; hot extents first. While enabled, a pass looks every
 60 s for what became fragmented since. Starting again changes intensity and threads.
 
 EXIT STATUS: 0 started (or nothing to do), 2 usage, 10 no such pool, 18 queue unreachable, 26 no agent;
-with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the run goes on).`;
+with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the run goes on).`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool --intensity medium',

@@ -1,5 +1,6 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { withPool } from '../../cli/pool-access.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { defragStatusText } from '../../cli/text.js';
 import { defragStatus } from '../../cli/views.js';
@@ -9,9 +10,9 @@ export default class DefragStatus extends BaseCommand {
   static override hiddenAliases = ['defrag-status'];
   static override summary = 'Show defragmentation status and statistics.';
 
-  static override description = `Of the run that is open, or of the last one.
+  static override description = prose(`Of the run that is open, or of the last one.
 
-EXIT STATUS: 0 shown, 2 usage, 10 no such pool.`;
+EXIT STATUS: 0 shown, 2 usage, 10 no such pool.`);
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
   static override flags = { pool: poolFlag };

@@ -3,6 +3,7 @@ import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { sizeFlag, tierFlag } from '../../cli/flags.js';
 import { addDiskToPool } from '../../cli/pool-setup.js';
 import { printable } from '../../cli/printable.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { shortId } from '../../cli/text.js';
 import { formatBytes } from '../../domain/units.js';
@@ -12,9 +13,10 @@ export default class DiskAdd extends BaseCommand {
   static override hiddenAliases = ['add-disk'];
   static override summary = 'Add a directory to the pool as a disk.';
 
-  static override description = `The directory gets one sparse file, which grows as data comes in.
+  static override description =
+    prose(`The directory gets one sparse file, which grows as data comes in.
 
-EXIT STATUS: 0 added, 2 usage, 10 no such pool, 13 no permission, 16 no space, 23 in a pool already.`;
+EXIT STATUS: 0 added, 2 usage, 10 no such pool, 13 no permission, 16 no space, 23 in a pool already.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool --disk /mnt/ssd1 --capacity 500G --tier hot',

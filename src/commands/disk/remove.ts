@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { removeDisk } from '../../cli/disk-removal.js';
 import { printable } from '../../cli/printable.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 
 /** Moves everything off a disk and takes it out of the pool. */
@@ -10,11 +11,11 @@ export default class DiskRemove extends BaseCommand {
   static override summary = 'Move all data off a disk, then take it out of the pool.';
 
   static override description =
-    `Every extent is copied to another disk, read back and verified before
+    prose(`Every extent is copied to another disk, read back and verified before
 it leaves this one. The agent does it; waiting for it can be interrupted, the work goes on.
 
 EXIT STATUS: 0 removed (or under way with --no-wait), 2 usage, 10 no such disk, 11 another is being
-removed, 14 too few disks would be left, 16 no room on the others, 64 some extents could not move.`;
+removed, 14 too few disks would be left, 16 no room on the others, 64 some extents could not move.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool --disk /mnt/old',

@@ -9,7 +9,7 @@ export default class JobsRetry extends BaseCommand {
   static override summary = 'Try a failed job again.';
 
   static override description =
-    `EXIT STATUS: 0 queued again, 2 usage, 10 no such job, 14 it has not failed, 18 queue unreachable.`;
+    'EXIT STATUS: 0 queued again, 2 usage, 10 no such job, 14 it has not failed, 18 queue unreachable.';
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool run-12-0-3'];
   static override args = { job: Args.string({ required: true, description: 'Id of the job.' }) };

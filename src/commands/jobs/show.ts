@@ -9,7 +9,7 @@ export default class JobsShow extends BaseCommand {
   static override summary = 'Show one job, with its data and what came of it.';
 
   static override description =
-    `EXIT STATUS: 0 shown, 2 usage, 10 no such job, 18 queue unreachable.`;
+    'EXIT STATUS: 0 shown, 2 usage, 10 no such job, 18 queue unreachable.';
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool run-12-0-3'];
   static override args = { job: Args.string({ required: true, description: 'Id of the job.' }) };

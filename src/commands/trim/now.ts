@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, exitCodeOf, poolFlag } from '../../cli/base-command.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { forecastText, trimNowText } from '../../cli/text.js';
 import { forecast, trimNow } from '../../cli/trim-now.js';
@@ -10,11 +11,11 @@ export default class TrimNow extends BaseCommand {
   static override summary = 'Give freed space back to the disks now.';
 
   static override description =
-    `Reclaimed is what the disks were seen to give up, not what they were asked
+    prose(`Reclaimed is what the disks were seen to give up, not what they were asked
 for. What fails stays pending and is tried again later.
 
 EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 18 queue unreachable,
-26 no agent, 32 all discards failed, 64 some failed, 130 interrupted (the run goes on).`;
+26 no agent, 32 all discards failed, 64 some failed, 130 interrupted (the run goes on).`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool',

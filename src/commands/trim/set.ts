@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { sizeFlag } from '../../cli/flags.js';
+import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { setTrim } from '../../cli/trim-now.js';
 import { TRIM_INTENSITIES, type TrimIntensity } from '../../domain/trim-schedule.js';
@@ -11,10 +12,10 @@ export default class TrimSet extends BaseCommand {
   static override summary = 'Set when the agent trims by itself, and how.';
 
   static override description =
-    `conservative: at 10 GB pending or weekly; balanced: at 1 GB or daily;
+    prose(`conservative: at 10 GB pending or weekly; balanced: at 1 GB or daily;
 aggressive: at 10 MB or hourly. Only what is given is changed.
 
-EXIT STATUS: 0 set, 2 usage, 10 no such pool.`;
+EXIT STATUS: 0 set, 2 usage, 10 no such pool.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool --intensity aggressive --batch-size 200M',

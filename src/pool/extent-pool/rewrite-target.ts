@@ -1,0 +1,138 @@
+/** Step 1 of the rewrite protocol: where a replica goes, reserved, and where its content comes from. */
+
+import { chooseDisks } from '../../domain/placement.js';
+import type { ReplicaLocation } from '../../domain/tasks.js';
+import type { ByteRun } from '../../domain/units.js';
+import type { ExtentRow } from '../../store/extents.js';
+import type { Candidate } from '../../store/rewrite-candidates.js';
+import type { PoolContext } from './context.js';
+import { backingPath } from './data-file.js';
+import { allocatedBytes } from './layout.js';
+import { placementDisks } from './reserve-space.js';
+
+/**
+ * `defrag` wants one piece, `lessen` settles for half as many. `make-room` and `leave-reserve` move
+ * extents that are well where they are, for the sake of others.
+ */
+export type RewriteGoal =
+  | 'defrag'
+  | 'lessen'
+  | 'evacuate'
+  | 'repair'
+  | 'make-room'
+  | 'leave-reserve';
+
+/** One replica, where it lies now, and why it is to move. */
+export interface Move extends Candidate {
+  readonly goal: RewriteGoal;
+}
+
+export const NO_BETTER_RUN = 'no better run of free space';
+
+export type SkipReason =
+  | typeof NO_BETTER_RUN
+  | 'already contiguous'
+  | 'disk not writable'
+  | 'deleted meanwhile'
+  | 'no other disk with room'
+  | 'too few good replicas';
+
+export interface Reserved {
+  readonly extent: ExtentRow;
+  readonly fromRuns: readonly ByteRun[];
+  readonly target: ReplicaLocation;
+  readonly sources: readonly ReplicaLocation[];
+  readonly owner: string;
+}
+
+/** @returns why the move is not worth it or not possible now, or what was reserved for it. */
+export function reserveTarget(
+  context: PoolContext,
+  { extentId, diskId, goal }: Move,
+): Reserved | SkipReason {
+  const { store } = context;
+  return store.transaction(() => {
+    const extent = store.extents.get(extentId);
+    const replicas = store.extents.replicas(extentId);
+    const fromRuns = replicas.find((replica) => replica.diskId === diskId)?.runs;
+    if (!extent || !fromRuns) return 'deleted meanwhile';
+    if ((goal === 'defrag' || goal === 'lessen') && fromRuns.length <= 1)
+      return 'already contiguous';
+    const sources = orderSources(context, extentId, diskId, goal);
+    if (sources.length === 0) return 'too few good replicas';
+
+    const lengthBytes = allocatedBytes(extent.sizeBytes);
+    const holders = new Set(replicas.map((replica) => replica.diskId));
+    const targetDiskId =
+      goal === 'evacuate' ? chooseOtherDisk(context, extent, lengthBytes, holders) : diskId;
+    if (targetDiskId === null) return 'no other disk with room';
+    const targetDisk = store.disks.get(targetDiskId);
+    if (!targetDisk || context.diskState(targetDisk).condition !== 'online') {
+      return 'disk not writable';
+    }
+    const owner = context.writer.newOwner();
+    const runs = reserveRuns(context, {
+      diskId: targetDiskId,
+      lengthBytes,
+      owner,
+      goal,
+      fragmentCount: fromRuns.length,
+    });
+    if (!runs) return NO_BETTER_RUN;
+    const target = { diskId: targetDiskId, path: backingPath(targetDisk.path), runs };
+    return { extent, fromRuns, target, sources, owner };
+  });
+}
+
+interface RunRequest {
+  readonly diskId: number;
+  readonly lengthBytes: number;
+  readonly owner: string;
+  readonly goal: RewriteGoal;
+  /** Of the replica that is to be replaced. */
+  readonly fragmentCount: number;
+}
+
+/** In one piece, if need be from the reserve; else in as few as make the move worth its writes. */
+function reserveRuns(context: PoolContext, request: RunRequest): ByteRun[] | null {
+  const { diskId, lengthBytes, owner, goal, fragmentCount } = request;
+  const { allocator } = context;
+  const whole =
+    allocator.reserveContiguous(diskId, lengthBytes, owner) ??
+    (goal === 'leave-reserve'
+      ? null
+      : allocator.reserveContiguous(diskId, lengthBytes, owner, 'reserve'));
+  if (whole) return [whole];
+  const fragmentsMax = {
+    defrag: 0,
+    // Less gain than half is not worth writing the extent again.
+    lessen: Math.floor(fragmentCount / 2),
+    // Whoever moves for another's sake must not be worse off.
+    'make-room': fragmentCount,
+    'leave-reserve': 0,
+    evacuate: undefined,
+    repair: undefined,
+  }[goal];
+  return allocator.reserve(diskId, lengthBytes, owner, fragmentsMax);
+}
+
+/** A repair never trusts the replica that it replaces; the others read best from the fewest pieces. */
+function orderSources(
+  context: PoolContext,
+  extentId: number,
+  diskId: number,
+  goal: RewriteGoal,
+): ReplicaLocation[] {
+  const sources = context.readableReplicas(extentId);
+  return goal === 'repair' ? sources.filter((source) => source.diskId !== diskId) : sources;
+}
+
+function chooseOtherDisk(
+  context: PoolContext,
+  extent: ExtentRow,
+  lengthBytes: number,
+  holders: ReadonlySet<number>,
+): number | null {
+  const disks = placementDisks(context);
+  return chooseDisks(disks, lengthBytes, 1, extent.tier, holders)[0] ?? null;
+}
