@@ -10,6 +10,7 @@
  * system's allocation. The share of BLAKE3 is what two hashes of each extent take in those threads.
  */
 
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { rewriteReplica } from '../dist/index.js';
 import { mibPerSecond, row, timeMs } from './support/figures.mjs';
@@ -23,7 +24,8 @@ import {
 } from './support/fragmented-pool.mjs';
 import { removeScratch, scratchDirectory } from './support/scratch.mjs';
 
-export const title = 'Rewriting extents of 4 MiB in 16 pieces, against plain O_DIRECT input and output.';
+export const title =
+  'Rewriting extents of 4 MiB in 16 pieces, against plain O_DIRECT input and output.';
 
 const EXTENT_COUNT = 64;
 const PIECE_COUNT = 16;
@@ -69,12 +71,37 @@ function rowsOf(threadCount, rounds) {
   const over = (pick) => rounds.map(pick);
   const rate = (ms) => mibPerSecond(TOTAL_BYTES, ms);
   return [
-    row(`plain, ${by}`, 'MiB/s', over(({ plainMs }) => rate(plainMs))),
-    row(`plain with fdatasync, ${by}`, 'MiB/s', over(({ flushedMs }) => rate(flushedMs))),
-    row(`rewrite, ${by}`, 'MiB/s', over(({ rewriteMs }) => rate(rewriteMs))),
-    row(`rewrite to plain, ${by}`, 'ratio', over((r) => r.plainMs / r.rewriteMs), { atLeast: 0.8 }),
-    row(`rewrite to plain with fdatasync, ${by}`, 'ratio', over((r) => r.flushedMs / r.secondMs)),
-    row(`BLAKE3, share of the time, ${by}`, '%', over((r) => (100 * r.hashMs) / r.secondMs)),
+    row(
+      `plain, ${by}`,
+      'MiB/s',
+      over(({ plainMs }) => rate(plainMs)),
+    ),
+    row(
+      `plain with fdatasync, ${by}`,
+      'MiB/s',
+      over(({ flushedMs }) => rate(flushedMs)),
+    ),
+    row(
+      `rewrite, ${by}`,
+      'MiB/s',
+      over(({ rewriteMs }) => rate(rewriteMs)),
+    ),
+    row(
+      `rewrite to plain, ${by}`,
+      'ratio',
+      over((r) => r.plainMs / r.rewriteMs),
+      { atLeast: 0.8 },
+    ),
+    row(
+      `rewrite to plain with fdatasync, ${by}`,
+      'ratio',
+      over((r) => r.flushedMs / r.secondMs),
+    ),
+    row(
+      `BLAKE3, share of the time, ${by}`,
+      '%',
+      over((r) => (100 * r.hashMs) / r.secondMs),
+    ),
   ];
 }
 
@@ -129,10 +156,8 @@ function hash(threads) {
   return timeMs(() => Promise.all(threads.map((thread) => ask(thread, { kind: 'hash', count }))));
 }
 
-function ask(thread, task) {
-  return new Promise((resolve, reject) => {
-    thread.once('message', resolve);
-    thread.once('error', reject);
-    thread.postMessage(task);
-  }).finally(() => thread.removeAllListeners());
+/** @throws Error what the thread threw. */
+async function ask(thread, task) {
+  thread.postMessage(task);
+  await once(thread, 'message');
 }

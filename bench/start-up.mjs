@@ -7,7 +7,7 @@
 
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { measureProgram, COMMAND, REPOSITORY, runCommand } from './support/child.mjs';
+import { COMMAND, measureProgram, REPOSITORY, runCommand } from './support/child.mjs';
 import { row } from './support/figures.mjs';
 
 export const title = 'Start of commands from the shell, as multiples of `node -e 0`.';
@@ -51,14 +51,40 @@ function makeSmallPool(directory, pool, env) {
 
 function rowsOf(costs) {
   const bare = costs.get('node');
-  const rows = [row('`node -e 0`, wall', 'ms', bare.map((cost) => cost.wallMs))];
-  rows.push(row('`node -e 0`, processor', 'ms', bare.map((cost) => cost.cpuMs)));
+  const rows = [
+    row(
+      '`node -e 0`, wall',
+      'ms',
+      bare.map((cost) => cost.wallMs),
+    ),
+  ];
+  rows.push(
+    row(
+      '`node -e 0`, processor',
+      'ms',
+      bare.map((cost) => cost.cpuMs),
+    ),
+  );
   for (const [name, own] of costs) {
     if (name === 'node') continue;
     const target = { below: name === '--version' ? 1.5 : 3 };
     const over = (of) => own.map((cost, round) => of(cost) / of(bare[round]));
-    rows.push(row(`\`${name}\`, wall`, 'ratio', over((cost) => cost.wallMs), target));
-    rows.push(row(`\`${name}\`, processor`, 'ratio', over((cost) => cost.cpuMs), target));
+    rows.push(
+      row(
+        `\`${name}\`, wall`,
+        'ratio',
+        over((cost) => cost.wallMs),
+        target,
+      ),
+    );
+    rows.push(
+      row(
+        `\`${name}\`, processor`,
+        'ratio',
+        over((cost) => cost.cpuMs),
+        target,
+      ),
+    );
   }
   return rows;
 }

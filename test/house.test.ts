@@ -30,6 +30,10 @@ function allMatches(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map((match) => match[1] ?? '');
 }
 
+function sortedByName<T extends { readonly name: string | undefined }>(items: readonly T[]): T[] {
+  return [...items].sort((a, b) => ((a.name ?? '') < (b.name ?? '') ? -1 : 1));
+}
+
 function manifestCommands(): Record<string, { description: string; flags: object }> {
   return JSON.parse(read('oclif.manifest.json')).commands;
 }
@@ -92,9 +96,8 @@ describe('docs/metrics.md', () => {
       });
     const rows = read('docs/metrics.md').matchAll(/^\| `(\w+)` \| (\w+) \| ([\w, ]*?) ?\| /gm);
     const documented = [...rows].map(([, name, type, labels]) => ({ name, type, labels }));
-    const byName = (a: { name?: string }, b: { name?: string }) =>
-      (a.name ?? '') < (b.name ?? '') ? -1 : 1;
-    expect(documented.sort(byName)).toEqual(made.sort(byName));
+    expect(made.length).toBeGreaterThan(0);
+    expect(sortedByName(documented)).toEqual(sortedByName(made));
   });
 
   it('names the five of the specification', () => {
@@ -159,7 +162,6 @@ describe('the length of files', () => {
     'is 300 lines at most in %s: split what is longer',
     (directory) => {
       const long = filesUnder(directory, '.ts')
-        .filter((path) => path !== 'src/cli/schemas.ts')
         .map((path) => ({ path, lines: read(path).split('\n').length - 1 }))
         .filter(({ lines }) => lines > 300);
       expect(long).toEqual([]);

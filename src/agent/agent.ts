@@ -116,7 +116,8 @@ export class Agent {
       redis: describeTarget(target),
     };
     writeAgentFile(this.#stateDirectory, info);
-    this.#log.info({ ...info, stateDirectory: this.#stateDirectory }, 'agent ready');
+    const { pid: _, ...said } = info;
+    this.#log.info({ ...said, stateDirectory: this.#stateDirectory }, 'agent ready');
     return info;
   }
 

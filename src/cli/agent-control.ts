@@ -1,7 +1,7 @@
 /** Starts, finds and stops the agent of this node, from a command. */
 
-import { spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentInfo } from '../domain/agent-info.js';
@@ -29,31 +29,31 @@ export interface StartedAgent {
 export async function ensureAgent(): Promise<StartedAgent> {
   const stateDirectory = makeStateDirectory();
   const logPath = join(stateDirectory, 'agent.log');
-  const running = readAgentFile(stateDirectory);
-  if (running) return { info: running, started: false, logPath };
-  const started = !agentIsRunning(stateDirectory);
-  let exitCode: number | null = null;
-  if (started) {
-    const log = openSync(logPath, 'a', 0o600);
-    const child = spawn(process.execPath, [join(packageRoot(), 'bin', 'run.js'), 'agent', 'run'], {
-      detached: true,
-      stdio: ['ignore', log, log],
-      cwd: '/',
-    });
-    child.on('exit', (code) => {
-      exitCode = code ?? 1;
-    });
-    child.unref();
-  }
   const deadlineMs = Date.now() + START_TIMEOUT_MS;
+  let child: ChildProcess | null = null;
   for (;;) {
     const info = readAgentFile(stateDirectory);
-    if (info) return { info, started, logPath };
-    // Two commands may start an agent at once: one of the two finds the lock taken, and that is fine.
-    const lost = exitCode !== null && !agentIsRunning(stateDirectory);
-    if (lost || Date.now() > deadlineMs) throw didNotStart(logPath);
+    if (info) return { info, started: info.pid === child?.pid, logPath };
+    if (Date.now() > deadlineMs) throw didNotStart(logPath);
+    if (!agentIsRunning(stateDirectory)) {
+      // Nobody has the lock: none ran, or one that was draining is gone by now.
+      child ??= spawnAgent(logPath);
+      if (child.exitCode !== null || child.signalCode !== null) throw didNotStart(logPath);
+    }
     await sleep(LOOK_EVERY_MS);
   }
+}
+
+function spawnAgent(logPath: string): ChildProcess {
+  const log = openSync(logPath, 'a', 0o600);
+  const child = spawn(process.execPath, [join(packageRoot(), 'bin', 'run.js'), 'agent', 'run'], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    cwd: '/',
+  });
+  closeSync(log);
+  child.unref();
+  return child;
 }
 
 /** @returns null when none runs, or it is not ready yet. */
@@ -64,23 +64,36 @@ export function findAgent(): AgentInfo | null {
 /** Asks the agent to drain and waits until it is gone. @returns false when none ran. */
 export async function stopAgent(): Promise<boolean> {
   const stateDirectory = makeStateDirectory();
-  const info = readAgentFile(stateDirectory);
-  if (!info) return false;
-  process.kill(info.pid, 'SIGTERM');
   const deadlineMs = Date.now() + STOP_TIMEOUT_MS;
+  let toldPid: number | null = null;
+  let found = false;
   while (agentIsRunning(stateDirectory)) {
-    if (Date.now() > deadlineMs) {
-      throw new MaintenanceError(
-        'ERR_AGENT',
-        `agent ${info.pid} still finishes what is under way`,
-        {
-          nextStep: 'Wait for it, or look into its log for a disk that does not answer.',
-        },
-      );
+    found = true;
+    // One that drains already has no file any more, and one that starts has none yet.
+    const info = readAgentFile(stateDirectory);
+    if (info && info.pid !== toldPid) {
+      toldPid = info.pid;
+      tellToEnd(info.pid);
     }
+    if (Date.now() > deadlineMs) throw stillDraining(toldPid);
     await sleep(LOOK_EVERY_MS);
   }
-  return true;
+  return found;
+}
+
+function tellToEnd(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
+    // It ended by itself since.
+  }
+}
+
+function stillDraining(pid: number | null): MaintenanceError {
+  return new MaintenanceError('ERR_AGENT', `agent ${pid ?? ''} still finishes what is under way`, {
+    nextStep: 'Wait for it, or look into its log for a disk that does not answer.',
+  });
 }
 
 function didNotStart(logPath: string): MaintenanceError {

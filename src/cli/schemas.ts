@@ -8,83 +8,24 @@
 
 import { z } from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
-import { MAP_KINDS } from '../domain/disk-map.js';
-import { ERROR_KINDS, type ErrorCode } from '../domain/errors.js';
 import { TIERS } from '../domain/heat.js';
-import { RUN_KINDS, RUN_STATES } from '../domain/runs.js';
 import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
-
-const count = z.int().nonnegative();
-const bytes = z.int().nonnegative();
-const ratio = z.number().min(0).max(1);
-const timeMs = z.number().nonnegative();
-const versioned = { schemaVersion: z.literal(1) };
-
-export const WireErrorSchema = z.strictObject({
-  code: z.enum(Object.keys(ERROR_KINDS) as [ErrorCode, ...ErrorCode[]]),
-  message: z.string(),
-  nextStep: z.string().nullable(),
-  details: z.record(z.string(), z.unknown()),
-});
+import {
+  bytes,
+  count,
+  Disk,
+  DiskMapOutput,
+  Failure,
+  figures,
+  JobOutput,
+  RunOutput,
+  ratio,
+  timeMs,
+  versioned,
+  WireErrorSchema,
+} from './schema-parts.js';
 
 export const ErrorOutput = z.strictObject({ ...versioned, error: WireErrorSchema });
-
-const Disk = z.strictObject({
-  diskId: z.uuid(),
-  path: z.string(),
-  tier: z.enum(TIERS),
-  condition: z.enum(['online', 'read-only', 'missing', 'mismatch']),
-  evacuating: z.boolean(),
-  capacityBytes: bytes,
-  usedBytes: bytes,
-  freeBytes: bytes,
-  pendingBytes: bytes,
-  reservedBytes: bytes,
-  problem: z.string().nullable(),
-});
-
-const RunOutput = z.strictObject({
-  runId: count,
-  kind: z.enum(RUN_KINDS),
-  state: z.enum(RUN_STATES),
-  trigger: z.string(),
-  intensity: z.enum(INTENSITIES),
-  threads: count,
-  startedAtMs: timeMs,
-  endedAtMs: timeMs.nullable(),
-  plannedCount: count,
-  plannedBytes: bytes,
-  processedCount: count,
-  doneCount: count,
-  skippedCount: count,
-  failedCount: count,
-  unsupportedCount: count,
-  doneBytes: bytes,
-  confirmedBytes: bytes,
-  reclaimedBytes: bytes,
-  busyMs: z.number().nonnegative(),
-  estimatedRemainingMs: z.number().nonnegative().nullable(),
-  exclusions: z.array(
-    z.strictObject({ outcome: z.enum(['skipped', 'failed']), reason: z.string(), count }),
-  ),
-  error: WireErrorSchema.nullable(),
-});
-
-const Failure = z.strictObject({ name: z.string(), error: WireErrorSchema });
-
-const figures = { extentCount: count, fragmentedExtentCount: count, fragmentationRatio: ratio };
-
-const DiskMapOutput = z.strictObject({
-  diskId: z.uuid(),
-  path: z.string(),
-  cellBytes: bytes,
-  cells: z.array(
-    z.strictObject({
-      kind: z.enum(MAP_KINDS),
-      bytes: z.record(z.enum(MAP_KINDS), bytes),
-    }),
-  ),
-});
 
 export const InitOutput = z.strictObject({
   ...versioned,
@@ -305,19 +246,6 @@ export const AgentStatusOutput = z.strictObject({
   redis: z.string().nullable(),
   stateDirectory: z.string(),
   pools: z.array(z.strictObject({ poolId: z.uuid(), path: z.string() })),
-});
-
-const JobOutput = z.strictObject({
-  jobId: z.string(),
-  poolId: z.uuid(),
-  queue: z.string(),
-  state: z.string(),
-  attempts: count,
-  addedAtMs: timeMs,
-  finishedAtMs: timeMs.nullable(),
-  data: z.unknown(),
-  result: z.unknown(),
-  error: z.string().nullable(),
 });
 
 export const JobListOutput = z.strictObject({ ...versioned, jobs: z.array(JobOutput) });

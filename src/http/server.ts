@@ -11,7 +11,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
 import basicAuth from '@fastify/basic-auth';
 import helmet from '@fastify/helmet';
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import type { Redis } from 'ioredis';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import { Metrics } from '../observability/metrics.js';
@@ -97,8 +97,7 @@ async function serveBoard(
   serverAdapter.setBasePath(path);
   const board = createBullBoard({ queues: [], serverAdapter });
   let shown = '';
-  server.addHook('onRequest', async (request) => {
-    if (!request.url.startsWith(path)) return;
+  const refresh = () => {
     const wanted = pools();
     const key = wanted.map(({ pool }) => pool.id).join();
     if (key === shown) return;
@@ -112,8 +111,22 @@ async function serveBoard(
         ),
     );
     board.replaceQueues(adapters);
+  };
+  await server.register(async (scope) => {
+    scope.addHook('onRequest', async (request, reply) => {
+      refresh();
+      // Bull Board answers some of them with success, though it does nothing then.
+      if (readOnlyMode && request.method !== 'GET') return await refuseChange(reply);
+    });
+    await scope.register(serverAdapter.registerPlugin(), { prefix: path });
   });
-  await server.register(serverAdapter.registerPlugin(), { prefix: path });
+}
+
+function refuseChange(reply: FastifyReply): FastifyReply {
+  return reply.status(405).send({
+    error: 'This board is read-only.',
+    nextStep: `Start the agent with DYNAMICFS_HTTP_TOKEN set, and use ${ADMIN_BOARD_PATH}.`,
+  });
 }
 
 async function serveAdminBoard(

@@ -12,7 +12,7 @@
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
@@ -51,14 +51,34 @@ export class EmbeddedRedis {
       if (Date.now() > deadlineMs) throw didNotStart(this.socketPath, 'an older one does not end');
       await sleep(25);
     }
+    let end = await this.#spawnAndWait(deadlineMs);
+    if (end === 'it ended (1)' && this.#setJournalAside()) {
+      this.#onEvent('redis-server could not read its journal; it starts empty, runs are in SQLite');
+      end = await this.#spawnAndWait(deadlineMs);
+    }
+    if (end !== null) throw didNotStart(this.socketPath, end);
+    this.#answered = true;
+  }
+
+  /** @returns null once it answers, else what became of it. */
+  async #spawnAndWait(deadlineMs: number): Promise<string | null> {
     const child = this.#spawn();
     while (!(await answers(this.socketPath))) {
-      const end = child.exitCode ?? child.signalCode ?? this.#spawnError;
-      if (end !== null) throw didNotStart(this.socketPath, `it ended (${end})`);
-      if (Date.now() > deadlineMs) throw didNotStart(this.socketPath, 'it does not answer');
+      const end = this.#spawnError ?? child.exitCode ?? child.signalCode;
+      if (end !== null) return `it ended (${end})`;
+      if (Date.now() > deadlineMs) return 'it does not answer';
       await sleep(25);
     }
-    this.#answered = true;
+    return null;
+  }
+
+  /** Redis only carries jobs: what it lost, the agent queues again. @returns false without a journal. */
+  #setJournalAside(): boolean {
+    const journal = join(this.#directory, 'appendonlydir');
+    if (!existsSync(journal)) return false;
+    rmSync(`${journal}.unreadable`, { recursive: true, force: true });
+    renameSync(journal, `${journal}.unreadable`);
+    return true;
   }
 
   async stop(): Promise<void> {
@@ -141,7 +161,7 @@ function didNotStart(socketPath: string, reason: string): MaintenanceError {
     `the embedded Redis did not start at ${socketPath}: ${reason}`,
     {
       nextStep:
-        'Install redis-server (Debian: apt-get install redis-server), or name a Redis in DYNAMICFS_REDIS_URL. Its own words are in the log of the agent.',
+        'If redis-server is not installed: apt-get install redis-server, or name a Redis in DYNAMICFS_REDIS_URL. Else see its own words in the log of the agent.',
     },
   );
 }

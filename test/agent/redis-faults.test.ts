@@ -5,6 +5,8 @@
  * assertion is always the same: the run completes, and the pool is intact.
  */
 
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import {
@@ -106,6 +108,17 @@ it('goes on, with its schedule, after Redis was emptied', async () => {
       });
     }),
   );
+  await expectIntact(lab);
+});
+
+it('starts with an empty Redis when the journal of that cannot be read', async () => {
+  const lab = await makeLab({ objectCount: 1 });
+  await withAgent(lab, async () => {});
+  const journals = join(lab.stateDirectory, 'redis', 'appendonlydir');
+  for (const name of readdirSync(journals)) writeFileSync(join(journals, name), 'garbage');
+  const { runId } = beginRun(lab.pool);
+  await withAgent(lab, () => untilOver(lab.pool, runId));
+  expect(readdirSync(`${journals}.unreadable`)).not.toEqual([]);
   await expectIntact(lab);
 });
 

@@ -43,7 +43,7 @@ describe('wrong usage exits with 2', () => {
     [['disk', 'add', '-p', '/x', '--disk', '/y', '--tier', 'hottest'], 'unknown tier: "hottest"'],
     [['init', '-p', '/x', '--disk', '/y', '--capacity', 'lots'], 'not a size: "lots"'],
   ])('%j', async (args, message) => {
-    const failure = await node.failure(args);
+    const failure = await node.jsonFailure(args);
     expect(failure).toMatchObject({ code: 'ERR_USAGE', exitCode: 2 });
     expect(failure.message).toContain(message);
     expect(failure.message).not.toMatch(/See more help|occurred|Parsing/);
@@ -61,7 +61,7 @@ describe('wrong usage exits with 2', () => {
     [['init', '--disk', 'd', '--capacity', '1M', '-p'], '1.00 MB is too small for a disk'],
   ])('%j PATH makes no pool', async (args, message) => {
     const path = join(node.directory, 'made', 'pool');
-    const failure = await node.failure([...args, path]);
+    const failure = await node.jsonFailure([...args, path]);
     expect(failure).toMatchObject({ code: 'ERR_USAGE', exitCode: 2 });
     expect(failure.message).toContain(message);
     expect(existsSync(join(node.directory, 'made'))).toBe(false);
@@ -80,7 +80,7 @@ describe('the pool', () => {
   it.each(['status', 'defrag-analyze', 'defrag-start', 'trim-now'])(
     'that is none: %s',
     async (id) => {
-      const failure = await node.failure([id, '--pool', node.directory]);
+      const failure = await node.jsonFailure([id, '--pool', node.directory]);
       expect(failure).toMatchObject({ code: 'ERR_NOT_A_POOL', exitCode: 21 });
       expect(failure.message).toContain(node.directory);
       expect(failure.nextStep).toContain('dynamicfs init');
@@ -226,7 +226,7 @@ describe('an object', () => {
   });
 
   it.each(['../up', '/abs', 'a//b', ''])('named "%s" is refused', async (name) => {
-    const failure = await node.failure(inPool('put', '-', '--name', name));
+    const failure = await node.jsonFailure(inPool('put', '-', '--name', name));
     expect(failure).toMatchObject({ code: 'ERR_USAGE', exitCode: 2 });
   });
 

@@ -57,8 +57,7 @@ export async function makeLab(shape: LabShape = {}): Promise<Lab> {
   );
   const report = await pool.put(entries);
   expect(report.failed).toEqual([]);
-  pool.remove('filler', true);
-  pool.remove('plug');
+  for (const { name } of pool.list()) if (!name.startsWith('object/')) pool.remove(name);
   expect(pool.analyze().fragmentationRatio).toBe(1);
   expect(candidateCount(pool)).toBe(objectCount * EXTENTS_PER_OBJECT * replicaCount);
   const node = makeNode();

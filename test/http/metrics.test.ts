@@ -1,0 +1,119 @@
+/**
+ * /metrics: the numbers are the pool's own, in base units, over all processes and restarts; and what
+ * is served, what the code declares and what docs/metrics.md lists are the same names.
+ */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { beginTrim } from '../../src/cli/run-control.js';
+import { packageRoot } from '../../src/kernel/package-root.js';
+import { TOTAL_METRICS } from '../../src/observability/metrics.js';
+import { beginRun, expectIntact, makeLab, untilOver, withAgent } from '../support/agent-lab.js';
+import { addAndJudge, withQueues } from '../support/agent-queues.js';
+import { ask, samples } from '../support/pages.js';
+
+/** The counters of the specification, by the names that they have here. */
+const SPEC_COUNTERS = {
+  dynamicfs_defrag_runs_completed_total: 'defrag_runs_completed',
+  dynamicfs_defrag_extents_moved_total: 'defrag_extents_moved',
+  dynamicfs_defrag_bytes_moved_total: 'defrag_bytes_moved',
+  dynamicfs_trim_operations_total: 'trim_operations',
+  dynamicfs_trim_bytes_reclaimed_total: 'trim_bytes_reclaimed',
+} as const;
+
+/** Names of metrics by the type that `# TYPE` gives them. */
+function declared(text: string): Map<string, string> {
+  const types = text.matchAll(/^# TYPE (dynamicfs_\w+) (\w+)$/gm);
+  return new Map([...types].map(([, name = '', type = '']) => [name, type]));
+}
+
+it('counts what was done, and goes on counting after a restart', async () => {
+  const lab = await makeLab();
+  const { pool } = lab;
+  await withAgent(lab, async (agent) => {
+    const run = await untilOver(pool, beginRun(pool).runId);
+    const intent = { disk: null, secureErase: false, trigger: 'manual' } as const;
+    const trim = await untilOver(pool, beginTrim(pool, intent).run.runId);
+    const { status, headers, text } = await ask(`${agent.url()}/metrics`);
+    expect(status).toBe(200);
+    expect(headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+
+    const totals = pool.context.store.totals.read();
+    const label = `pool="${pool.id}"`;
+    for (const [name, total] of Object.entries(SPEC_COUNTERS)) {
+      expect(samples(text, name)).toEqual({ [label]: totals[total] });
+    }
+    for (const { name, value } of TOTAL_METRICS) {
+      expect(samples(text, name)).toEqual({ [label]: value(totals) });
+    }
+    expect(totals.defrag_extents_moved).toBe(run.progress.doneCount);
+    expect(totals.trim_bytes_reclaimed).toBe(trim.progress.reclaimedBytes);
+  });
+  const before = pool.context.store.totals.read();
+  await withAgent(lab, async (agent) => {
+    const { text } = await ask(`${agent.url()}/metrics`);
+    expect(samples(text, 'dynamicfs_defrag_bytes_moved_total')).toEqual({
+      [`pool="${pool.id}"`]: before.defrag_bytes_moved,
+    });
+  });
+});
+
+it('says where every byte of every disk is, and what runs', async () => {
+  const lab = await makeLab();
+  const { pool } = lab;
+  beginRun(pool, { intensity: 'low' });
+  await withAgent(lab, (agent) =>
+    withQueues(lab, async (view) => {
+      const { runId } = beginRun(pool);
+      await untilOver(pool, runId);
+      await addAndJudge(view, 'analyze', { v: 1, poolId: pool.id });
+      const { text } = await ask(`${agent.url()}/metrics`);
+      const space = samples(text, 'dynamicfs_disk_space_bytes');
+      const capacity = samples(text, 'dynamicfs_disk_capacity_bytes');
+      for (const { uuid, capacityBytes, pendingBytes, usedBytes } of pool.disks()) {
+        const disk = `pool="${pool.id}",disk="${uuid}"`;
+        const of = (state: string) => space[`${disk},state="${state}"`] ?? Number.NaN;
+        expect(capacity[disk]).toBe(capacityBytes);
+        expect([of('used'), of('pending')]).toEqual([usedBytes, pendingBytes]);
+        expect(of('used') + of('free') + of('pending') + of('reserved')).toBe(capacityBytes);
+        expect(samples(text, 'dynamicfs_disk_online')[disk]).toBe(1);
+        expect(samples(text, 'dynamicfs_disk_fragmentation_ratio')[disk]).toBe(0);
+        expect(samples(text, 'dynamicfs_trim_pending_bytes')[disk]).toBe(pendingBytes);
+      }
+      expect(samples(text, 'dynamicfs_redis_up')).toEqual({ '': 1 });
+      expect(samples(text, 'dynamicfs_fragmentation_ratio')).toEqual({ [`pool="${pool.id}"`]: 0 });
+      const analyzed = Object.values(samples(text, 'dynamicfs_analyzed_timestamp_seconds'))[0] ?? 0;
+      expect(Math.abs(analyzed - Date.now() / 1_000)).toBeLessThan(60);
+    }),
+  );
+  await expectIntact(lab);
+});
+
+it('serves what the docs list, by name and type, and nothing else of ours', async () => {
+  const lab = await makeLab({ objectCount: 1 });
+  const docs = readFileSync(join(packageRoot(), 'docs', 'metrics.md'), 'utf8');
+  const rows = docs.matchAll(/^\| `(dynamicfs_\w+)` \| (\w+) \|([^|]*)\|/gm);
+  const documented = [...rows].map(([, name = '', type = '', labels = '']) => ({
+    name,
+    type,
+    labels: labels.split(',').flatMap((label) => label.trim() || []),
+  }));
+  await withAgent(lab, (agent) =>
+    withQueues(lab, async (view) => {
+      await addAndJudge(view, 'analyze', { v: 1, poolId: lab.pool.id });
+      const { text } = await ask(`${agent.url()}/metrics`);
+      expect(Object.fromEntries(declared(text))).toEqual(
+        Object.fromEntries(documented.map(({ name, type }) => [name, type])),
+      );
+      for (const { name, labels } of documented) {
+        const [sample] = Object.keys(samples(text, name));
+        const used = [...(sample ?? '?="').matchAll(/(\w+)="/g)].map(([, label]) => label);
+        expect([name, ...used]).toEqual([name, ...labels]);
+      }
+    }),
+  );
+  expect(TOTAL_METRICS.map(({ name }) => name)).toEqual(
+    documented.filter(({ type }) => type === 'counter').map(({ name }) => name),
+  );
+});
