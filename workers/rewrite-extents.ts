@@ -16,10 +16,10 @@ import type {
 } from '../src/domain/tasks.js';
 import { totalBytes } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
-import { syncData } from '../src/kernel/file-io.js';
+import { syncData, writeFully } from '../src/kernel/file-io.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
 import { hasChecksum } from './checksum.js';
-import { DiskFiles, extentBuffer, readRuns, writeRuns } from './replica-io.js';
+import { DiskFiles, extentBuffer, readRuns } from './replica-io.js';
 import { settle } from './settle.js';
 
 export default (task: RewriteTask) => settle(() => rewriteExtents(task));
@@ -63,7 +63,10 @@ function copyExtent(extent: RewriteExtent, disks: DiskFiles): readonly BadReplic
   whole.fill(0, extent.sizeBytes);
   crashPoint('rewrite-read');
   const { file } = disks.open(extent.target.path, 'write', true);
-  writeRuns(file, extent.target, whole);
+  for (const { run, contentOffsetBytes } of extent.writes) {
+    const content = whole.subarray(contentOffsetBytes, contentOffsetBytes + run.lengthBytes);
+    writeFully(file, content, run.startBytes);
+  }
   return badReplicas;
 }
 

@@ -15,33 +15,31 @@ export interface PlacedRun extends ByteRun {
 
 export interface RoomPlan {
   readonly window: ByteRun;
-  /** Whoever has a run in the window moves as a whole. */
+  /** Whoever has a run in the window. One in a single piece moves as a whole. */
   readonly extentIds: readonly number[];
   readonly movedBytes: number;
 }
 
 /** To free one byte, at most this many may be written: more wear than a contiguous extent is worth. */
-const COST_RATIO_MAX = 2;
+const COST_RATIO_MAX = 1.5;
 
 /**
  * @param runs disjoint, sorted by `startBytes`.
- * @param extentBytes bytes that the disk holds of an extent, in all its runs there.
  * @returns up to `limit` disjoint windows of at least `windowBytes`, the cheapest first.
  */
 export function planRoom(
   runs: readonly PlacedRun[],
-  extentBytes: ReadonlyMap<number, number>,
   windowBytes: number,
   limit: number,
 ): RoomPlan[] {
-  const plans = candidateWindows(runs, extentBytes, windowBytes);
+  const plans = candidateWindows(runs, windowBytes);
   plans.sort((a, b) => a.movedBytes - b.movedBytes);
   const chosen: RoomPlan[] = [];
   const leaving = new Set<number>();
   for (const plan of plans) {
     if (chosen.length >= limit) break;
     const overlaps = chosen.some((other) => intersect(other.window, plan.window));
-    // An extent that another window already sends away must not be counted on twice.
+    // A replica is rewritten by one move at a time.
     if (overlaps || plan.extentIds.some((id) => leaving.has(id))) continue;
     for (const id of plan.extentIds) leaving.add(id);
     chosen.push(plan);
@@ -50,53 +48,40 @@ export function planRoom(
 }
 
 /** One window from each free run on; two pointers, so that a disk is walked once. */
-function candidateWindows(
-  runs: readonly PlacedRun[],
-  extentBytes: ReadonlyMap<number, number>,
-  windowBytes: number,
-): RoomPlan[] {
+function candidateWindows(runs: readonly PlacedRun[], windowBytes: number): RoomPlan[] {
   const plans: RoomPlan[] = [];
-  const inside = new Map<number, number>();
   let movedBytes = 0;
   let next = 0;
   let endBytes = 0;
-  const enter = (id: number) => {
-    const count = inside.get(id) ?? 0;
-    if (count === 0) movedBytes += extentBytes.get(id) ?? 0;
-    inside.set(id, count + 1);
-  };
-  const leave = (id: number) => {
-    const count = (inside.get(id) ?? 1) - 1;
-    if (count > 0) inside.set(id, count);
-    else {
-      inside.delete(id);
-      movedBytes -= extentBytes.get(id) ?? 0;
-    }
-  };
   for (const [first, run] of runs.entries()) {
     if (next <= first) {
       next = first;
       endBytes = run.startBytes;
+      movedBytes = 0;
     }
     while (endBytes - run.startBytes < windowBytes) {
       const candidate = runs[next];
       if (!candidate || candidate.startBytes !== endBytes) break;
-      if (candidate.extentId !== null) enter(candidate.extentId);
+      if (candidate.extentId !== null) movedBytes += candidate.lengthBytes;
       endBytes += candidate.lengthBytes;
       next += 1;
     }
-    const isWindow = run.extentId === null && endBytes - run.startBytes >= windowBytes;
-    if (isWindow && movedBytes <= windowBytes * COST_RATIO_MAX) {
-      const lengthBytes = endBytes - run.startBytes;
-      plans.push({
-        window: { startBytes: run.startBytes, lengthBytes },
-        extentIds: [...inside.keys()],
-        movedBytes,
-      });
+    const lengthBytes = endBytes - run.startBytes;
+    if (run.extentId === null && lengthBytes >= windowBytes) {
+      if (movedBytes <= windowBytes * COST_RATIO_MAX) {
+        const window = { startBytes: run.startBytes, lengthBytes };
+        plans.push({ window, extentIds: extentsIn(runs, first, next), movedBytes });
+      }
     }
-    if (next > first && run.extentId !== null) leave(run.extentId);
+    if (run.extentId !== null) movedBytes -= run.lengthBytes;
   }
   return plans;
+}
+
+function extentsIn(runs: readonly PlacedRun[], from: number, to: number): number[] {
+  const ids = new Set<number>();
+  for (const { extentId } of runs.slice(from, to)) if (extentId !== null) ids.add(extentId);
+  return [...ids];
 }
 
 function intersect(a: ByteRun, b: ByteRun): boolean {

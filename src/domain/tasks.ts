@@ -6,6 +6,7 @@
  */
 
 import type { WireError } from './errors.js';
+import type { PlacedWrite } from './replica-layout.js';
 import type { ByteRun } from './units.js';
 
 export type TaskReply<T> = { readonly ok: true; readonly value: T } | TaskFailure;
@@ -78,7 +79,10 @@ export interface RewriteExtent {
   readonly checksum: Uint8Array;
   /** Tried in this order until one verifies. */
   readonly sources: readonly ReplicaLocation[];
+  /** The replica as it is to be, all of which is read back. */
   readonly target: ReplicaLocation;
+  /** What of the target is not on the disk yet. */
+  readonly writes: readonly PlacedWrite[];
 }
 
 export interface BadReplica {

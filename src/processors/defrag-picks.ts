@@ -111,7 +111,7 @@ export class DefragPicks {
     const leaving = this.#context.store.candidates
       .blocked(runId, [NO_BETTER_RUN, IN_FEWER_PIECES])
       .flatMap(({ diskId, sizeBytesMax, count }) => this.#room.hold(diskId, sizeBytesMax, count));
-    if (leaving.length > 0) return withGoal('make-room', leaving);
+    if (leaving.length > 0) return leaving;
     // A window may consist of free and pending space side by side: nothing has to move.
     return this.#room.isHolding ? this.#useRoom(runId) : [];
   }

@@ -1,8 +1,15 @@
 /** Step 1 of the rewrite protocol: where a replica goes, reserved, and where its content comes from. */
 
 import { chooseDisks } from '../../domain/placement.js';
+import {
+  insideWindow,
+  movePieces,
+  moveWhole,
+  type PlacedWrite,
+  type ReplicaLayout,
+} from '../../domain/replica-layout.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
-import type { ByteRun } from '../../domain/units.js';
+import { type ByteRun, totalBytes } from '../../domain/units.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
 import type { PoolContext } from './context.js';
@@ -25,6 +32,8 @@ export type RewriteGoal =
 /** One replica, where it lies now, and why it is to move. */
 export interface Move extends Candidate {
   readonly goal: RewriteGoal;
+  /** With `make-room`: a replica in pieces moves only those that lie here. */
+  readonly window?: ByteRun;
 }
 
 export const NO_BETTER_RUN = 'no better run of free space';
@@ -39,8 +48,11 @@ export type SkipReason =
 
 export interface Reserved {
   readonly extent: ExtentRow;
-  readonly fromRuns: readonly ByteRun[];
+  readonly fragmentsBefore: number;
   readonly target: ReplicaLocation;
+  readonly writes: readonly PlacedWrite[];
+  /** Of the old replica: what the new one does not use. */
+  readonly released: readonly ByteRun[];
   readonly sources: readonly ReplicaLocation[];
   readonly owner: string;
 }
@@ -48,7 +60,7 @@ export interface Reserved {
 /** @returns why the move is not worth it or not possible now, or what was reserved for it. */
 export function reserveTarget(
   context: PoolContext,
-  { extentId, diskId, goal }: Move,
+  { extentId, diskId, goal, window }: Move,
 ): Reserved | SkipReason {
   const { store } = context;
   return store.transaction(() => {
@@ -71,17 +83,40 @@ export function reserveTarget(
       return 'disk not writable';
     }
     const owner = context.writer.newOwner();
-    const runs = reserveRuns(context, {
-      diskId: targetDiskId,
-      lengthBytes,
-      owner,
-      goal,
-      fragmentCount: fromRuns.length,
-    });
-    if (!runs) return NO_BETTER_RUN;
+    const request = { diskId: targetDiskId, owner, goal };
+    const layout =
+      window && fromRuns.length > 1
+        ? layOutPieces(context, fromRuns, window, request)
+        : layOutWhole(context, fromRuns, lengthBytes, request);
+    if (!layout) return NO_BETTER_RUN;
+    const { runs, writes, released } = layout;
     const target = { diskId: targetDiskId, path: backingPath(targetDisk.path), runs };
-    return { extent, fromRuns, target, sources, owner };
+    const fragmentsBefore = fromRuns.length;
+    return { extent, fragmentsBefore, target, writes, released, sources, owner };
   });
+}
+
+function layOutWhole(
+  context: PoolContext,
+  from: readonly ByteRun[],
+  lengthBytes: number,
+  request: Pick<RunRequest, 'diskId' | 'owner' | 'goal'>,
+): ReplicaLayout | null {
+  const to = reserveRuns(context, { ...request, lengthBytes, fragmentCount: from.length });
+  return to && moveWhole(from, to);
+}
+
+function layOutPieces(
+  context: PoolContext,
+  from: readonly ByteRun[],
+  window: ByteRun,
+  request: Pick<RunRequest, 'diskId' | 'owner' | 'goal'>,
+): ReplicaLayout | null {
+  const leaving = insideWindow(from, window);
+  const lengthBytes = totalBytes(leaving);
+  if (lengthBytes === 0) return null;
+  const to = reserveRuns(context, { ...request, lengthBytes, fragmentCount: leaving.length });
+  return to && movePieces(from, window, to);
 }
 
 interface RunRequest {

@@ -35,6 +35,7 @@ import { extentRecord, objectRecord } from './snapshot.js';
 export type RewriteResult =
   | {
       readonly kind: 'moved';
+      /** Written, in whole blocks. */
       readonly bytes: number;
       readonly fragmentsBefore: number;
       readonly fragmentsAfter: number;
@@ -109,11 +110,12 @@ function runTask(
 ): Promise<RewriteOutcome[]> {
   const task: RewriteTask = {
     stopFlag: stopFlag ?? null,
-    extents: begun.map(({ extent, sources, target }) => ({
+    extents: begun.map(({ extent, sources, target, writes }) => ({
       sizeBytes: extent.sizeBytes,
       checksum: extent.checksum,
       sources,
       target,
+      writes,
     })),
   };
   const run = () => context.workers.run('rewrite-extents', task);
@@ -155,7 +157,7 @@ function settleOne(
   outcome: RewriteOutcome,
   journal: JournalBatch,
 ): RewriteResult {
-  const { extent, owner, fromRuns, target } = reserved;
+  const { extent, owner, fragmentsBefore, writes, target } = reserved;
   const current = context.store.extents.get(extent.extentId);
   const changed = current?.generation !== extent.generation;
   if (!current || changed || outcome.kind !== 'verified') {
@@ -171,8 +173,8 @@ function settleOne(
   swap(context, move, reserved, current, journal);
   return {
     kind: 'moved',
-    bytes: extent.sizeBytes,
-    fragmentsBefore: fromRuns.length,
+    bytes: writes.reduce((sum, { run }) => sum + run.lengthBytes, 0),
+    fragmentsBefore,
     fragmentsAfter: target.runs.length,
   };
 }
@@ -180,14 +182,14 @@ function settleOne(
 function swap(
   context: PoolContext,
   { extentId, diskId }: Move,
-  { target, owner, fromRuns }: Reserved,
+  { target, owner, released }: Reserved,
   current: ExtentRow,
   journal: JournalBatch,
 ): void {
   const { store } = context;
   store.space.takeReserved(owner);
   store.extents.replaceReplica(extentId, diskId, target);
-  context.release(diskId, fromRuns);
+  context.release(diskId, released);
   if (target.diskId !== diskId) {
     addRecord(journal, diskId, ['moved-away', extentId]);
     addRecord(journal, target.diskId, objectRecord(context, current.objectId));

@@ -8,10 +8,10 @@
  * Safe while: this process owns the pool.
  */
 
-import { type PlacedRun, planRoom, type RoomPlan } from '../../domain/make-room.js';
-import type { Candidate } from '../../store/rewrite-candidates.js';
+import { planRoom, type RoomPlan } from '../../domain/make-room.js';
 import type { PoolContext } from './context.js';
 import { allocatedBytes } from './layout.js';
+import type { Move } from './rewrite-target.js';
 
 /** Windows of one disk that are cleared at a time; each costs space that nobody else can use. */
 const WINDOWS_PER_DISK = 8;
@@ -35,11 +35,11 @@ export class RoomMaker {
    * @param sizeBytes the largest extent that found no run.
    * @returns the replicas that must leave them; empty when no window is worth its cost.
    */
-  hold(diskId: number, sizeBytes: number, wantedCount: number): Candidate[] {
+  hold(diskId: number, sizeBytes: number, wantedCount: number): Move[] {
     const { store } = this.#context;
     const runs = [...store.fragmentation.placedRuns(diskId)];
     const limit = Math.min(WINDOWS_PER_DISK, wantedCount);
-    const plans = planRoom(runs, heldBytes(runs), allocatedBytes(sizeBytes), limit);
+    const plans = planRoom(runs, allocatedBytes(sizeBytes), limit);
     store.transaction(() => {
       for (const plan of plans) {
         const owner = this.#context.writer.newOwner();
@@ -47,11 +47,13 @@ export class RoomMaker {
         this.#held.push({ diskId, plan, owner });
       }
     });
-    return plans.flatMap(({ extentIds }) => extentIds.map((extentId) => ({ extentId, diskId })));
+    return plans.flatMap(({ extentIds, window }) =>
+      extentIds.map((extentId) => ({ extentId, diskId, goal: 'make-room' as const, window })),
+    );
   }
 
   /** Holds on to what a replica left behind, before anything is allocated from it. */
-  keep({ diskId }: Candidate): void {
+  keep({ diskId }: Move): void {
     const { store } = this.#context;
     store.transaction(() => {
       for (const held of this.#held) {
@@ -67,12 +69,4 @@ export class RoomMaker {
     });
     this.#held.length = 0;
   }
-}
-
-function heldBytes(runs: readonly PlacedRun[]): Map<number, number> {
-  const bytes = new Map<number, number>();
-  for (const { extentId, lengthBytes } of runs) {
-    if (extentId !== null) bytes.set(extentId, (bytes.get(extentId) ?? 0) + lengthBytes);
-  }
-  return bytes;
 }
