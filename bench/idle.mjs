@@ -7,7 +7,6 @@
 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ExtentPool } from '../dist/index.js';
 import { childrenOf, startAgent, stopAgent } from './support/agent.mjs';
 import { cpuMs, memoryBytes, runCommand } from './support/child.mjs';
 import { row } from './support/figures.mjs';

@@ -15,6 +15,8 @@ export interface Snapshot {
   readonly hostBytes: number;
 }
 
+const COLD_READS = 3;
+
 /** st_blocks counts these, whatever the file system's block is. Source: stat(2). */
 const STAT_BLOCK_BYTES = 512;
 
@@ -25,9 +27,16 @@ export async function measure(pool: ExtentPool): Promise<Snapshot> {
   return {
     fragmentationRatio: analysis.fragmentationRatio,
     fragmentsPerExtent: averages.reduce((sum, one) => sum + one, 0) / averages.length,
-    readBytesPerSec: await readCold(pool, backing),
+    readBytesPerSec: await bestRead(pool, backing),
     hostBytes: backing.reduce((sum, path) => sum + statSync(path).blocks * STAT_BLOCK_BYTES, 0),
   };
+}
+
+/** The machine may do other things meanwhile: the fastest of a few says most about the layout. */
+async function bestRead(pool: ExtentPool, backing: readonly string[]): Promise<number> {
+  let best = 0;
+  for (let i = 0; i < COLD_READS; i += 1) best = Math.max(best, await readCold(pool, backing));
+  return best;
 }
 
 /** Reads every object once, in the order of names, after the pool's pages were dropped. */

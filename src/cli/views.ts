@@ -5,7 +5,7 @@ import type { DiskInfo, ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import type { DiskView, Output, RunView } from './schemas.js';
 
 export function runView(pool: ExtentPool, run: Run): RunView {
-  const { store, clock } = pool.context;
+  const { store } = pool.context;
   const { runId, kind, state, trigger, intensity, startedAtMs, endedAtMs, error, progress } = run;
   return {
     runId,
@@ -17,15 +17,15 @@ export function runView(pool: ExtentPool, run: Run): RunView {
     startedAtMs,
     endedAtMs,
     ...progress,
-    estimatedRemainingMs: remainingMs(run, clock()),
+    estimatedRemainingMs: remainingMs(run),
     exclusions: store.candidates.exclusions(runId),
     error: error && { ...error, details: { ...error.details } },
   };
 }
 
 /** A paused run has no pace: only whoever paused it knows when it goes on. */
-function remainingMs(run: Run, nowMs: number): number | null {
-  return run.state === 'paused' ? null : estimatedRemainingMs(run, nowMs);
+function remainingMs(run: Run): number | null {
+  return run.state === 'paused' ? null : estimatedRemainingMs(run);
 }
 
 export function diskView({ uuid, ...rest }: DiskInfo): DiskView {
@@ -51,7 +51,7 @@ export function defragStatus(pool: ExtentPool): Output<'defrag status'> {
     errors: run?.progress.failedCount ?? 0,
     startedAtMs: run?.startedAtMs ?? null,
     lastRunAtMs: run?.endedAtMs ?? null,
-    estimatedRemainingMs: open && remainingMs(open, pool.context.clock()),
+    estimatedRemainingMs: open && remainingMs(open),
     run: run && runView(pool, run),
     evacuation: evacuation && runView(pool, evacuation),
   };

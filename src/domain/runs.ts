@@ -80,10 +80,14 @@ export function isOpen(state: RunState): boolean {
   return state === 'running' || state === 'paused';
 }
 
-/** @returns milliseconds until the run ends at its pace so far; null before there is a pace. */
-export function estimatedRemainingMs(run: Run, nowMs: number): number | null {
-  const { plannedCount, processedCount } = run.progress;
+/**
+ * Counts the time at work only, so that a pause does not make a run look slow.
+ *
+ * @returns milliseconds until the run ends at its pace so far; null before there is a pace.
+ */
+export function estimatedRemainingMs(run: Run): number | null {
+  const { plannedCount, processedCount, busyMs } = run.progress;
   if (!isOpen(run.state) || processedCount === 0) return null;
   const leftCount = Math.max(0, plannedCount - processedCount);
-  return Math.round(((nowMs - run.startedAtMs) / processedCount) * leftCount);
+  return Math.round((busyMs / processedCount) * leftCount);
 }

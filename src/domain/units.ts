@@ -58,4 +58,3 @@ export function totalBytes(runs: readonly ByteRun[]): number {
   for (const run of runs) sum += run.lengthBytes;
   return sum;
 }
-export type Run = ByteRun; // TODO remove once kernel uses ByteRun

@@ -1,7 +1,7 @@
 /** Asks a file system how much space it holds for a range of a file. */
 
 import { InvariantError } from '../domain/errors.js';
-import type { Run } from '../domain/units.js';
+import type { ByteRun } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
 import { type OpenFile, rangeArguments } from './kernel-call.js';
 import { KernelCallError } from './kernel-error.js';
@@ -14,9 +14,9 @@ import { KernelCallError } from './kernel-error.js';
  *
  * Source: Documentation/filesystems/fiemap.rst.
  */
-export function mappedBytes(file: OpenFile, run: Run): number {
+export function mappedBytes(file: OpenFile, run: ByteRun): number {
   const reply = kernelAddon().mappedBytes(file.fd, ...rangeArguments(run));
-  if (reply.errno !== 0) throw new KernelCallError('read file map', reply.errno, file.path);
+  if (reply.errno !== 0) throw new KernelCallError('read the map of', reply.errno, file.path);
 
   const sumBytes = Number(reply.mappedBytes);
   if (sumBytes > run.lengthBytes) {

@@ -27,7 +27,7 @@ export function writeFully(file: OpenFile, bytes: Uint8Array, atBytes: number): 
 /** @throws KernelCallError; EIO when the file ends before `bytes` is full. */
 export function readFully(file: OpenFile, bytes: Uint8Array, atBytes: number): void {
   if (readUpTo(file, bytes, atBytes) < bytes.length) {
-    throw new KernelCallError('read past the end', EIO, file.path);
+    throw new KernelCallError('read past the end of', EIO, file.path);
   }
 }
 

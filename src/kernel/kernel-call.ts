@@ -1,7 +1,7 @@
 /** What the wrappers of kernel calls have in common: an open file and a range of its bytes. */
 
 import { InvariantError } from '../domain/errors.js';
-import type { Run } from '../domain/units.js';
+import type { ByteRun } from '../domain/units.js';
 
 /** An open descriptor and the path it was opened by, which errors name. */
 export interface OpenFile {
@@ -14,7 +14,7 @@ export interface OpenFile {
  *
  * @throws InvariantError when the run is empty, or no range of whole bytes.
  */
-export function rangeArguments(run: Run): readonly [startBytes: bigint, lengthBytes: bigint] {
+export function rangeArguments(run: ByteRun): readonly [startBytes: bigint, lengthBytes: bigint] {
   const { startBytes, lengthBytes } = run;
   const endBytes = startBytes + lengthBytes;
   if (startBytes < 0 || lengthBytes <= 0 || ![startBytes, endBytes].every(Number.isSafeInteger)) {

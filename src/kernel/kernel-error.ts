@@ -43,7 +43,7 @@ export class KernelCallError extends MaintenanceError {
     const code = CODE_BY_ERRNO.get(errno) ?? 'ERR_KERNEL';
     const { name, text } = describe(errno);
     const nextStep = NEXT_STEP[code];
-    super(code, `${call} in ${path}: ${text} (${name})`, {
+    super(code, `cannot ${call} ${path}: ${text} (${name})`, {
       ...(nextStep === undefined ? {} : { nextStep }),
       details: { call, errno, errnoName: name, path },
       cause,

@@ -1,6 +1,6 @@
 /** Makes the next read of a range come from the disk. */
 
-import type { Run } from '../domain/units.js';
+import type { ByteRun } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
 import { type OpenFile, rangeArguments } from './kernel-call.js';
 import { KernelCallError } from './kernel-error.js';
@@ -12,7 +12,7 @@ import { KernelCallError } from './kernel-error.js';
  *
  * Source: posix_fadvise(2) (POSIX_FADV_DONTNEED).
  */
-export function dropPageCache(file: OpenFile, run: Run): void {
+export function dropPageCache(file: OpenFile, run: ByteRun): void {
   const errno = kernelAddon().dropPageCache(file.fd, ...rangeArguments(run));
   if (errno !== 0) throw new KernelCallError('drop page cache', errno, file.path);
 }

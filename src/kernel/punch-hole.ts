@@ -1,6 +1,6 @@
 /** Gives a range inside a file back to its file system. */
 
-import type { Run } from '../domain/units.js';
+import type { ByteRun } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
 import { type OpenFile, rangeArguments } from './kernel-call.js';
 import { KernelCallError } from './kernel-error.js';
@@ -15,7 +15,7 @@ import { KernelCallError } from './kernel-error.js';
  *
  * Source: fallocate(2) (FALLOC_FL_PUNCH_HOLE).
  */
-export function punchHole(file: OpenFile, run: Run): void {
+export function punchHole(file: OpenFile, run: ByteRun): void {
   const errno = kernelAddon().punchHole(file.fd, ...rangeArguments(run));
-  if (errno !== 0) throw new KernelCallError('punch hole', errno, file.path);
+  if (errno !== 0) throw new KernelCallError('punch a hole in', errno, file.path);
 }

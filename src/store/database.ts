@@ -13,7 +13,8 @@ export type Db = Database.Database;
 /** A writer waits this long for another process's transaction before it gives up. */
 const BUSY_TIMEOUT_MS = Number(process.env.DYNAMICFS_STORE_TIMEOUT_MS ?? 10_000);
 
-const PAGE_CACHE_KIB = 16 * 1024;
+/** A fragmented free map of a million runs still fits; memory is taken as pages are used. */
+const PAGE_CACHE_KIB = 64 * 1024;
 
 export interface OpenOptions {
   readonly create?: boolean;

@@ -59,12 +59,15 @@ export class SpaceStore {
   }
 
   largest(diskId: number): SpaceRun | null {
-    const free = this.#statements.largest.get(diskId, 'free') as ByteRun | undefined;
-    const pending = this.#statements.largest.get(diskId, 'pending') as ByteRun | undefined;
-    if (pending && (!free || pending.lengthBytes >= free.lengthBytes)) {
-      return { ...pending, diskId, state: 'pending' };
-    }
-    return free ? { ...free, diskId, state: 'free' } : null;
+    return this.largestRuns(diskId, 1)[0] ?? null;
+  }
+
+  /** Up to `count` free and pending runs of the general zone, the longest first. */
+  largestRuns(diskId: number, count: number): SpaceRun[] {
+    const of = (state: 'free' | 'pending') =>
+      this.#statements.largest.all(state, diskId, state, count) as SpaceRun[];
+    const runs = [...of('pending'), ...of('free')];
+    return runs.sort((a, b) => b.lengthBytes - a.lengthBytes).slice(0, count);
   }
 
   /** Reserves the first `lengthBytes` of a free or pending run. Safe while: in a transaction. */
@@ -201,8 +204,9 @@ function prepare(db: Db) {
        ORDER BY length_bytes, start_bytes LIMIT 1`,
     ),
     largest: db.prepare(
-      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND in_reserve = 0 AND state = ?
-       ORDER BY length_bytes DESC, start_bytes DESC LIMIT 1`,
+      `SELECT disk_id AS diskId, ${RUN_COLUMNS}, ? AS state FROM space_runs
+       WHERE disk_id = ? AND in_reserve = 0 AND state = ?
+       ORDER BY length_bytes DESC, start_bytes DESC LIMIT ?`,
     ),
     own: db.prepare(
       `UPDATE space_runs SET state = 'reserved', owner = ?, failure_count = 0, not_before_ms = 0

@@ -12,7 +12,7 @@ import { MIB } from '../../src/domain/units.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import type { PoolSettings } from '../../src/store/settings.js';
 import { expectIntact, type Lab, makeLab, untilOver, withAgent } from '../support/agent-lab.js';
-import { runCommand } from '../support/agent-process.js';
+import { type AgentProcess, runCommand } from '../support/agent-process.js';
 import { addAndJudge, withQueues } from '../support/agent-queues.js';
 import { allocatedBytesOf, backingFiles } from '../support/pool-fixture.js';
 
@@ -28,6 +28,12 @@ function tick(lab: Lab): Promise<{ trimRunId: number | null }> {
     const job = await addAndJudge(view, 'policy-tick', { v: 1, poolId: lab.pool.id });
     return job.returnvalue;
   });
+}
+
+/** The agent has its disks open then, and does not look again which are there for a minute. */
+async function untilDisksOpen(lab: Lab, agent: AgentProcess): Promise<void> {
+  await tick(lab);
+  expect((await fetch(`${agent.url()}/metrics`)).status).toBe(200);
 }
 
 function set(pool: ExtentPool, settings: Partial<PoolSettings>, lastTrimAtMs: number): void {
@@ -146,8 +152,8 @@ it('keeps what a disk refused to discard, counts it, and lets it rest', async ()
       beginTrim(pool, { disk: null, secureErase: false, trigger: 'manual' }).run.runId,
     );
   await withAgent(lab, async (agent) => {
-    // The agent has opened its disks by then; a device in the place of one has no holes to punch.
-    expect((await fetch(`${agent.url()}/metrics`)).status).toBe(200);
+    await untilDisksOpen(lab, agent);
+    // A device, which has no holes to punch.
     renameSync(file, `${file}.away`);
     symlinkSync('/dev/null', file);
     try {
@@ -175,7 +181,7 @@ it('fails, with the reason, when a whole disk refuses, and keeps its pending spa
   pool.context.store.settings.write({ trimEnabled: false });
   const [file = ''] = backingFiles(pool);
   await withAgent(lab, async (agent) => {
-    expect((await fetch(`${agent.url()}/metrics`)).status).toBe(200);
+    await untilDisksOpen(lab, agent);
     renameSync(file, `${file}.away`);
     const { run } = beginTrim(pool, { disk: null, secureErase: false, trigger: 'manual' });
     expect(await untilOver(pool, run.runId)).toMatchObject({

@@ -63,30 +63,34 @@ describe('planRoom', () => {
   it('plans disjoint windows without gaps, and moves no extent for two of them', () => {
     const part = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.option(fc.nat(12)));
     fc.assert(
-      fc.property(fc.array(part, { maxLength: 60 }), fc.integer({ min: 2, max: 30 }), (parts, size) => {
-        const runs = disk(...parts);
-        const plans = planRoom(runs, size, 4);
-        const seen = new Set<number>();
-        for (const { window, extentIds, movedBytes } of plans) {
-          expect(window.lengthBytes).toBeGreaterThanOrEqual(size);
-          const inside = runs.filter(
-            (r) =>
-              r.startBytes >= window.startBytes &&
-              r.startBytes < window.startBytes + window.lengthBytes,
-          );
-          expect(totalBytes(inside)).toBe(window.lengthBytes);
-          expect(new Set(extentIds)).toEqual(
-            new Set(inside.flatMap((r) => (r.extentId === null ? [] : [r.extentId]))),
-          );
-          expect(totalBytes(inside.filter((r) => r.extentId !== null))).toBe(movedBytes);
-          for (const place of blocks([window])) {
-            expect(seen.has(place)).toBe(false);
-            seen.add(place);
+      fc.property(
+        fc.array(part, { maxLength: 60 }),
+        fc.integer({ min: 2, max: 30 }),
+        (parts, size) => {
+          const runs = disk(...parts);
+          const plans = planRoom(runs, size, 4);
+          const seen = new Set<number>();
+          for (const { window, extentIds, movedBytes } of plans) {
+            expect(window.lengthBytes).toBeGreaterThanOrEqual(size);
+            const inside = runs.filter(
+              (r) =>
+                r.startBytes >= window.startBytes &&
+                r.startBytes < window.startBytes + window.lengthBytes,
+            );
+            expect(totalBytes(inside)).toBe(window.lengthBytes);
+            expect(new Set(extentIds)).toEqual(
+              new Set(inside.flatMap((r) => (r.extentId === null ? [] : [r.extentId]))),
+            );
+            expect(totalBytes(inside.filter((r) => r.extentId !== null))).toBe(movedBytes);
+            for (const place of blocks([window])) {
+              expect(seen.has(place)).toBe(false);
+              seen.add(place);
+            }
           }
-        }
-        const ids = plans.flatMap((plan) => plan.extentIds);
-        expect(new Set(ids).size).toBe(ids.length);
-      }),
+          const ids = plans.flatMap((plan) => plan.extentIds);
+          expect(new Set(ids).size).toBe(ids.length);
+        },
+      ),
     );
   });
 });
@@ -98,47 +102,56 @@ describe('a replica that leaves a window', () => {
       maxLength: 12,
     });
     fc.assert(
-      fc.property(lengths, fc.nat(80), fc.integer({ min: 1, max: 60 }), fc.infiniteStream(fc.integer({ min: 1, max: 5 })), (gaps, start, length, cuts) => {
-        let at = 0;
-        const from = gaps.map(([gap, lengthBytes]) => {
-          at += gap + lengthBytes;
-          return { startBytes: at - lengthBytes, lengthBytes };
-        });
-        const window = { startBytes: start, lengthBytes: length };
-        const leaving = insideWindow(from, window);
-        const to: ByteRun[] = [];
-        let left = totalBytes(leaving);
-        for (let place = 1_000; left > 0; place += 10) {
-          const lengthBytes = Math.min(left, cuts.next().value ?? 1);
-          to.push({ startBytes: place, lengthBytes });
-          left -= lengthBytes;
-        }
+      fc.property(
+        lengths,
+        fc.nat(80),
+        fc.integer({ min: 1, max: 60 }),
+        fc.infiniteStream(fc.integer({ min: 1, max: 5 })),
+        (gaps, start, length, cuts) => {
+          let at = 0;
+          const from = gaps.map(([gap, lengthBytes]) => {
+            at += gap + lengthBytes;
+            return { startBytes: at - lengthBytes, lengthBytes };
+          });
+          const window = { startBytes: start, lengthBytes: length };
+          const leaving = insideWindow(from, window);
+          const to: ByteRun[] = [];
+          let left = totalBytes(leaving);
+          for (let place = 1_000; left > 0; place += 10) {
+            const lengthBytes = Math.min(left, cuts.next().value ?? 1);
+            to.push({ startBytes: place, lengthBytes });
+            left -= lengthBytes;
+          }
 
-        const layout = movePieces(from, window, to);
+          const layout = movePieces(from, window, to);
 
-        const before = blocks(from);
-        const after = blocks(layout.runs);
-        expect(after.length).toBe(before.length);
-        const isInside = (place: number) => place >= start && place < start + length;
-        for (const [offset, place] of before.entries()) {
-          if (isInside(place)) expect(after[offset]).toBeGreaterThanOrEqual(1_000);
-          else expect(after[offset]).toBe(place);
-        }
-        for (const write of layout.writes) {
-          const places = after.slice(
-            write.contentOffsetBytes,
-            write.contentOffsetBytes + write.run.lengthBytes,
-          );
-          expect(places).toEqual(blocks([write.run]));
-        }
-        expect(blocks(layout.released)).toEqual(before.filter(isInside));
-        expect(totalBytes(layout.writes.map((write) => write.run))).toBe(totalBytes(to));
-      }),
+          const before = blocks(from);
+          const after = blocks(layout.runs);
+          expect(after.length).toBe(before.length);
+          const isInside = (place: number) => place >= start && place < start + length;
+          for (const [offset, place] of before.entries()) {
+            if (isInside(place)) expect(after[offset]).toBeGreaterThanOrEqual(1_000);
+            else expect(after[offset]).toBe(place);
+          }
+          for (const write of layout.writes) {
+            const places = after.slice(
+              write.contentOffsetBytes,
+              write.contentOffsetBytes + write.run.lengthBytes,
+            );
+            expect(places).toEqual(blocks([write.run]));
+          }
+          expect(blocks(layout.released)).toEqual(before.filter(isInside));
+          expect(totalBytes(layout.writes.map((write) => write.run))).toBe(totalBytes(to));
+        },
+      ),
     );
   });
 
   it('lets go of all of its old place when it moves as a whole', () => {
-    const from = [{ startBytes: 0, lengthBytes: 4 }, { startBytes: 9, lengthBytes: 4 }];
+    const from = [
+      { startBytes: 0, lengthBytes: 4 },
+      { startBytes: 9, lengthBytes: 4 },
+    ];
     const to = [{ startBytes: 20, lengthBytes: 8 }];
 
     expect(moveWhole(from, to)).toEqual({

@@ -59,15 +59,28 @@ async function withBoard(
       withQueues(lab, async (view) => {
         const data = { v: 1, poolId: lab.pool.id, kind: 'pass' };
         const job = await view.queues.queue(QUEUE).add(QUEUE, data, { delay: 3_600_000 });
-        await until(
-          'the first pass is over',
-          async () => (await view.queues.queue(QUEUE).getCompletedCount()) > 0,
-        );
+        await until('the first pass and tick are over', async () => {
+          const [pass, tick] = (['defrag-batch', 'policy-tick'] as const).map((kind) =>
+            view.queues.queue(kind).getJobCounts('completed', 'active', 'delayed'),
+          );
+          const settled = { completed: 1, active: 0 };
+          return (
+            isSame(await pass, { ...settled, delayed: 2 }) &&
+            isSame(await tick, { ...settled, delayed: 1 })
+          );
+        });
         await use({ url: agent.url(), lab, view, jobId: job.id ?? '' });
         expect(runOf(lab.pool, runId).state).toBe('paused');
       }),
     env,
   );
+}
+
+function isSame(
+  counts: Record<string, number> | undefined,
+  wanted: Record<string, number>,
+): boolean {
+  return Object.entries(wanted).every(([state, count]) => counts?.[state] === count);
 }
 
 async function queueState({ queues }: QueueView): Promise<unknown> {

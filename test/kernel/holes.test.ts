@@ -84,10 +84,10 @@ describe('a file on a real file system', () => {
       name: 'KernelCallError',
       code: 'ERR_KERNEL',
       message: `punch hole in ${file.path}: Bad file descriptor (EBADF)`,
-      details: { call: 'punch hole', errno: 9, errnoName: 'EBADF', path: file.path },
+      details: { call: 'punch a hole in', errno: 9, errnoName: 'EBADF', path: file.path },
     });
     expect(() => punchHole(file, HOLE)).toThrow(error);
-    expect(() => mappedBytes(file, HOLE)).toThrow('read file map');
+    expect(() => mappedBytes(file, HOLE)).toThrow('read the map of');
   });
 
   it('says that a file system without holes is unsupported', () => {

@@ -20,14 +20,14 @@ describe('KernelCallError', () => {
     ['EDQUOT', 'ERR_NO_SPACE'],
     ['EIO', 'ERR_KERNEL'],
   ])('%s is %s, with a next step', (name, code) => {
-    const error = new KernelCallError('punch hole', errno[name], '/x/dynamicfs.data');
+    const error = new KernelCallError('punch a hole in', errno[name], '/x/dynamicfs.data');
     expect(error.code).toBe(code);
     expect(error.nextStep).not.toBeNull();
     expect(error.message).toContain(`(${name})`);
   });
 
   it('says what failed, where and why in one line', () => {
-    const error = new KernelCallError('punch hole', errno.ENOSPC, '/x/dynamicfs.data');
+    const error = new KernelCallError('punch a hole in', errno.ENOSPC, '/x/dynamicfs.data');
     expect(error.message).toBe('punch hole in /x/dynamicfs.data: No space left on device (ENOSPC)');
     expect(error).toBeInstanceOf(MaintenanceError);
   });

@@ -11,6 +11,9 @@ import type { DiskRow } from '../../store/disks.js';
 import type { SpaceRun, SpaceStore, Zone } from '../../store/space.js';
 import { FRAGMENTS_MAX } from './layout.js';
 
+/** Large runs are looked up together: one by one, the look-ups would cost more than the taking. */
+const PIECES_AT_A_TIME = 16;
+
 export class Allocator {
   readonly #space: SpaceStore;
 
@@ -55,11 +58,15 @@ export class Allocator {
     const pieces: { from: SpaceRun; run: ByteRun }[] = [];
     let leftBytes = lengthBytes;
     while (leftBytes > 0 && pieces.length < fragmentsMax) {
-      const largest = this.#space.largest(diskId);
-      if (!largest) break;
-      const run = this.#space.reserve(largest, Math.min(largest.lengthBytes, leftBytes), owner);
-      pieces.push({ from: largest, run });
-      leftBytes -= run.lengthBytes;
+      const wantedCount = Math.min(PIECES_AT_A_TIME, fragmentsMax - pieces.length);
+      const largest = this.#space.largestRuns(diskId, wantedCount);
+      if (largest.length === 0) break;
+      for (const from of largest) {
+        if (leftBytes === 0) break;
+        const run = this.#space.reserve(from, Math.min(from.lengthBytes, leftBytes), owner);
+        pieces.push({ from, run });
+        leftBytes -= run.lengthBytes;
+      }
     }
     if (leftBytes > 0) {
       for (const { from, run } of pieces) this.#giveBack(from, run);

@@ -203,7 +203,7 @@ class Get {
       chmodSync(path, object.mode);
       utimesSync(path, object.mtimeMs / 1000, object.mtimeMs / 1000);
     } catch (cause) {
-      this.#fail(object, fromNodeError('set times', cause, path));
+      this.#fail(object, fromNodeError('set the times of', cause, path));
     }
   }
 
