@@ -14,7 +14,7 @@ import { makePool, scatter } from './support/fragmented-pool.mjs';
 
 export const title = 'An idle agent with one pool.';
 
-const WINDOW_MS = 10_000;
+const WINDOW_MS = 30_000;
 const WINDOW_COUNT = 3;
 /** Threads go 5 s after their last task. */
 const SETTLE_MS = 8_000;

@@ -14,7 +14,7 @@ import { basename, join } from 'node:path';
 import { ExtentPool, FileTree } from '../dist/index.js';
 import { measureCommand, measureProgram } from './support/child.mjs';
 import { KIB, logUniform, MIB, row, seededRandom, timeMs } from './support/figures.mjs';
-import { dropCaches, filesIn, syncFiles } from './support/page-cache.mjs';
+import { dropCaches, filesIn, settle, syncFiles } from './support/page-cache.mjs';
 import { removeScratch, scratchDirectory } from './support/scratch.mjs';
 
 export const title = 'Storing and reading 1 GiB in files of 4 KiB to 64 MiB.';
@@ -63,7 +63,7 @@ function makeFiles(source) {
 /** One after the other, each into a place of its own that is removed before the next. */
 async function measurePair({ source, cache, env, note }) {
   const prepare = (path) => {
-    syncFiles([path]);
+    settle(path);
     if (cache === 'cold') dropCaches([path]);
     else readAll(path);
   };

@@ -27,6 +27,11 @@ export function syncFiles(paths) {
   }
 }
 
+/** Lets the file system finish what it owes to earlier work: writes, and discards of what was removed. */
+export function settle(path) {
+  spawnSync('sync', ['-f', path]);
+}
+
 export function filesIn(path) {
   if (!statSync(path).isDirectory()) return [path];
   return readdirSync(path, { recursive: true, withFileTypes: true })

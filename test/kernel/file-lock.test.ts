@@ -54,7 +54,7 @@ it('says which file it cannot lock when the directory is missing', () => {
   const path = join(lockPath(), 'missing', 'agent.lock');
   const error = expect.objectContaining({
     code: 'ERR_TARGET_NOT_FOUND',
-    message: `open lock file in ${path}: No such file or directory (ENOENT)`,
+    message: `cannot open lock file ${path}: No such file or directory (ENOENT)`,
   });
   expect(() => tryLockFile(path)).toThrow(error);
 });

@@ -83,7 +83,7 @@ describe('a file on a real file system', () => {
     const error = expect.objectContaining({
       name: 'KernelCallError',
       code: 'ERR_KERNEL',
-      message: `punch hole in ${file.path}: Bad file descriptor (EBADF)`,
+      message: `cannot punch a hole in ${file.path}: Bad file descriptor (EBADF)`,
       details: { call: 'punch a hole in', errno: 9, errnoName: 'EBADF', path: file.path },
     });
     expect(() => punchHole(file, HOLE)).toThrow(error);

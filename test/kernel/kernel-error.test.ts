@@ -28,13 +28,13 @@ describe('KernelCallError', () => {
 
   it('says what failed, where and why in one line', () => {
     const error = new KernelCallError('punch a hole in', errno.ENOSPC, '/x/dynamicfs.data');
-    expect(error.message).toBe('punch hole in /x/dynamicfs.data: No space left on device (ENOSPC)');
+    expect(error.message).toBe('cannot punch a hole in /x/dynamicfs.data: No space left on device (ENOSPC)');
     expect(error).toBeInstanceOf(MaintenanceError);
   });
 
   it('has a message for a number that nobody knows', () => {
     const error = new KernelCallError('sync', 4000, '/x');
-    expect(error.message).toBe('sync in /x: The kernel refused (errno 4000)');
+    expect(error.message).toBe('cannot sync /x: The kernel refused (errno 4000)');
     expect(error.code).toBe('ERR_KERNEL');
   });
 });
