@@ -28,7 +28,9 @@ describe('KernelCallError', () => {
 
   it('says what failed, where and why in one line', () => {
     const error = new KernelCallError('punch a hole in', errno.ENOSPC, '/x/dynamicfs.data');
-    expect(error.message).toBe('cannot punch a hole in /x/dynamicfs.data: No space left on device (ENOSPC)');
+    expect(error.message).toBe(
+      'cannot punch a hole in /x/dynamicfs.data: No space left on device (ENOSPC)',
+    );
     expect(error).toBeInstanceOf(MaintenanceError);
   });
 

@@ -39,6 +39,7 @@ export interface GetReport {
 
 const GROUP_BYTES = 16 * MIB;
 const GROUP_OBJECTS = 256;
+const TASK_BYTES = 64 * MIB;
 const GROUPS_UNDER_WAY = 4;
 
 /**
@@ -211,16 +212,18 @@ class Get {
     recordReads(this.#context, this.#readExtents, this.#readBytes);
   }
 
-  /** Long objects are read in pieces, so that a task stays short. */
+  /**
+   * Long objects are read in pieces, so that a task stays bounded; large ones, since two threads that
+   * write to one file are slower than one.
+   */
   async #readAll(requests: readonly ReadRequest[]): Promise<void> {
-    const perTask = Math.max(1, Math.floor(GROUP_BYTES / 2 / this.#context.extentBytes));
     let task: ReadRequest[] = [];
     let taskBytes = 0;
     const reads: Promise<unknown>[] = [];
     for (const request of requests) {
       task.push(request);
       taskBytes += request.extent.sizeBytes;
-      if (taskBytes < perTask * this.#context.extentBytes && task.length < GROUP_OBJECTS) continue;
+      if (taskBytes < TASK_BYTES && task.length < GROUP_OBJECTS) continue;
       reads.push(readVerified(this.#context, task));
       task = [];
       taskBytes = 0;
