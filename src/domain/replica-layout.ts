@@ -6,7 +6,7 @@
  */
 
 import { InvariantError } from './errors.js';
-import { type ByteRun, totalBytes } from './units.js';
+import { type ByteRun, joinTouching, totalBytes } from './units.js';
 
 /** Content of an extent from `contentOffsetBytes` on, and where it is written. */
 export interface PlacedWrite {
@@ -77,7 +77,7 @@ export function movePieces(
       if (next.lengthBytes === 0) free.shift();
     }
   }
-  return { runs: joinInOrder(runs), writes, released };
+  return { runs: joinTouching(runs), writes, released };
 }
 
 /** Cuts runs at the edges of the window. */
@@ -94,18 +94,4 @@ function split(runs: readonly ByteRun[], window: ByteRun): { run: ByteRun; isIns
     ];
     return parts.filter(({ run }) => run.lengthBytes > 0);
   });
-}
-
-/** Neighbours in content that are neighbours on the disk are one fragment. */
-function joinInOrder(runs: readonly ByteRun[]): ByteRun[] {
-  const joined: { startBytes: number; lengthBytes: number }[] = [];
-  for (const run of runs) {
-    const last = joined.at(-1);
-    if (last && last.startBytes + last.lengthBytes === run.startBytes) {
-      last.lengthBytes += run.lengthBytes;
-    } else {
-      joined.push({ ...run });
-    }
-  }
-  return joined;
 }

@@ -6,7 +6,7 @@
  */
 
 import { InvariantError } from './errors.js';
-import { type ByteRun, roundDown, roundUp, totalBytes } from './units.js';
+import { type ByteRun, joinTouching, roundDown, roundUp, totalBytes } from './units.js';
 
 export interface TrimPlan {
   readonly ranges: readonly ByteRun[];
@@ -22,7 +22,8 @@ export interface TrimPlan {
 export function planTrim(runs: readonly ByteRun[], granularityBytes: number): TrimPlan {
   if (granularityBytes <= 0) throw new InvariantError('a trim needs a granularity above 0');
   const ranges: ByteRun[] = [];
-  for (const run of joinNeighbours(runs)) {
+  requireDisjoint(runs);
+  for (const run of joinTouching(runs)) {
     const startBytes = roundUp(run.startBytes, granularityBytes);
     const endBytes = roundDown(run.startBytes + run.lengthBytes, granularityBytes);
     if (endBytes > startBytes) ranges.push({ startBytes, lengthBytes: endBytes - startBytes });
@@ -31,19 +32,12 @@ export function planTrim(runs: readonly ByteRun[], granularityBytes: number): Tr
   return { ranges, plannedBytes, skippedBytes: totalBytes(runs) - plannedBytes };
 }
 
-/** @param runs disjoint and sorted by `startBytes`. */
-export function joinNeighbours(runs: readonly ByteRun[]): ByteRun[] {
-  const joined: { startBytes: number; lengthBytes: number }[] = [];
-  for (const run of runs) {
-    const last = joined.at(-1);
-    if (last && last.startBytes + last.lengthBytes > run.startBytes) {
+/** What overlaps would be counted twice, and discarded under somebody's feet. */
+function requireDisjoint(runs: readonly ByteRun[]): void {
+  for (const [index, run] of runs.entries()) {
+    const before = runs[index - 1];
+    if (before && before.startBytes + before.lengthBytes > run.startBytes) {
       throw new InvariantError('runs to trim must be sorted and disjoint');
     }
-    if (last && last.startBytes + last.lengthBytes === run.startBytes) {
-      last.lengthBytes += run.lengthBytes;
-    } else {
-      joined.push({ ...run });
-    }
   }
-  return joined;
 }

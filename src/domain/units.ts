@@ -58,3 +58,17 @@ export function totalBytes(runs: readonly ByteRun[]): number {
   for (const run of runs) sum += run.lengthBytes;
   return sum;
 }
+
+/** Makes one run of each row of runs that lie one behind the other, both in the list and on the disk. */
+export function joinTouching(runs: readonly ByteRun[]): ByteRun[] {
+  const joined: { startBytes: number; lengthBytes: number }[] = [];
+  for (const run of runs) {
+    const last = joined.at(-1);
+    if (last && last.startBytes + last.lengthBytes === run.startBytes) {
+      last.lengthBytes += run.lengthBytes;
+    } else {
+      joined.push({ ...run });
+    }
+  }
+  return joined;
+}

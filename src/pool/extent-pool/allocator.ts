@@ -6,7 +6,7 @@
  */
 
 import { InvariantError } from '../../domain/errors.js';
-import { type ByteRun, totalBytes } from '../../domain/units.js';
+import { type ByteRun, joinTouching, totalBytes } from '../../domain/units.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { SpaceRun, SpaceStore, Zone } from '../../store/space.js';
 import { FRAGMENTS_MAX } from './layout.js';
@@ -74,6 +74,7 @@ export class Allocator {
     }
     const runs = pieces.map((piece) => piece.run).sort((a, b) => a.startBytes - b.startBytes);
     if (totalBytes(runs) !== lengthBytes) throw new InvariantError('pieces do not add up');
+    // A free run beside a pending one makes one fragment; the reservations stay two rows.
     return joinTouching(runs);
   }
 
@@ -84,18 +85,4 @@ export class Allocator {
     this.#space.remove(from.diskId, run.startBytes);
     this.#space.add(from.diskId, run, from.state);
   }
-}
-
-/** A free run beside a pending one makes one fragment. The reservations stay two rows. */
-function joinTouching(runs: readonly ByteRun[]): ByteRun[] {
-  const joined: { startBytes: number; lengthBytes: number }[] = [];
-  for (const run of runs) {
-    const last = joined.at(-1);
-    if (last && last.startBytes + last.lengthBytes === run.startBytes) {
-      last.lengthBytes += run.lengthBytes;
-    } else {
-      joined.push({ ...run });
-    }
-  }
-  return joined;
 }
