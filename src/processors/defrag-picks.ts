@@ -26,7 +26,7 @@ export class DefragPicks {
   readonly #context: PoolContext;
   readonly #room: RoomMaker;
   #moves: Move[] = [];
-  /** Replicas that a move made contiguous since room was last made; null before the first time. */
+  /** Fragmented replicas that became contiguous since room was last made; null before the first time. */
   #contiguousCount: number | null = null;
   /** Moved once already into fewer pieces: a second move must end in one. */
   readonly #lessened = new Set<string>();
@@ -65,7 +65,9 @@ export class DefragPicks {
   /** Called after each rewrite, before anything else is allocated. */
   moved(move: Move, result: RewriteResult): void {
     if (move.goal === 'make-room') this.#room.keep(move);
-    if (result.kind !== 'moved') return;
+    // Neighbours that moved aside are no progress: counting them, room could be made for ever.
+    const isOwnGain = move.goal === 'defrag' || move.goal === 'lessen';
+    if (result.kind !== 'moved' || !isOwnGain) return;
     if (result.fragmentsAfter > 1) this.#lessened.add(keyOf(move));
     else if (this.#contiguousCount !== null) this.#contiguousCount += 1;
   }
