@@ -50,9 +50,6 @@ with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the 
         `Run ${run.state}: ${run.doneCount} moved, ${run.skippedCount} skipped, ${run.failedCount} failed`,
       );
     else this.log("Use 'defrag-status' to check progress");
-    for (const { outcome, reason, count } of (wait && run?.exclusions) || []) {
-      this.note(`Left alone (${outcome}): ${count}, ${reason}`);
-    }
     if (wait && run?.state === 'failed') process.exitCode = 1;
     else if (wait && run && run.failedCount > 0) process.exitCode = 64;
     return started;
