@@ -28,7 +28,7 @@ export const title =
   'Rewriting extents of 4 MiB in 16 pieces, against plain O_DIRECT input and output.';
 
 /** As src/processors/defrag-batch.ts has it. */
-const EXTENTS_PER_TASK = 4;
+const EXTENTS_PER_TASK = 8;
 const EXTENT_COUNT = 64;
 const PIECE_COUNT = 16;
 const ROUND_COUNT = 5;

@@ -216,6 +216,14 @@ napi_value DropPageCache(napi_env env, napi_callback_info info) {
       env, posix_fadvise(range.fd, range.start_bytes, range.length_bytes, POSIX_FADV_DONTNEED));
 }
 
+/** Source: posix_fadvise(2), which returns the errno instead of setting it. */
+napi_value ReadAhead(napi_env env, napi_callback_info info) {
+  ByteRange range;
+  if (!ReadByteRange(env, info, &range)) return RejectArguments(env, kExpectsByteRange);
+  return ErrnoValue(
+      env, posix_fadvise(range.fd, range.start_bytes, range.length_bytes, POSIX_FADV_WILLNEED));
+}
+
 /** Source: ioprio_set(2). glibc has no wrapper; who = 0 means the calling thread. */
 napi_value SetIdlePriority(napi_env env, napi_callback_info) {
   const int priority = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0);
@@ -240,6 +248,7 @@ constexpr ExportedFunction kExports[] = {
     {"mappedBytes", MappedBytes},
     {"lockFile", LockFile},
     {"dropPageCache", DropPageCache},
+    {"readAhead", ReadAhead},
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
 };

@@ -46,6 +46,13 @@ export interface Addon {
   dropPageCache(fd: number, startBytes: bigint, lengthBytes: bigint): number;
 
   /**
+   * Asks for a range to be read into the page cache, without waiting for it.
+   *
+   * Source: posix_fadvise(2) (POSIX_FADV_WILLNEED).
+   */
+  readAhead(fd: number, startBytes: bigint, lengthBytes: bigint): number;
+
+  /**
    * Puts the calling thread, and no other one, in the idle I/O class.
    *
    * Source: ioprio_set(2) (IOPRIO_CLASS_IDLE).

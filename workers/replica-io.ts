@@ -5,7 +5,7 @@ import { MaintenanceError } from '../src/domain/errors.js';
 import type { ReplicaLocation } from '../src/domain/tasks.js';
 import { KIB, roundUp, totalBytes } from '../src/domain/units.js';
 import { alignedBuffer } from '../src/kernel/aligned-buffer.js';
-import { readFully, writeFully } from '../src/kernel/file-io.js';
+import { readFullyAsync, writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
 
@@ -60,22 +60,71 @@ export class DiskFiles implements Disposable {
   }
 }
 
-let buffer: Buffer | null = null;
+const buffers: Buffer[] = [];
 
-/** One aligned buffer per thread, as large as the largest extent seen; each task runs alone. */
-export function extentBuffer(sizeBytes: number): Buffer {
+/**
+ * Aligned buffers, two per thread so that one is filled while the other is used; each task runs
+ * alone. As large as the largest extent seen.
+ */
+export function extentBuffer(sizeBytes: number, slot = 0): Buffer {
   const neededBytes = Math.max(BLOCK_BYTES, roundUp(sizeBytes, BLOCK_BYTES));
-  if (!buffer || buffer.length < neededBytes) buffer = alignedBuffer(neededBytes);
+  let buffer = buffers[slot];
+  if (!buffer || buffer.length < neededBytes) {
+    buffer = alignedBuffer(neededBytes);
+    buffers[slot] = buffer;
+  }
   return buffer.subarray(0, neededBytes);
 }
 
-/** Fills `whole` (whole blocks) from the runs of a replica. */
-export function readRuns(file: OpenFile, replica: ReplicaLocation, whole: Buffer): void {
+/** Fills `whole` (whole blocks) from the runs of a replica, of which several are read at a time. */
+export async function readRuns(
+  file: OpenFile,
+  replica: ReplicaLocation,
+  whole: Buffer,
+): Promise<void> {
   checkLength(replica, whole);
   let at = 0;
-  for (const run of replica.runs) {
-    readFully(file, whole.subarray(at, at + run.lengthBytes), run.startBytes);
+  const reads = replica.runs.map((run) => {
+    const part = whole.subarray(at, at + run.lengthBytes);
     at += run.lengthBytes;
+    return readFullyAsync(file, part, run.startBytes);
+  });
+  // All have ended when this does, well or not: nothing may write into the buffer afterwards.
+  const failure = (await Promise.allSettled(reads)).find((read) => read.status === 'rejected');
+  if (failure) throw failure.reason;
+}
+
+/**
+ * Goes through `items` in order, each with what `begin` found for it; the next is begun before one is
+ * used, so that the disk works while this thread does.
+ *
+ * @param begin fills the buffer of a slot, 0 or 1.
+ * @throws the first of what `begin` and `use` throw; nothing is under way any more then.
+ */
+export async function readingAhead<T, R>(
+  items: readonly T[],
+  begin: (item: T, slot: number) => Promise<R>,
+  use: (item: T, found: R) => Promise<void> | void,
+): Promise<void> {
+  const beginAt = (index: number) => {
+    const item = items[index];
+    if (item === undefined) return null;
+    const found = begin(item, index % 2);
+    // Handled where it is awaited; until then a failure must not count as unhandled.
+    found.catch(() => {});
+    return found;
+  };
+  let next = beginAt(0);
+  for (const [index, item] of items.entries()) {
+    const found = (await next) as R;
+    next = beginAt(index + 1);
+    try {
+      await use(item, found);
+    } catch (cause) {
+      // It may still be filling its buffer.
+      await next?.catch(() => {});
+      throw cause;
+    }
   }
 }
 

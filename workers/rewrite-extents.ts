@@ -14,42 +14,53 @@ import type {
   RewriteOutcome,
   RewriteTask,
 } from '../src/domain/tasks.js';
-import { totalBytes } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { syncData, writeFully } from '../src/kernel/file-io.js';
+import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
-import { hasChecksum } from './checksum.js';
-import { DiskFiles, extentBuffer, readRuns } from './replica-io.js';
+import { DiskFiles, readingAhead } from './replica-io.js';
 import { settle } from './settle.js';
+import { beginRead, finishRead, type GoodReplica, type OpenReplicaFile } from './verified-read.js';
 
 export default (task: RewriteTask) => settle(() => rewriteExtents(task));
 
 /** @returns one outcome per extent, in order. */
-export function rewriteExtents({ extents, stopFlag }: RewriteTask): RewriteOutcome[] {
+export async function rewriteExtents({
+  extents,
+  stopFlag,
+}: RewriteTask): Promise<RewriteOutcome[]> {
   using disks = new DiskFiles();
-  const outcomes = extents.map((extent): RewriteOutcome => {
-    if (stopFlag && Atomics.load(stopFlag, 0) === 1) return { kind: 'not-begun' };
-    return attempt(() => copyExtent(extent, disks));
-  });
+  const outcomes: RewriteOutcome[] = [];
+  const openSource: OpenReplicaFile = ({ path }) => disks.open(path, 'read', true).file;
+  await readingAhead(
+    extents.map((extent) => ({ ...extent, replicas: extent.sources })),
+    async (extent, slot) => {
+      if (stopFlag && Atomics.load(stopFlag, 0) === 1) return null;
+      return await beginRead(extent, slot, openSource);
+    },
+    async (extent, first) => {
+      if (first === null) outcomes.push({ kind: 'not-begun' });
+      else {
+        const copy = async () =>
+          writeTarget(extent, await finishRead(extent, first, openSource), disks);
+        outcomes.push(await attempt(copy));
+      }
+    },
+  );
   crashPoint('rewrite-written');
-  const flushed = flushTargets(extents, outcomes, disks);
+  const flushed = await flushTargets(extents, outcomes, disks);
   crashPoint('rewrite-synced');
-  const verified = extents.map((extent, index) => {
-    const outcome = flushed[index] ?? { kind: 'not-begun' };
-    if (outcome.kind !== 'verified') return outcome;
-    return attempt(() => {
-      readBack(extent, disks);
-      return outcome.badReplicas;
-    });
-  });
+  const verified = await readBack(extents, flushed, disks);
   crashPoint('rewrite-verified');
   return verified;
 }
 
 /** `verified` so far: each step turns it into `failed` or leaves it. */
-function attempt(step: () => readonly BadReplica[]): RewriteOutcome {
+async function attempt(
+  step: () => Promise<readonly BadReplica[]> | readonly BadReplica[],
+): Promise<RewriteOutcome> {
   try {
-    return { kind: 'verified', badReplicas: step() };
+    return { kind: 'verified', badReplicas: await step() };
   } catch (cause) {
     const error = asMaintenanceError(cause);
     const badReplicas = (error.details.badReplicas ?? []) as readonly BadReplica[];
@@ -57,9 +68,17 @@ function attempt(step: () => readonly BadReplica[]): RewriteOutcome {
   }
 }
 
-function copyExtent(extent: RewriteExtent, disks: DiskFiles): readonly BadReplica[] {
-  const whole = extentBuffer(totalBytes(extent.target.runs));
-  const badReplicas = readGoodSource(extent, whole, disks);
+function writeTarget(
+  extent: RewriteExtent,
+  { whole, badReplicas }: GoodReplica,
+  disks: DiskFiles,
+): readonly BadReplica[] {
+  if (whole === null) {
+    throw new MaintenanceError('ERR_CHECKSUM_MISMATCH', 'no replica of the extent is good', {
+      details: { badReplicas },
+      nextStep: 'Bring back the disks that are away, or restore the object from a backup.',
+    });
+  }
   whole.fill(0, extent.sizeBytes);
   crashPoint('rewrite-read');
   const { file } = disks.open(extent.target.path, 'write', true);
@@ -70,50 +89,16 @@ function copyExtent(extent: RewriteExtent, disks: DiskFiles): readonly BadReplic
   return badReplicas;
 }
 
-/** Reads replicas in turn until one has the checksum that the catalogue knows. */
-function readGoodSource(
-  extent: RewriteExtent,
-  whole: Buffer,
-  disks: DiskFiles,
-): readonly BadReplica[] {
-  const badReplicas: BadReplica[] = [];
-  for (const source of extent.sources) {
-    const reason = readSource(source, extent, whole, disks);
-    if (reason === null) return badReplicas;
-    badReplicas.push({ diskId: source.diskId, reason });
-  }
-  throw new MaintenanceError('ERR_CHECKSUM_MISMATCH', 'no replica of the extent is good', {
-    details: { badReplicas },
-    nextStep: 'Bring back the disks that are away, or restore the object from a backup.',
-  });
-}
-
-function readSource(
-  source: ReplicaLocation,
-  extent: RewriteExtent,
-  whole: Buffer,
-  disks: DiskFiles,
-): string | null {
-  try {
-    readRuns(disks.open(source.path, 'read', true).file, source, whole);
-    return hasChecksum(whole.subarray(0, extent.sizeBytes), extent.checksum)
-      ? null
-      : 'wrong checksum';
-  } catch (cause) {
-    return asMaintenanceError(cause).message;
-  }
-}
-
 /** A flush that fails fails every extent on its disk: the kernel does not say whose data was lost. */
-function flushTargets(
+async function flushTargets(
   extents: readonly RewriteExtent[],
   outcomes: readonly RewriteOutcome[],
   disks: DiskFiles,
-): RewriteOutcome[] {
+): Promise<RewriteOutcome[]> {
   const failures = new Map<string, RewriteOutcome>();
   const written = extents.filter((_, index) => outcomes[index]?.kind === 'verified');
   for (const path of new Set(written.map((extent) => extent.target.path))) {
-    const outcome = attempt(() => {
+    const outcome = await attempt(() => {
       syncData(disks.open(path, 'write', true).file);
       return [];
     });
@@ -125,16 +110,46 @@ function flushTargets(
   });
 }
 
+/** Step by step as before the flush: the next target is read while one is hashed. */
+async function readBack(
+  extents: readonly RewriteExtent[],
+  flushed: readonly RewriteOutcome[],
+  disks: DiskFiles,
+): Promise<RewriteOutcome[]> {
+  const outcomes = [...flushed];
+  const written = extents.flatMap((extent, index) =>
+    flushed[index]?.kind === 'verified' ? [{ ...extent, replicas: [extent.target], index }] : [],
+  );
+  const open: OpenReplicaFile = (target) => openTarget(target, disks);
+  await readingAhead(
+    written,
+    (extent, slot) => beginRead(extent, slot, open),
+    async (extent, first) => {
+      const before = outcomes[extent.index];
+      const { whole, badReplicas } = await finishRead(extent, first, open);
+      if (whole === null) outcomes[extent.index] = notKept(extent, badReplicas, before);
+    },
+  );
+  return outcomes;
+}
+
 /** What the cache holds proves nothing about the disk. */
-function readBack({ target, sizeBytes, checksum }: RewriteExtent, disks: DiskFiles): void {
-  const whole = extentBuffer(totalBytes(target.runs));
+function openTarget(target: ReplicaLocation, disks: DiskFiles): OpenFile {
   const { file, direct } = disks.open(target.path, 'write', true);
   if (!direct) for (const run of target.runs) dropPageCache(file, run);
-  readRuns(file, target, whole);
-  if (hasChecksum(whole.subarray(0, sizeBytes), checksum)) return;
-  throw new MaintenanceError(
+  return file;
+}
+
+function notKept(
+  { target }: RewriteExtent,
+  [problem]: readonly BadReplica[],
+  before: RewriteOutcome | undefined,
+): RewriteOutcome {
+  const error = new MaintenanceError(
     'ERR_CHECKSUM_MISMATCH',
-    `${target.path} did not keep what was written to it`,
+    `${target.path} did not keep what was written to it: ${problem?.reason}`,
     { nextStep: 'The extent is unharmed. Check this disk, and remove it from the pool.' },
   );
+  const badReplicas = before?.kind === 'verified' ? before.badReplicas : [];
+  return { kind: 'failed', error: error.toWire(), badReplicas };
 }

@@ -3,9 +3,9 @@
 import { asMaintenanceError } from '../src/domain/errors.js';
 import type { TaskReply } from '../src/domain/tasks.js';
 
-export function settle<T>(task: () => T): TaskReply<T> {
+export async function settle<T>(task: () => T | Promise<T>): Promise<TaskReply<T>> {
   try {
-    return { ok: true, value: task() };
+    return { ok: true, value: await task() };
   } catch (cause) {
     return { ok: false, error: asMaintenanceError(cause).toWire() };
   }

@@ -1,4 +1,4 @@
-/** Makes the next read of a range come from the disk. */
+/** What the page cache holds of a file, and what it shall. */
 
 import type { ByteRun } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
@@ -15,4 +15,13 @@ import { KernelCallError } from './kernel-error.js';
 export function dropPageCache(file: OpenFile, run: ByteRun): void {
   const errno = kernelAddon().dropPageCache(file.fd, ...rangeArguments(run));
   if (errno !== 0) throw new KernelCallError('drop page cache', errno, file.path);
+}
+
+/**
+ * Begins to read a run into the page cache and returns at once. A hint: no failure is one of ours.
+ *
+ * Source: posix_fadvise(2) (POSIX_FADV_WILLNEED).
+ */
+export function readAhead(file: OpenFile, run: ByteRun): void {
+  kernelAddon().readAhead(file.fd, ...rangeArguments(run));
 }

@@ -28,7 +28,7 @@ import {
 } from './run-batch.js';
 
 /** Extents that share a flush and two commits; a stop waits for the one under way only. */
-const EXTENTS_PER_TASK_MAX = 4;
+const EXTENTS_PER_TASK_MAX = 8;
 const STOP_LOOK_EVERY_MS = 50;
 
 /** Runs the batches of one pool. What was picked for a run is kept between its batches. */

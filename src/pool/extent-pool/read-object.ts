@@ -6,7 +6,7 @@ import { readVerified, recordReads } from './read.js';
 import { objectNotFound } from './remove.js';
 
 /** Extents of one stream that are read ahead. */
-const STREAM_AHEAD = 3;
+const STREAM_AHEAD = 4;
 
 /** Yields the content of a file in order. @throws as `readVerified`. */
 export async function* readObject(context: PoolContext, name: string): AsyncGenerator<Uint8Array> {
