@@ -80,7 +80,7 @@ function buildWhenChanged() {
   const hash = createHash('sha256');
   for (const path of SOURCES.flatMap(filesUnder)) hash.update(path).update(readFileSync(path));
   const wanted = hash.digest('hex');
-  const built = existsSync('native/build/dynamicfs.node') && existsSync('dist/cli/main.js');
+  const built = existsSync('native/build/dynamicfs.node') && existsSync('dist/command-line.cjs');
   if (built && readOrEmpty(BUILD_STAMP) === wanted) return;
 
   say('building');
