@@ -62,11 +62,13 @@ export class FragmentationQueries {
     return FREE_RUN_CLASSES_BYTES.map((belowBytes) => {
       const sums = this.#db
         .prepare(
-          `SELECT COUNT(*) AS runCount, COALESCE(SUM(length_bytes), 0) AS bytes FROM space_runs
-           WHERE disk_id = ? AND state IN ('free', 'pending')
-             AND length_bytes >= ? AND length_bytes < ?`,
+          `SELECT COUNT(*) AS runCount, COALESCE(SUM(length_bytes), 0) AS bytes FROM (
+             SELECT length_bytes FROM space_runs WHERE disk_id = @diskId AND state = 'free'
+             UNION ALL
+             SELECT length_bytes FROM space_runs WHERE disk_id = @diskId AND state = 'pending')
+           WHERE length_bytes >= @fromBytes AND length_bytes < @belowBytes`,
         )
-        .get(diskId, fromBytes, belowBytes) as { runCount: number; bytes: number };
+        .get({ diskId, fromBytes, belowBytes }) as { runCount: number; bytes: number };
       fromBytes = belowBytes;
       return { belowBytes: belowBytes === Number.MAX_SAFE_INTEGER ? null : belowBytes, ...sums };
     });

@@ -93,7 +93,10 @@ CREATE TABLE space_runs (
   not_before_ms INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (disk_id, start_bytes)
 ) WITHOUT ROWID;
-CREATE INDEX space_runs_by_length ON space_runs (disk_id, in_reserve, state, length_bytes, start_bytes);
+CREATE INDEX free_runs_by_length ON space_runs (disk_id, in_reserve, length_bytes, start_bytes)
+  WHERE state = 'free';
+CREATE INDEX pending_runs_by_length ON space_runs (disk_id, in_reserve, length_bytes, start_bytes)
+  WHERE state = 'pending';
 CREATE INDEX space_runs_by_owner ON space_runs (owner) WHERE owner IS NOT NULL;
 
 CREATE TABLE runs (

@@ -48,10 +48,10 @@ export class SpaceStore {
 
   /** @returns the smallest free or pending run that fits, or null. Reuse of pending space wins a tie. */
   bestFit(diskId: number, lengthBytes: number, zone: Zone = 'general'): SpaceRun | null {
-    const { smallest } = this.#statements;
-    const inReserve = Number(zone === 'reserve');
-    const free = smallest.get(diskId, inReserve, 'free', lengthBytes) as ByteRun | undefined;
-    const pending = smallest.get(diskId, inReserve, 'pending', lengthBytes) as ByteRun | undefined;
+    const { free: ofFree, pending: ofPending } = this.#statements;
+    const asked = [diskId, Number(zone === 'reserve'), lengthBytes] as const;
+    const free = ofFree.smallest.get(...asked) as ByteRun | undefined;
+    const pending = ofPending.smallest.get(...asked) as ByteRun | undefined;
     if (pending && (!free || pending.lengthBytes <= free.lengthBytes)) {
       return { ...pending, diskId, state: 'pending' };
     }
@@ -65,7 +65,7 @@ export class SpaceStore {
   /** Up to `count` free and pending runs of the general zone, the longest first. */
   largestRuns(diskId: number, count: number): SpaceRun[] {
     const of = (state: 'free' | 'pending') =>
-      this.#statements.largest.all(state, diskId, state, count) as SpaceRun[];
+      this.#statements[state].largest.all(diskId, count) as SpaceRun[];
     const runs = [...of('pending'), ...of('free')];
     return runs.sort((a, b) => b.lengthBytes - a.lengthBytes).slice(0, count);
   }
@@ -167,13 +167,13 @@ export class SpaceStore {
 
   /** Free and pending bytes that new data may take: all but what is kept in reserve. */
   usableBytes(diskId: number): number {
-    return this.#statements.usable.pluck().get(diskId) as number;
+    return this.#statements.usable.pluck().get({ diskId }) as number;
   }
 
   totals(diskId: number): SpaceTotals {
-    const rows = this.#statements.totals.all(diskId) as {
+    const rows = this.#statements.totals.all({ diskId }) as {
       state: SpaceState;
-      bytes: number;
+      bytes: number | null;
       runCount: number;
     }[];
     const of = (state: SpaceState) => rows.find((row) => row.state === state);
@@ -197,17 +197,26 @@ export class SpaceStore {
   }
 }
 
-function prepare(db: Db) {
+/** The state stands in the text: an index of one state serves no statement that is told it later. */
+function prepareByLength(db: Db, state: 'free' | 'pending') {
   return {
     smallest: db.prepare(
-      `SELECT ${RUN_COLUMNS} FROM space_runs WHERE disk_id = ? AND in_reserve = ? AND state = ? AND length_bytes >= ?
+      `SELECT ${RUN_COLUMNS} FROM space_runs
+       WHERE disk_id = ? AND in_reserve = ? AND state = '${state}' AND length_bytes >= ?
        ORDER BY length_bytes, start_bytes LIMIT 1`,
     ),
     largest: db.prepare(
-      `SELECT disk_id AS diskId, ${RUN_COLUMNS}, ? AS state FROM space_runs
-       WHERE disk_id = ? AND in_reserve = 0 AND state = ?
+      `SELECT disk_id AS diskId, ${RUN_COLUMNS}, state FROM space_runs
+       WHERE disk_id = ? AND in_reserve = 0 AND state = '${state}'
        ORDER BY length_bytes DESC, start_bytes DESC LIMIT ?`,
     ),
+  };
+}
+
+function prepare(db: Db) {
+  return {
+    free: prepareByLength(db, 'free'),
+    pending: prepareByLength(db, 'pending'),
     own: db.prepare(
       `UPDATE space_runs SET state = 'reserved', owner = ?, failure_count = 0, not_before_ms = 0
        WHERE disk_id = ? AND start_bytes = ?`,
@@ -246,12 +255,22 @@ function prepare(db: Db) {
     deleteOwner: db.prepare('DELETE FROM space_runs WHERE owner = ?'),
     owners: db.prepare('SELECT DISTINCT owner FROM space_runs WHERE owner IS NOT NULL'),
     usable: db.prepare(
-      `SELECT COALESCE(SUM(length_bytes), 0) FROM space_runs
-       WHERE disk_id = ? AND in_reserve = 0 AND state IN ('free', 'pending')`,
+      `SELECT COALESCE(SUM(length_bytes), 0) FROM (
+         SELECT length_bytes FROM space_runs
+         WHERE disk_id = @diskId AND in_reserve = 0 AND state = 'free'
+         UNION ALL
+         SELECT length_bytes FROM space_runs
+         WHERE disk_id = @diskId AND in_reserve = 0 AND state = 'pending')`,
     ),
     totals: db.prepare(
-      `SELECT state, SUM(length_bytes) AS bytes, COUNT(*) AS runCount FROM space_runs
-       WHERE disk_id = ? GROUP BY state`,
+      `SELECT 'free' AS state, SUM(length_bytes) AS bytes, COUNT(*) AS runCount FROM space_runs
+       WHERE disk_id = @diskId AND state = 'free'
+       UNION ALL
+       SELECT 'pending', SUM(length_bytes), COUNT(*) FROM space_runs
+       WHERE disk_id = @diskId AND state = 'pending'
+       UNION ALL
+       SELECT state, SUM(length_bytes), COUNT(*) FROM space_runs
+       WHERE disk_id = @diskId AND owner IS NOT NULL GROUP BY state`,
     ),
   };
 }
