@@ -91,3 +91,10 @@ export function estimatedRemainingMs(run: Run): number | null {
   const leftCount = Math.max(0, plannedCount - processedCount);
   return Math.round((busyMs / processedCount) * leftCount);
 }
+
+/** What a run left alone, by reason. */
+export interface RunExclusion {
+  readonly outcome: 'skipped' | 'failed';
+  readonly reason: string;
+  readonly count: number;
+}
