@@ -63,6 +63,7 @@ export function registerPool(pool: ExtentPool): void {
       poolId: pool.id,
       path: pool.path,
       kind: 'extent',
+      fileSystemUuid: null,
       registeredAtMs: Date.now(),
     });
   } finally {
