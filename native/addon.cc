@@ -25,6 +25,8 @@
 #include <cstring>
 #include <vector>
 
+#include "move-calls.h"
+
 namespace {
 
 /** Logical block size of every disk that O_DIRECT meets; a multiple of the 512 bytes of others. */
@@ -242,6 +244,20 @@ constexpr ExportedFunction kExports[] = {
     {"dropPageCache", DropPageCache},
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
+    {"openByHandle", OpenByHandle},
+    {"fileAttributes", FileAttributes},
+    {"hasExtendedAttribute", HasExtendedAttribute},
+    {"fileMappings", FileMappings},
+    {"allocate", Allocate},
+    {"adviseRandom", AdviseRandom},
+    {"writeBack", WriteBack},
+    {"moveExtents", MoveExtents},
+    {"xfsGeometry", XfsGeometry},
+    {"copyProject", CopyProject},
+    {"swapExtents", SwapExtents},
+    {"startCommit", StartCommit},
+    {"commitRange", CommitRange},
+    {"defragmentRange", DefragmentRange},
 };
 
 }  // namespace

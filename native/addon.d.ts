@@ -58,6 +58,169 @@ export interface Addon {
    * Source: syncfs(2).
    */
   syncFileSystem(fd: number): number;
+
+  /**
+   * Opens a file by its handle: follows no path and no link, and stays on its file system.
+   *
+   * @param mountFd any open file of the file system.
+   * @param flags as open(2); O_CLOEXEC is added.
+   *
+   * Source: open_by_handle_at(2). ESTALE: there is no such file any more.
+   */
+  openByHandle(mountFd: number, type: number, handle: Uint8Array, flags: number): OpenReply;
+
+  /**
+   * Source: statx(2) (STATX_ATTR_IMMUTABLE and others).
+   */
+  fileAttributes(fd: number): AttributesReply;
+
+  /**
+   * 0 when the file has the extended attribute, ENODATA when not.
+   *
+   * Source: fgetxattr(2).
+   */
+  hasExtendedAttribute(fd: number, name: string): number;
+
+  /**
+   * Lists the mappings that touch a range, in the order of the file.
+   *
+   * Source: Documentation/filesystems/fiemap.rst (FS_IOC_FIEMAP).
+   */
+  fileMappings(fd: number, startBytes: bigint, lengthBytes: bigint): MappingsReply;
+
+  /**
+   * Allocates space for a range without writing it; the size of the file stays.
+   *
+   * Source: fallocate(2) (FALLOC_FL_KEEP_SIZE).
+   */
+  allocate(fd: number, startBytes: bigint, lengthBytes: bigint): number;
+
+  /**
+   * Makes reads through this descriptor cache single pages instead of large folios.
+   *
+   * Source: posix_fadvise(2) (POSIX_FADV_RANDOM).
+   */
+  adviseRandom(fd: number): number;
+
+  /**
+   * Starts writing the dirty pages of a range, and waits for that when asked to. Neither metadata
+   * nor the disk's cache is flushed. Waiting reports errors of earlier writes, once per descriptor.
+   *
+   * Source: sync_file_range(2).
+   */
+  writeBack(fd: number, startBytes: bigint, lengthBytes: bigint, wait: number): number;
+
+  /**
+   * Swaps blocks of two files on ext4 and copies the first one's content along.
+   *
+   * Source: EXT4_IOC_MOVE_EXT in linux/fs/ext4/ext4.h.
+   */
+  moveExtents(
+    fd: number,
+    donorFd: number,
+    startBlock: bigint,
+    donorStartBlock: bigint,
+    lengthBlocks: bigint,
+  ): MoveExtentsReply;
+
+  /**
+   * Source: XFS_IOC_FSGEOMETRY_V1 in linux/fs/xfs/libxfs/xfs_fs.h.
+   */
+  xfsGeometry(fd: number): XfsGeometryReply;
+
+  /**
+   * Gives the donor the project of the file, as quotas demand before a swap.
+   *
+   * Source: ioctl_fsgetxattr(2).
+   */
+  copyProject(fd: number, donorFd: number): number;
+
+  /**
+   * Swaps all blocks of two files on XFS; EBUSY when the times of the first are not as given.
+   *
+   * Source: XFS_IOC_SWAPEXT in linux/fs/xfs/libxfs/xfs_fs.h; xfs_fsr(8).
+   */
+  swapExtents(
+    fd: number,
+    donorFd: number,
+    inode: bigint,
+    sizeBytes: bigint,
+    mtimeNs: bigint,
+    ctimeNs: bigint,
+  ): number;
+
+  /**
+   * Takes a sample by which `commitRange` sees whether the file was changed since.
+   *
+   * Source: XFS_IOC_START_COMMIT, Linux 6.12.
+   */
+  startCommit(fd: number): StartCommitReply;
+
+  /**
+   * Swaps a range of two files on XFS; EBUSY when the first was changed since the sample.
+   *
+   * Source: XFS_IOC_COMMIT_RANGE, Linux 6.12.
+   */
+  commitRange(
+    fd: number,
+    donorFd: number,
+    startBytes: bigint,
+    donorStartBytes: bigint,
+    lengthBytes: bigint,
+    freshness: Uint8Array,
+  ): number;
+
+  /**
+   * Makes Btrfs write a range anew, and starts that; mappings of the threshold or more are left.
+   *
+   * Source: BTRFS_IOC_DEFRAG_RANGE in linux/btrfs.h.
+   */
+  defragmentRange(
+    fd: number,
+    startBytes: bigint,
+    lengthBytes: bigint,
+    thresholdBytes: bigint,
+  ): number;
+}
+
+export interface OpenReply {
+  readonly errno: number;
+  /** Negative after an error. */
+  readonly fd: number;
+}
+
+export interface AttributesReply {
+  readonly errno: number;
+  /** STATX_ATTR bits. */
+  readonly attributes: bigint;
+}
+
+export interface MappingsReply {
+  readonly errno: number;
+  /** Four numbers per mapping: logical, physical and length in bytes, FIEMAP_EXTENT flags. */
+  readonly records: Float64Array;
+}
+
+export interface MoveExtentsReply {
+  readonly errno: number;
+  /** After an error too: part may have moved. */
+  readonly movedBlocks: bigint;
+}
+
+export interface XfsGeometryReply {
+  readonly errno: number;
+  readonly blockBytes: number;
+  readonly inodeBytes: number;
+  /** Of an allocation group. */
+  readonly groupBlocks: number;
+  readonly groupCount: number;
+  /** XFS_FSOP_GEOM_FLAGS. */
+  readonly flags: number;
+}
+
+export interface StartCommitReply {
+  readonly errno: number;
+  readonly freshness: Uint8Array;
 }
 
 export interface MappedBytesReply {

@@ -13,6 +13,7 @@
  */
 
 import type { WireError } from './errors.js';
+import type { ByteRun } from './units.js';
 
 export type MovableFileSystem = 'ext4' | 'xfs' | 'btrfs';
 
@@ -70,8 +71,21 @@ export interface FileMark {
 /** What every task says about the mount. */
 export interface MoveMount {
   readonly mountPath: string;
+  /** `st_dev` of the mount's root: should it be unmounted, nothing is done to what lies below. */
+  readonly deviceNumber: number;
   readonly fsType: MovableFileSystem;
 }
+
+/**
+ * Two numbers that the main thread changes while a task runs, read before each file and window.
+ *
+ * [MOVE_STOP]: 1 ends the task; `Atomics.notify` ends a wait for the pace.
+ * [MOVE_RATE]: KiB a second that one task may read and write, 0 for no limit. With a limit the
+ * windows are small.
+ */
+export type MoveControl = Int32Array<SharedArrayBuffer>;
+export const MOVE_STOP = 0;
+export const MOVE_RATE = 1;
 
 // ---- prepare-moves
 
@@ -89,8 +103,7 @@ export interface PrepareMovesTask extends MoveMount {
   readonly freeBytesMin: number;
   /** Looks and plans only: allocates nothing and reads no content. */
   readonly dryRun: boolean;
-  /** Read before each file and each window: 1 ends the task. */
-  readonly stopFlag: Int32Array<SharedArrayBuffer> | null;
+  readonly control: MoveControl | null;
 }
 
 export interface MoveRequest {
@@ -112,7 +125,7 @@ export type PrepareOutcome =
       readonly fragmentCount: number | null;
     }
   | { readonly kind: 'failed'; readonly error: WireError }
-  /** The stop flag was set before. */
+  /** Stopped before; nothing is left of it. */
   | { readonly kind: 'not-begun' };
 
 /** What a move does, for progress, dry runs and budgets. */
@@ -126,6 +139,8 @@ export interface MovePlan {
   readonly pieceFragmentsBefore: number;
   readonly pieceFragmentsAfter: number;
   readonly method: MoveMethod;
+  /** Where the next piece begins; null when this one is the last. */
+  readonly resumeBytes: number | null;
 }
 
 /**
@@ -152,6 +167,8 @@ export interface DonorPlace {
   readonly name: string;
   /** Where in the donor the piece lies. */
   readonly startBytes: number;
+  /** Where on the device: tells after a crash which blocks of the file are the donor's. */
+  readonly runs: readonly ByteRun[];
 }
 
 // ---- finish-moves
@@ -159,8 +176,7 @@ export interface DonorPlace {
 export interface FinishMovesTask extends MoveMount {
   readonly moves: readonly MoveToFinish[];
   readonly verify: boolean;
-  /** Read before each file and each window of 16 MiB: 1 ends the task. */
-  readonly stopFlag: Int32Array<SharedArrayBuffer> | null;
+  readonly control: MoveControl | null;
 }
 
 export interface MoveToFinish {
@@ -201,7 +217,7 @@ export type FinishOutcome =
       /** Whether the file lies where it lay before. */
       readonly rolledBack: boolean;
     }
-  /** The stop flag was set before; the donor is gone. */
+  /** Stopped before its first window; the donor is gone. */
   | { readonly kind: 'not-begun'; readonly settled: boolean };
 
 // ---- settle-intents
