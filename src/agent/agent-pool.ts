@@ -49,11 +49,17 @@ export class AgentPool {
   #closing = false;
   #closed: Promise<void> | null = null;
 
-  private constructor(registered: RegisteredPool, lock: FileLock, redis: Redis, log: Log) {
+  private constructor(
+    registered: RegisteredPool,
+    stateDirectory: string,
+    lock: FileLock,
+    redis: Redis,
+    log: Log,
+  ) {
     this.registered = registered;
     this.#lock = lock;
     this.#log = log;
-    this.work = openWork(registered);
+    this.work = openWork(registered, stateDirectory);
     const { context } = this.work.pool;
     try {
       if (context.poolId !== registered.poolId) throw replaced(registered);
@@ -71,11 +77,16 @@ export class AgentPool {
    * @returns null while another agent works on it.
    * @throws MaintenanceError when the pool cannot be opened.
    */
-  static take(registered: RegisteredPool, redis: Redis, log: Log): AgentPool | null {
-    const lock = tryLockFile(agentLockPath(registered));
+  static take(
+    registered: RegisteredPool,
+    stateDirectory: string,
+    redis: Redis,
+    log: Log,
+  ): AgentPool | null {
+    const lock = tryLockFile(agentLockPath(registered, stateDirectory));
     if (!lock) return null;
     try {
-      return new AgentPool(registered, lock, redis, log);
+      return new AgentPool(registered, stateDirectory, lock, redis, log);
     } catch (cause) {
       lock.release();
       throw cause;
@@ -219,11 +230,16 @@ export class AgentPool {
 
   /** Settles what a dead agent left, once; a failure is tried again at the next turn. */
   #prepare(): Promise<void> {
-    this.#prepared ??= this.work.prepare().catch((cause) => {
+    this.#prepared ??= this.#settle().catch((cause) => {
       this.#prepared = null;
       throw cause;
     });
     return this.#prepared;
+  }
+
+  async #settle(): Promise<void> {
+    const settled = await this.work.prepare();
+    if (settled) this.#log.info({ ...settled }, 'settled what was left half done');
   }
 
   /** The payload, once it is sure that nobody took the pool over. @throws MaintenanceError. */

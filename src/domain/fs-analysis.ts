@@ -2,8 +2,8 @@
 
 import {
   type FreeSpaceReport,
-  freeRunClasses,
   fragmentationRatio,
+  freeRunClasses,
   gainOf,
   type ScanCandidate,
   type ScanReport,

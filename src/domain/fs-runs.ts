@@ -7,12 +7,17 @@ export interface FsRunOptions {
   readonly verify: boolean;
   /** Files that share blocks with others may be moved, which takes space for each. */
   readonly allowUnshare: boolean;
+  /** Files that were written within this time are left alone: they may change again at once. */
+  readonly quietMs: number;
 }
+
+export const QUIET_MS_DEFAULT = 10_000;
 
 export const DEFAULT_FS_RUN_OPTIONS: FsRunOptions = {
   subtree: null,
   verify: true,
   allowUnshare: false,
+  quietMs: QUIET_MS_DEFAULT,
 };
 
 /** What the scan of a run found. A run scans again when the first scan found more than fits the store. */

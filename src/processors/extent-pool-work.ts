@@ -31,7 +31,9 @@ export class ExtentPoolWork implements PoolWork {
   }
 
   /** What a dead writer left was returned when the pool was opened. */
-  async prepare(): Promise<void> {}
+  async prepare(): Promise<null> {
+    return null;
+  }
 
   async analyze(): Promise<unknown> {
     return processAnalyze(this.pool.context);

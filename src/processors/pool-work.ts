@@ -15,8 +15,13 @@ export type DefragReport = BatchReport | { readonly passRunId: number | null };
 
 export interface PoolWork {
   readonly pool: MaintainedPool;
-  /** Once, before the first batch. @throws MaintenanceError; then the agent tries again later. */
-  prepare(): Promise<void>;
+  /**
+   * Settles what a dead agent left half done: once, before the first batch.
+   *
+   * @returns what was done, for the log; null when there was nothing.
+   * @throws MaintenanceError; then the agent tries again with the next job.
+   */
+  prepare(): Promise<object | null>;
   analyze(): Promise<unknown>;
   defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport>;
   trim(payload: RunBatchPayload): Promise<BatchReport>;

@@ -1,5 +1,6 @@
 /** All tables of one file-system pool behind one connection. */
 
+import type { FsAnalysis } from '../domain/fs-analysis.js';
 import type { FsType } from '../domain/mounts.js';
 import { type Db, openDatabase, transaction } from './database.js';
 import { FsCandidates } from './fs-candidates.js';
@@ -16,6 +17,8 @@ export interface FsPoolSettings extends MaintenanceSettings {
   readonly mountPath: string;
   readonly fileSystemUuid: string;
   readonly fsType: FsType;
+  /** Absent before the first `analyze` job. */
+  readonly lastAnalysis?: FsAnalysis;
 }
 
 export class FsPoolStore {

@@ -57,7 +57,9 @@ export class Registry {
     const known = this.byId(pool.poolId);
     if (known?.path === pool.path) return;
     this.#db
-      .prepare('INSERT OR REPLACE INTO pools VALUES (@poolId, @path, @kind, @registeredAtMs, @fileSystemUuid)')
+      .prepare(
+        'INSERT OR REPLACE INTO pools VALUES (@poolId, @path, @kind, @registeredAtMs, @fileSystemUuid)',
+      )
       .run(pool);
   }
 

@@ -1,5 +1,6 @@
-/** What is remembered of each trimmed window of a mounted file system. */
+/** What is remembered of each trimmed window of a mounted file system, so that it may be left out. */
 
+import type { RememberedWindow } from '../domain/trim-windows.js';
 import type { Db } from './database.js';
 
 export class TrimWindowStore {
@@ -7,5 +8,24 @@ export class TrimWindowStore {
 
   constructor(db: Db) {
     this.#db = db;
+  }
+
+  all(): RememberedWindow[] {
+    const rows = this.#db.prepare('SELECT record FROM trim_windows ORDER BY start_bytes').all() as {
+      record: string;
+    }[];
+    return rows.map(({ record }) => JSON.parse(record));
+  }
+
+  /** Replaces what was known of a window that begins there. */
+  remember(window: RememberedWindow): void {
+    this.#db
+      .prepare('INSERT OR REPLACE INTO trim_windows VALUES (?, ?)')
+      .run(window.startBytes, JSON.stringify(window));
+  }
+
+  /** Once the file system was remade, grown or shrunk, or somebody asks for everything. */
+  forgetAll(): void {
+    this.#db.prepare('DELETE FROM trim_windows').run();
   }
 }

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
-import { FsPoolStore, type FsPoolSettings } from '../../store/fs-pool-store.js';
+import { type FsPoolSettings, FsPoolStore } from '../../store/fs-pool-store.js';
 import type { RegisteredFileSystem } from '../../store/registry.js';
 import type { MaintenanceContext } from '../maintained-pool.js';
 import { WorkerPool } from '../worker-pool.js';
@@ -72,11 +72,7 @@ export class FsPoolContext implements MaintenanceContext {
   mount(): FsMount {
     const mount = this.findMount();
     if (mount) return mount;
-    throw new MaintenanceError(
-      'ERR_DISK_UNAVAILABLE',
-      `file system ${this.fileSystemUuid} is not mounted on ${this.path}`,
-      { nextStep: `Mount it there; its runs go on by themselves.` },
-    );
+    throw notMounted(this.path, this.fileSystemUuid);
   }
 
   assertOwner(): void {
@@ -101,6 +97,14 @@ export function createFsPoolStore(stateDirectory: string, settings: FsPoolSettin
     rmSync(directory, { recursive: true, force: true });
     throw cause;
   }
+}
+
+export function notMounted(path: string, uuid: string): MaintenanceError {
+  return new MaintenanceError(
+    'ERR_DISK_UNAVAILABLE',
+    `file system ${uuid} is not mounted on ${path}`,
+    { nextStep: 'Mount it there; its runs go on by themselves.' },
+  );
 }
 
 function storePath(stateDirectory: string, poolId: string): string {

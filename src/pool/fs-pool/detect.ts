@@ -3,8 +3,8 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
-import type { MovableFileSystem } from '../../domain/move-tasks.js';
 import type { DetectedMount } from '../../domain/mounts.js';
+import type { MovableFileSystem } from '../../domain/move-tasks.js';
 import { fileSystemUuid } from '../../kernel/file-system-uuid.js';
 import { detectMount } from '../../kernel/mount-info.js';
 

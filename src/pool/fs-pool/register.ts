@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { MaintenanceError } from '../../domain/errors.js';
 import { TRIM_BATCH_BYTES_DEFAULT } from '../../domain/trim-schedule.js';
 import { type RegisteredFileSystem, Registry } from '../../store/registry.js';
-import { createFsPoolStore } from './context.js';
+import { createFsPoolStore, notMounted } from './context.js';
 import { type FsMount, kernelPath, mountAt, movableType } from './detect.js';
 
 export interface LocatedFileSystem {
@@ -76,6 +76,13 @@ export function registerMount(
     registry.close();
   }
   return { registered, mount, isNew: true };
+}
+
+/** @throws MaintenanceError ERR_DISK_UNAVAILABLE while it is not mounted, or another one is. */
+export function mountOfRegistered({ path, fileSystemUuid }: RegisteredFileSystem): FsMount {
+  const mount = mountAt(path);
+  if (mount?.uuid === fileSystemUuid && mount.path === path) return mount;
+  throw notMounted(path, fileSystemUuid);
 }
 
 function noMountPoint(path: string): MaintenanceError {
