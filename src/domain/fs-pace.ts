@@ -13,16 +13,19 @@ import { GIB, MIB } from './units.js';
 export interface FsPace {
   readonly groupFilesMax: number;
   readonly groupBytesMax: number;
+  /** Of one task, within files, too; null for no limit. */
+  readonly rateBytesPerSec: number | null;
   /** Rest after a group or window, as a multiple of the time that it took. */
   readonly restRatio: number;
 }
 
 export const FS_DEFRAG_PACE: Readonly<Record<Intensity, FsPace>> = {
-  low: { groupFilesMax: 16, groupBytesMax: 16 * MIB, restRatio: 4 },
-  medium: { groupFilesMax: 64, groupBytesMax: 32 * MIB, restRatio: 1 },
+  low: { groupFilesMax: 16, groupBytesMax: 16 * MIB, rateBytesPerSec: 8 * MIB, restRatio: 4 },
+  medium: { groupFilesMax: 64, groupBytesMax: 32 * MIB, rateBytesPerSec: 64 * MIB, restRatio: 1 },
   high: {
     groupFilesMax: MOVE_GROUP_FILES_MAX,
     groupBytesMax: MOVE_GROUP_BYTES_MAX,
+    rateBytesPerSec: null,
     restRatio: 0,
   },
 };

@@ -49,8 +49,9 @@ export class FsDefragBatches {
     const { store, clock } = this.#context;
     const startedAtMs = clock();
     using watch = new RunWatch(this.#context, run.runId);
+    watch.limit(FS_DEFRAG_PACE[run.intensity].rateBytesPerSec);
     if (this.#needsSettling) await this.settle();
-    if (!store.options.scan(run.runId)) await scanForRun(this.#context, run, watch.flag);
+    if (!store.options.scan(run.runId)) await scanForRun(this.#context, run, watch.scan);
     const done = await this.#moveForAWhile(run, watch, startedAtMs + FS_BATCH_MS);
     const busyMs = clock() - startedAtMs;
     store.transaction(() => {
@@ -122,7 +123,7 @@ export class FsDefragBatches {
       run,
       options: this.#context.store.options.get(run.runId),
       groupName: randomUUID(),
-      stopFlag: watch.flag,
+      control: watch.moves,
     });
     if (!report.settled) this.#needsSettling = true;
     const allFailed = report.failedCount > 0 && report.failedCount === report.processedCount;
@@ -147,7 +148,7 @@ export class FsDefragBatches {
   async #finishOrScanAgain(run: Run, watch: RunWatch): Promise<void> {
     const { store } = this.#context;
     if (store.options.scan(run.runId)?.truncated) {
-      const added = await scanForRun(this.#context, run, watch.flag);
+      const added = await scanForRun(this.#context, run, watch.scan);
       if (added === null || added > 0) return;
     }
     this.#finish(run);

@@ -122,7 +122,7 @@ export class FsTrimBatches {
     const outcome = await trimWindow(workers, this.#context.mount(), {
       window: next.window,
       minLengthBytes: work.plan.minLengthBytes,
-      stopFlag: watch.flag,
+      stopFlag: watch.moves,
       paceBytes: work.paceBytes,
     });
     const endBytes = next.window.startBytes + next.window.lengthBytes;

@@ -1,10 +1,10 @@
 /** What is mounted at a path, and what can be done with it. */
 
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { DetectedMount } from '../../domain/mounts.js';
-import type { MovableFileSystem } from '../../domain/move-tasks.js';
+import type { MovableFileSystem, MoveMount } from '../../domain/move-tasks.js';
 import { fileSystemUuid } from '../../kernel/file-system-uuid.js';
 import { detectMount } from '../../kernel/mount-info.js';
 
@@ -40,6 +40,12 @@ export function movableType(mount: FsMount): MovableFileSystem {
     `${mount.path} is ${mount.entry.typeName}, which cannot be maintained`,
     { nextStep: 'Name a mount of ext4, XFS or Btrfs; others can be analysed at most.' },
   );
+}
+
+/** What tasks that move files are told of the mount, so that they touch no other. */
+export function movePlace(mount: FsMount): MoveMount {
+  const fsType = movableType(mount);
+  return { mountPath: mount.path, fsType, deviceNumber: statSync(mount.path).dev };
 }
 
 /** @throws MaintenanceError ERR_PERMISSION for a mount that cannot be written. */

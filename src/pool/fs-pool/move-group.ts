@@ -8,11 +8,16 @@
 import { statfsSync } from 'node:fs';
 import { freeBytesFloor } from '../../domain/fs-pace.js';
 import type { FsRunOptions } from '../../domain/fs-runs.js';
-import type { FinishOutcome, MoveToFinish, PrepareOutcome } from '../../domain/move-tasks.js';
+import type {
+  FinishOutcome,
+  MoveControl,
+  MoveToFinish,
+  PrepareOutcome,
+} from '../../domain/move-tasks.js';
 import type { Run } from '../../domain/runs.js';
 import type { FsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
-import { assertWritable, movableType } from './detect.js';
+import { assertWritable, movePlace } from './detect.js';
 
 export interface GroupReport {
   readonly processedCount: number;
@@ -29,23 +34,23 @@ export interface GroupOptions {
   readonly options: FsRunOptions;
   /** Unique among all groups of all agents. */
   readonly groupName: string;
-  readonly stopFlag: Int32Array<SharedArrayBuffer>;
+  readonly control: MoveControl;
 }
 
 /** @throws MaintenanceError for what concerns the whole file system; then intents may be open. */
 export async function moveGroup(
   context: FsPoolContext,
   files: readonly FsCandidate[],
-  { run, options, groupName, stopFlag }: GroupOptions,
+  { run, options, groupName, control }: GroupOptions,
 ): Promise<GroupReport> {
   const mount = context.mount();
   assertWritable(mount);
-  const place = { mountPath: mount.path, fsType: movableType(mount) };
+  const place = movePlace(mount);
   const { verify, allowUnshare, quietMs } = options;
   const prepared = await context.workers.run('prepare-moves', {
     ...place,
     files: files.map(({ handle, resumeBytes }) => ({ handle, startBytes: resumeBytes })),
-    ...{ groupName, verify, allowUnshare, quietMs, stopFlag },
+    ...{ groupName, verify, allowUnshare, quietMs, control },
     freeBytesMin: freeBytesFloor(capacityBytes(mount.path)),
     dryRun: false,
   });
@@ -58,7 +63,7 @@ export async function moveGroup(
           ...place,
           moves: begun.map(({ move }) => move),
           verify,
-          stopFlag,
+          control,
         });
   context.store.transaction(() => {
     context.assertOwner();

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FsPoolContext } from './context.js';
-import { movableType } from './detect.js';
+import { movePlace } from './detect.js';
 
 /** Where the donors lie, see src/domain/move-tasks.ts. */
 const DONOR_DIRECTORY = '.dynamicfs';
@@ -30,8 +30,7 @@ export async function settleIntents(context: FsPoolContext): Promise<SettleRepor
   // Nothing can be undone there, and nothing is at risk: the donors stay.
   if (mount.isReadOnly) return null;
   const { outcomes, deletedDonorCount } = await context.workers.run('settle-intents', {
-    mountPath: mount.path,
-    fsType: movableType(mount),
+    ...movePlace(mount),
     intents: open.map(({ intent }) => intent),
   });
   let restoredCount = 0;
