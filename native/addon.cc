@@ -25,6 +25,8 @@
 #include <cstring>
 #include <vector>
 
+#include "trim-calls.h"
+
 namespace {
 
 /** Logical block size of every disk that O_DIRECT meets; a multiple of the 512 bytes of others. */
@@ -242,6 +244,10 @@ constexpr ExportedFunction kExports[] = {
     {"dropPageCache", DropPageCache},
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
+    {"trimFileSystem", TrimFileSystem},
+    {"finishFrees", FinishFrees},
+    {"freeSpaceRuns", FreeSpaceRuns},
+    {"btrfsTreeItems", BtrfsTreeItems},
 };
 
 }  // namespace
