@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "move-calls.h"
+#include "trim-calls.h"
 
 namespace {
 
@@ -258,6 +259,10 @@ constexpr ExportedFunction kExports[] = {
     {"startCommit", StartCommit},
     {"commitRange", CommitRange},
     {"defragmentRange", DefragmentRange},
+    {"trimFileSystem", TrimFileSystem},
+    {"finishFrees", FinishFrees},
+    {"freeSpaceRuns", FreeSpaceRuns},
+    {"btrfsTreeItems", BtrfsTreeItems},
 };
 
 }  // namespace

@@ -181,6 +181,39 @@ export interface Addon {
     lengthBytes: bigint,
     thresholdBytes: bigint,
   ): number;
+
+  /**
+   * Asks a mounted file system to discard what is free in a range of its addresses.
+   *
+   * Source: linux/fs.h (FITRIM, struct fstrim_range), fstrim(8).
+   */
+  trimFileSystem(
+    fd: number,
+    startBytes: bigint,
+    lengthBytes: bigint,
+    minLengthBytes: bigint,
+  ): TrimFileSystemReply;
+
+  /**
+   * Waits until XFS has freed the blocks of the files that were deleted; it does so in the background.
+   *
+   * Source: ioctl_xfs_free_eofblocks, asked for files of 2^64 bytes: none is, but it waits at its end.
+   */
+  finishFrees(fd: number): number;
+
+  /**
+   * Lists the free runs of a range of the data device, joined where they touch.
+   *
+   * Source: ioctl_getfsmap(2).
+   */
+  freeSpaceRuns(fd: number, startBytes: bigint, lengthBytes: bigint): FreeSpaceRunsReply;
+
+  /**
+   * Returns all items of one type of a tree, each with its header of 32 bytes.
+   *
+   * Source: linux/btrfs.h (BTRFS_IOC_TREE_SEARCH_V2, struct btrfs_ioctl_search_header).
+   */
+  btrfsTreeItems(fd: number, treeId: bigint, itemType: number): BtrfsTreeItemsReply;
 }
 
 export interface OpenReply {
@@ -228,4 +261,21 @@ export interface MappedBytesReply {
   readonly mappedBytes: bigint;
   /** Records of the file system that touch the range; two may lie side by side on the disk. */
   readonly mappingCount: number;
+}
+
+export interface TrimFileSystemReply {
+  readonly errno: number;
+  /** What the file system says it asked for. */
+  readonly trimmedBytes: bigint;
+}
+
+export interface FreeSpaceRunsReply {
+  readonly errno: number;
+  /** Start and length in bytes, one behind the other. */
+  readonly runs: Float64Array;
+}
+
+export interface BtrfsTreeItemsReply {
+  readonly errno: number;
+  readonly items: Buffer;
 }
