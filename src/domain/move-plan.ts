@@ -282,5 +282,6 @@ const SKIP_BY_ERRNO: Readonly<Record<string, SkipReason>> = {
 
 /** @returns null when an error is no reason to leave a file alone, but a failure. */
 export function skipReasonOf(error: MaintenanceError): SkipReason | null {
+  if (error.code === 'ERR_MAP_CHANGED') return 'changed';
   return SKIP_BY_ERRNO[String(error.details.errnoName)] ?? null;
 }

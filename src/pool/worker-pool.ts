@@ -11,6 +11,14 @@ import { join } from 'node:path';
 import type { Piscina } from 'piscina';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import type {
+  FinishMovesTask,
+  FinishOutcome,
+  PrepareMovesTask,
+  PrepareOutcome,
+  SettleIntentsReply,
+  SettleIntentsTask,
+} from '../domain/move-tasks.js';
+import type {
   DiscardOutcome,
   DiscardTask,
   ReadOutcome,
@@ -29,6 +37,9 @@ interface Tasks {
   'read-extents': { task: ReadTask; result: ReadOutcome[] };
   'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
+  'prepare-moves': { task: PrepareMovesTask; result: PrepareOutcome[] };
+  'finish-moves': { task: FinishMovesTask; result: FinishOutcome[] };
+  'settle-intents': { task: SettleIntentsTask; result: SettleIntentsReply };
 }
 
 /** Threads hold buffers of an extent each: they go after this long without work. */
