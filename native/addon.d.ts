@@ -171,7 +171,7 @@ export interface Addon {
   ): number;
 
   /**
-   * Makes Btrfs write a range anew, and starts that; mappings of the threshold or more are left.
+   * Makes Btrfs write a range anew when it writes it back; mappings of the threshold or more are left.
    *
    * Source: BTRFS_IOC_DEFRAG_RANGE in linux/btrfs.h.
    */

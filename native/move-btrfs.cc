@@ -25,7 +25,6 @@ napi_value DefragmentRange(napi_env env, napi_callback_info info) {
   btrfs_ioctl_defrag_range_args request = {};
   request.start = static_cast<uint64_t>(start);
   request.len = static_cast<uint64_t>(length);
-  request.flags = BTRFS_DEFRAG_RANGE_START_IO;
   request.extent_thresh = static_cast<uint32_t>(threshold);
   return IntValue(env, ioctl(fd, BTRFS_IOC_DEFRAG_RANGE, &request) >= 0 ? 0 : errno);
 }
