@@ -83,6 +83,9 @@ export const DiskMapOutput = z.strictObject({
   ),
 });
 
+/** A file system has no id of its own where nobody may read it. */
+export const FsDiskMapOutput = z.strictObject({ ...DiskMapOutput.shape, diskId: z.string() });
+
 export const JobOutput = z.strictObject({
   jobId: z.string(),
   poolId: z.uuid(),

@@ -1,5 +1,6 @@
 /** The pools that this node's agent works on, in `registry.sqlite` of the state directory. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Db, openDatabase } from './database.js';
 import { REGISTRY_SCHEMA_STEPS } from './schema.js';
@@ -30,9 +31,11 @@ export class Registry {
   readonly #db: Db;
 
   constructor(stateDirectory: string) {
-    this.#db = openDatabase(join(stateDirectory, 'registry.sqlite'), REGISTRY_SCHEMA_STEPS, {
-      create: true,
-    });
+    this.#db = openDatabase(fileOf(stateDirectory), REGISTRY_SCHEMA_STEPS, { create: true });
+  }
+
+  static exists(stateDirectory: string): boolean {
+    return existsSync(fileOf(stateDirectory));
   }
 
   all(): RegisteredPool[] {
@@ -70,4 +73,8 @@ export class Registry {
   close(): void {
     this.#db.close();
   }
+}
+
+function fileOf(stateDirectory: string): string {
+  return join(stateDirectory, 'registry.sqlite');
 }

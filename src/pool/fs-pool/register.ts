@@ -19,12 +19,18 @@ export interface LocatedFileSystem {
 export function locateFileSystem(stateDirectory: string, path: string): LocatedFileSystem | null {
   const real = kernelPath(path);
   const mount = mountAt(real);
+  const known = registeredAt(stateDirectory, real);
+  const same = known.find(({ fileSystemUuid }) => fileSystemUuid === mount?.uuid);
+  const registered = mount ? (same ?? null) : (known[0] ?? null);
+  return mount || registered ? { path: real, mount, registered } : null;
+}
+
+/** Does not make a state directory: a command that only looks leaves nothing behind. */
+function registeredAt(stateDirectory: string, path: string): RegisteredFileSystem[] {
+  if (!Registry.exists(stateDirectory)) return [];
   const registry = new Registry(stateDirectory);
   try {
-    const known = registry.fileSystemsAt(real);
-    const same = known.find(({ fileSystemUuid }) => fileSystemUuid === mount?.uuid);
-    const registered = mount ? (same ?? null) : (known[0] ?? null);
-    return mount || registered ? { path: real, mount, registered } : null;
+    return registry.fileSystemsAt(path);
   } finally {
     registry.close();
   }

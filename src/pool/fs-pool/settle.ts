@@ -2,11 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DONOR_DIRECTORY } from '../../kernel/donor-directory.js';
 import type { FsPoolContext } from './context.js';
 import { movePlace } from './detect.js';
-
-/** Where the donors lie, see src/domain/move-tasks.ts. */
-const DONOR_DIRECTORY = '.dynamicfs';
 
 export interface SettleReport {
   readonly intentCount: number;
