@@ -246,6 +246,7 @@ constexpr ExportedFunction kExports[] = {
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
     {"openByHandle", OpenByHandle},
+    {"fileHandle", FileHandle},
     {"fileAttributes", FileAttributes},
     {"hasExtendedAttribute", HasExtendedAttribute},
     {"fileMappings", FileMappings},

@@ -70,6 +70,13 @@ export interface Addon {
   openByHandle(mountFd: number, type: number, handle: Uint8Array, flags: number): OpenReply;
 
   /**
+   * The handle of an open file, as `openByHandle` takes it.
+   *
+   * Source: name_to_handle_at(2) (AT_EMPTY_PATH).
+   */
+  fileHandle(fd: number): FileHandleReply;
+
+  /**
    * Source: statx(2) (STATX_ATTR_IMMUTABLE and others).
    */
   fileAttributes(fd: number): AttributesReply;
@@ -220,6 +227,12 @@ export interface OpenReply {
   readonly errno: number;
   /** Negative after an error. */
   readonly fd: number;
+}
+
+export interface FileHandleReply {
+  readonly errno: number;
+  readonly type: number;
+  readonly handle: Uint8Array;
 }
 
 export interface AttributesReply {

@@ -5,6 +5,7 @@
 #include "arguments.h"
 
 napi_value OpenByHandle(napi_env env, napi_callback_info info);
+napi_value FileHandle(napi_env env, napi_callback_info info);
 napi_value FileAttributes(napi_env env, napi_callback_info info);
 napi_value HasExtendedAttribute(napi_env env, napi_callback_info info);
 napi_value FileMappings(napi_env env, napi_callback_info info);

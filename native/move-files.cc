@@ -82,6 +82,29 @@ napi_value OpenByHandle(napi_env env, napi_callback_info info) {
   return reply;
 }
 
+/** Source: name_to_handle_at(2), AT_EMPTY_PATH. */
+napi_value FileHandle(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int fd;
+  if (!arguments.ReadInt(0, &fd)) return RejectCall(env, "expected (fd: number)");
+  alignas(file_handle) char storage[sizeof(file_handle) + MAX_HANDLE_SZ];
+  auto* handle = reinterpret_cast<file_handle*>(storage);
+  handle->handle_bytes = MAX_HANDLE_SZ;
+  int mount_id;
+  const int result = name_to_handle_at(fd, "", handle, &mount_id, AT_EMPTY_PATH);
+  const size_t size_bytes = result == 0 ? handle->handle_bytes : 0;
+  napi_value reply = Reply(env, result == 0 ? 0 : errno);
+  void* memory = nullptr;
+  napi_value buffer = nullptr;
+  napi_value bytes = nullptr;
+  napi_create_arraybuffer(env, size_bytes, &memory, &buffer);
+  if (size_bytes > 0) memcpy(memory, handle->f_handle, size_bytes);
+  napi_create_typedarray(env, napi_uint8_array, size_bytes, buffer, 0, &bytes);
+  napi_set_named_property(env, reply, "type", IntValue(env, result == 0 ? handle->handle_type : 0));
+  napi_set_named_property(env, reply, "handle", bytes);
+  return reply;
+}
+
 /** Source: statx(2), stx_attributes. */
 napi_value FileAttributes(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);

@@ -15,7 +15,7 @@ import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
 import { adviseRandom, dropPageCache } from '../src/kernel/page-cache.js';
 import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
-import { startWriteBack } from '../src/kernel/write-back.js';
+import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
 import {
   checksumRanges,
   contentRanges,
@@ -188,6 +188,8 @@ function mappedBytes({ runs }: DonorPlace): number {
 }
 
 function checkDonor({ intent, pace }: PieceMove, donor: OpenFile): void {
+  // Until it is written, XFS lists what was copied as unwritten.
+  finishWriteBack(donor);
   using reader = openReader(donor);
   const sizeBytes = fileStatus(donor).mark.sizeBytes;
   const whole = { startBytes: 0, lengthBytes: Math.max(sizeBytes, 1) };

@@ -32,3 +32,10 @@ export function openByHandle(mount: OpenFile, handle: string, access: number): O
   if (reply.errno !== 0) throw new KernelCallError('open', reply.errno, path);
   return { fd: reply.fd, path };
 }
+
+/** @returns the handle of an open file, as `openByHandle` takes it. Source: name_to_handle_at(2). */
+export function handleOf(file: OpenFile): string {
+  const { errno, type, handle } = kernelAddon().fileHandle(file.fd);
+  if (errno !== 0) throw new KernelCallError('name the handle of', errno, file.path);
+  return Buffer.concat([Buffer.of(type), handle]).toString('hex');
+}
