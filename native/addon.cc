@@ -25,6 +25,8 @@
 #include <cstring>
 #include <vector>
 
+#include "scan-napi.h"
+
 namespace {
 
 /** Logical block size of every disk that O_DIRECT meets; a multiple of the 512 bytes of others. */
@@ -242,6 +244,8 @@ constexpr ExportedFunction kExports[] = {
     {"dropPageCache", DropPageCache},
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
+    {"scanFileSystem", ScanFileSystem},
+    {"scanFreeSpace", ScanFreeSpace},
 };
 
 }  // namespace

@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Piscina } from 'piscina';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
+import type { FreeSpaceReport, FreeSpaceTask, ScanReport, ScanTask } from '../domain/file-scan.js';
 import type {
   DiscardOutcome,
   DiscardTask,
@@ -29,6 +30,8 @@ interface Tasks {
   'read-extents': { task: ReadTask; result: ReadOutcome[] };
   'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
+  'scan-file-system': { task: ScanTask; result: ScanReport };
+  'scan-free-space': { task: FreeSpaceTask; result: FreeSpaceReport };
 }
 
 /** Threads hold buffers of an extent each: they go after this long without work. */
