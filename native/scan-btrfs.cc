@@ -194,6 +194,7 @@ void Scanner::Run(Tally* tally) {
   TreeSearch search(mount_fd_);
   for (;;) {
     const size_t index = next_part_.fetch_add(1);
+    if (control_->ShouldStop()) stopped_ = true;
     if (index >= parts_.size() || stopped_) return;
     const Part& part = parts_[index];
     const bool tells_users = pass_ == Pass::kUsersAndTally && users_ != nullptr;
