@@ -27,6 +27,7 @@
 
 #include "move-calls.h"
 #include "trim-calls.h"
+#include "scan-napi.h"
 
 namespace {
 
@@ -264,6 +265,8 @@ constexpr ExportedFunction kExports[] = {
     {"finishFrees", FinishFrees},
     {"freeSpaceRuns", FreeSpaceRuns},
     {"btrfsTreeItems", BtrfsTreeItems},
+    {"scanFileSystem", ScanFileSystem},
+    {"scanFreeSpace", ScanFreeSpace},
 };
 
 }  // namespace

@@ -221,6 +221,20 @@ export interface Addon {
    * Source: linux/btrfs.h (BTRFS_IOC_TREE_SEARCH_V2, struct btrfs_ioctl_search_header).
    */
   btrfsTreeItems(fd: number, treeId: bigint, itemType: number): BtrfsTreeItemsReply;
+
+  /**
+   * Counts the files of a mount and where they lie, in threads of its own; the caller waits.
+   *
+   * Source: native/scan-*.cc names what each way of doing it reads.
+   */
+  scanFileSystem(request: ScanRequest): ScanReply;
+
+  /**
+   * Lists the free space of a mount.
+   *
+   * Source: ioctl_getfsmap(2); BTRFS_IOC_TREE_SEARCH_V2 on Btrfs.
+   */
+  scanFreeSpace(request: FreeSpaceRequest): FreeSpaceReply;
 }
 
 export interface OpenReply {
@@ -291,4 +305,69 @@ export interface FreeSpaceRunsReply {
 export interface BtrfsTreeItemsReply {
   readonly errno: number;
   readonly items: Buffer;
+}
+
+/** Empty strings for what there is none of. */
+export interface ScanRequest {
+  readonly source: 'walk' | 'ext4' | 'xfs' | 'btrfs';
+  readonly mountPath: string;
+  readonly fsType: string;
+  readonly subtree: string;
+  readonly devicePath: string;
+  readonly threadCount: number;
+  readonly candidateLimit: number;
+  readonly nameCount: number;
+  readonly mapCellCount: number;
+  readonly targetFragmentBytes: number;
+  readonly nowMs: number;
+  /** Stop flag (1 ends it), then the files so far: lower and upper 32 bits. */
+  readonly control: Int32Array | null;
+}
+
+/** With an errno, only that and the call that failed. */
+export interface ScanReply {
+  readonly errno: number;
+  readonly failedCall: string;
+  readonly stopped: boolean;
+  readonly sharedKnown: boolean;
+  readonly truncated: boolean;
+  /** 0 when no file failed. */
+  readonly firstErrno: number;
+  /** In the order of enum Figure in native/scan.h. */
+  readonly figures: BigUint64Array;
+  readonly countClasses: BigUint64Array;
+  readonly sizeClassCounts: BigUint64Array;
+  readonly sizeClassBytes: BigUint64Array;
+  /** Empty without a map, as are the other cells. */
+  readonly usedCells: BigUint64Array;
+  readonly fragmentedCells: BigUint64Array;
+  readonly mapSpaceBytes: number;
+  readonly mapCellBytes: number;
+  readonly mapIsLogical: boolean;
+  /** Rows of 8: size, allocated, fragments, ideal, mtime and access (signed, ms), tier, flags. */
+  readonly candidates: BigUint64Array;
+  /** In hex; empty where there is none. */
+  readonly candidateHandles: string[];
+  readonly candidatePaths: string[];
+}
+
+export interface FreeSpaceRequest {
+  readonly mountPath: string;
+  readonly fsType: string;
+  readonly mapCellCount: number;
+}
+
+export interface FreeSpaceReply {
+  readonly errno: number;
+  readonly failedCall: string;
+  /** 0 GETFSMAP, 1 free-space tree, 2 extent tree. */
+  readonly source: number;
+  /** Free bytes, bytes of the largest run, runs, bytes in no chunk. */
+  readonly figures: BigUint64Array;
+  readonly classCounts: BigUint64Array;
+  readonly classBytes: BigUint64Array;
+  readonly freeCells: BigUint64Array;
+  readonly mapSpaceBytes: number;
+  readonly mapCellBytes: number;
+  readonly mapIsLogical: boolean;
 }

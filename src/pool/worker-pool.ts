@@ -45,7 +45,7 @@ interface Tasks {
   'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
   'scan-file-system': { task: ScanTask; result: ScanReport };
-  'measure-free-space': { task: FreeSpaceTask; result: FreeSpaceReport };
+  'scan-free-space': { task: FreeSpaceTask; result: FreeSpaceReport };
   'prepare-moves': { task: PrepareMovesTask; result: readonly PrepareOutcome[] };
   'finish-moves': { task: FinishMovesTask; result: readonly FinishOutcome[] };
   'settle-intents': { task: SettleIntentsTask; result: SettleIntentsReply };

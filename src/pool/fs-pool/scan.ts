@@ -77,7 +77,7 @@ async function measureFreeSpace(
   mapCellCount: number,
 ): Promise<FreeSpaceReport | null> {
   try {
-    return await workers.run('measure-free-space', {
+    return await workers.run('scan-free-space', {
       mountPath: mount.path,
       fsType: mount.entry.typeName,
       devicePaths: mount.devices.map(({ path }) => path),
