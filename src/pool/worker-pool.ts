@@ -21,6 +21,12 @@ import type {
   StoreTask,
   TaskReply,
 } from '../domain/tasks.js';
+import type {
+  ReadTrimWindowsTask,
+  TrimWindowList,
+  TrimWindowOutcome,
+  TrimWindowTask,
+} from '../domain/trim-tasks.js';
 import { packageRoot } from '../kernel/package-root.js';
 
 /** Each kind of task, by the file in `workers/` that runs it. */
@@ -29,6 +35,8 @@ interface Tasks {
   'read-extents': { task: ReadTask; result: ReadOutcome[] };
   'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
+  'read-trim-windows': { task: ReadTrimWindowsTask; result: TrimWindowList };
+  'trim-window': { task: TrimWindowTask; result: TrimWindowOutcome };
 }
 
 /** Threads hold buffers of an extent each: they go after this long without work. */
