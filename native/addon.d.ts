@@ -216,11 +216,16 @@ export interface Addon {
   freeSpaceRuns(fd: number, startBytes: bigint, lengthBytes: bigint): FreeSpaceRunsReply;
 
   /**
-   * Returns all items of one type of a tree, each with its header of 32 bytes.
+   * Returns the items of one object and type in a tree, each with its header of 32 bytes.
    *
    * Source: linux/btrfs.h (BTRFS_IOC_TREE_SEARCH_V2, struct btrfs_ioctl_search_header).
    */
-  btrfsTreeItems(fd: number, treeId: bigint, itemType: number): BtrfsTreeItemsReply;
+  btrfsTreeItems(
+    fd: number,
+    treeId: bigint,
+    itemType: number,
+    objectId: bigint,
+  ): BtrfsTreeItemsReply;
 
   /**
    * Counts the files of a mount and where they lie, in threads of its own; the caller waits.
@@ -300,6 +305,8 @@ export interface FreeSpaceRunsReply {
   readonly errno: number;
   /** Start and length in bytes, one behind the other. */
   readonly runs: Float64Array;
+  /** Where the file system ends, or the range if that is sooner. */
+  readonly endBytes: bigint;
 }
 
 export interface BtrfsTreeItemsReply {

@@ -12,6 +12,7 @@
 #include "trim-calls.h"
 
 using addon::Arguments;
+using addon::CountValue;
 using addon::RejectCall;
 using addon::Reply;
 
@@ -20,8 +21,13 @@ namespace {
 /** 128 KiB of records. */
 constexpr uint32_t kRecordsPerCall = 2048;
 
-/** Appends the start and length of each free run inside [start, end), joined where they touch. */
-int ReadFreeRuns(int fd, uint64_t start, uint64_t end, std::vector<double>* runs) {
+/**
+ * Appends the start and length of each free run inside [start, end), joined where they touch.
+ *
+ * `known_end` becomes the end of the last record: the file system may be smaller than its device.
+ */
+int ReadFreeRuns(int fd, uint64_t start, uint64_t end, std::vector<double>* runs,
+                 uint64_t* known_end) {
   struct stat status;
   if (fstat(fd, &status) != 0) return errno;
   std::vector<uint64_t> storage(fsmap_sizeof(kRecordsPerCall) / sizeof(uint64_t) + 1);
@@ -44,12 +50,13 @@ int ReadFreeRuns(int fd, uint64_t start, uint64_t end, std::vector<double>* runs
     if (head->fmh_entries == 0) return 0;
     for (uint32_t index = 0; index < head->fmh_entries; index += 1) {
       const fsmap& record = head->fmh_recs[index];
+      const uint64_t record_end = record.fmr_physical + record.fmr_length;
+      const uint64_t to = record_end < end ? record_end : end;
+      if (to > *known_end) *known_end = to;
       const bool is_free = (record.fmr_flags & FMR_OF_SPECIAL_OWNER) != 0 &&
                            record.fmr_owner == FMR_OWN_FREE;
       if (!is_free) continue;
       const uint64_t from = record.fmr_physical > start ? record.fmr_physical : start;
-      const uint64_t record_end = record.fmr_physical + record.fmr_length;
-      const uint64_t to = record_end < end ? record_end : end;
       if (from >= to) continue;
       const size_t count = runs->size();
       if (count > 0 && (*runs)[count - 2] + (*runs)[count - 1] == static_cast<double>(from)) {
@@ -77,8 +84,10 @@ napi_value FreeSpaceRuns(napi_env env, napi_callback_info info) {
   }
   // Byte addresses are exact in a double up to 2^53, 8 PiB.
   std::vector<double> runs;
-  const int error_number = ReadFreeRuns(fd, static_cast<uint64_t>(start),
-                                        static_cast<uint64_t>(start + length), &runs);
+  uint64_t known_end = static_cast<uint64_t>(start);
+  const int error_number =
+      ReadFreeRuns(fd, static_cast<uint64_t>(start), static_cast<uint64_t>(start + length), &runs,
+                   &known_end);
 
   napi_value reply = Reply(env, error_number);
   void* data = nullptr;
@@ -88,5 +97,6 @@ napi_value FreeSpaceRuns(napi_env env, napi_callback_info info) {
   if (!runs.empty()) memcpy(data, runs.data(), runs.size() * sizeof(double));
   napi_create_typedarray(env, napi_float64_array, runs.size(), memory, 0, &array);
   napi_set_named_property(env, reply, "runs", array);
+  napi_set_named_property(env, reply, "endBytes", CountValue(env, known_end));
   return reply;
 }

@@ -75,38 +75,29 @@ namespace {
 
 constexpr size_t kSearchBytes = 256 * 1024;
 
-/** Leaves the key on the item behind the last one. @returns false when there is none. */
-bool AdvanceKey(btrfs_ioctl_search_key* key, const btrfs_ioctl_search_header& last) {
-  key->min_objectid = last.objectid;
-  key->min_type = last.type;
-  key->min_offset = last.offset + 1;
-  if (key->min_offset != 0) return true;
-  key->min_type += 1;
-  if (key->min_type <= UINT8_MAX) return true;
-  key->min_type = 0;
-  key->min_objectid += 1;
-  return key->min_objectid != 0;
-}
-
 }  // namespace
 
 napi_value BtrfsTreeItems(napi_env env, napi_callback_info info) {
-  const Arguments<3> arguments(env, info);
+  const Arguments<4> arguments(env, info);
   int fd;
   int64_t tree;
   int type;
+  int64_t object_id;
   if (!arguments.ReadInt(0, &fd) || !arguments.ReadCount(1, &tree) ||
-      !arguments.ReadInt(2, &type) || type < 0 || type > UINT8_MAX) {
-    return RejectCall(env, "expected (fd: number, treeId: bigint, itemType: number)");
+      !arguments.ReadInt(2, &type) || type < 0 || type > UINT8_MAX ||
+      !arguments.ReadCount(3, &object_id)) {
+    return RejectCall(env, "expected (fd: number, treeId, itemType: number, objectId)");
   }
   std::vector<uint64_t> storage((sizeof(btrfs_ioctl_search_args_v2) + kSearchBytes) / 8);
   auto* request = reinterpret_cast<btrfs_ioctl_search_args_v2*>(storage.data());
   btrfs_ioctl_search_key key = {};
   key.tree_id = static_cast<uint64_t>(tree);
-  key.max_objectid = UINT64_MAX;
+  key.min_objectid = static_cast<uint64_t>(object_id);
+  key.max_objectid = key.min_objectid;
+  key.min_type = static_cast<uint32_t>(type);
+  key.max_type = key.min_type;
   key.max_offset = UINT64_MAX;
   key.max_transid = UINT64_MAX;
-  key.max_type = UINT8_MAX;
 
   std::vector<uint8_t> items;
   int error_number = 0;
@@ -125,10 +116,11 @@ napi_value BtrfsTreeItems(napi_env env, napi_callback_info info) {
     for (uint32_t index = 0; index < request->key.nr_items; index += 1) {
       memcpy(&header, at, sizeof header);
       const size_t size_bytes = sizeof header + header.len;
-      if (header.type == static_cast<uint32_t>(type)) items.insert(items.end(), at, at + size_bytes);
+      items.insert(items.end(), at, at + size_bytes);
       at += size_bytes;
     }
-    if (!AdvanceKey(&key, header)) break;
+    if (header.offset == UINT64_MAX) break;
+    key.min_offset = header.offset + 1;
   }
 
   napi_value reply = Reply(env, error_number);

@@ -5,7 +5,7 @@ import type { Run } from '../domain/runs.js';
 import { assertWritable, type FsMount } from '../pool/fs-pool/detect.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
 import type { LocatedFileSystem } from '../pool/fs-pool/register.js';
-import { forecastFsTrim } from '../pool/fs-pool/trim.js';
+import { forecastMount } from '../pool/fs-pool/trim-mount.js';
 import { WorkerPool } from '../pool/worker-pool.js';
 import { mountedOf } from './fs-access.js';
 import { beginFsTrim } from './fs-run-control.js';
@@ -25,7 +25,7 @@ export async function forecastFs(
   const workers = new WorkerPool();
   try {
     const remembered = pool.context.store.trimWindows.all();
-    const forecast = await forecastFsTrim(workers, mount, remembered);
+    const forecast = await forecastMount({ workers, mount, remembered, minLengthBytes: 0 });
     const disk = {
       diskId: pool.context.fileSystemUuid,
       path: mount.path,

@@ -17,9 +17,13 @@ export interface TrimDevice {
 
 export interface ReadTrimWindowsTask {
   readonly mountPath: string;
+  /** Checked: after an unmount the path would be on another file system. */
+  readonly mountId: number;
   readonly fsType: FsType;
   /** As `DetectedMount.sysfsName`. */
   readonly sysfsName: string | null;
+  /** The device below ext4 and XFS, or the members of a Btrfs, in bytes together. */
+  readonly sizeBytes: number;
   readonly windowBytes: number;
   /** Free runs below this are not counted. */
   readonly minLengthBytes: number;
@@ -33,12 +37,15 @@ export interface TrimWindowList {
   /** After the windows were read. */
   readonly freedAfter: FreedTotals | null;
   readonly windows: readonly TrimWindow[];
+  /** Free space outside of all windows: what Btrfs has in no chunk; trimmed with any of them. */
+  readonly outsideBytes: number;
 }
 
 // ---- trim-window
 
 export interface TrimWindowTask {
   readonly mountPath: string;
+  readonly mountId: number;
   readonly fsType: FsType;
   readonly window: ByteRun;
   /** Shorter free runs stay as they are; at least what the device frees at once. */

@@ -45,7 +45,10 @@ export interface RememberedWindow extends ByteRun {
 export interface TrimWindow extends ByteRun {
   /** Hash of its free runs; null where the file system does not list them. */
   readonly fingerprint: string | null;
+  /** All of them, however short. */
   readonly freeBytes: number | null;
+  /** Of those at least as long as the minimum. */
+  readonly trimmableBytes: number | null;
   readonly freeRunCount: number | null;
 }
 
@@ -127,7 +130,8 @@ export function planWindows(
   const memory = new Map(remembered.map((window) => [window.startBytes, window]));
   const gainedByRun = gainsByRun(windows, memory);
   return windows.map((window) => {
-    if (window.freeBytes === 0) return { window, skip: 'full' };
+    // Btrfs trims what belongs to no chunk along with any window, so none of those may be left out.
+    if (window.freeBytes === 0 && window.fingerprint !== null) return { window, skip: 'full' };
     const before = memory.get(window.startBytes);
     if (!before || !isSameWindow(window, before)) return { window, skip: null };
     // Runs shorter than its minimum were left out then.
@@ -206,18 +210,25 @@ export interface TrimWindowForecast {
   readonly isKnown: boolean;
 }
 
-/** What a run would ask for now. An upper bound: ext4 leaves groups out by itself. */
-export function forecastWindows(plan: readonly PlannedWindow[]): TrimWindowForecast {
+/**
+ * What a run would ask for now. An upper bound: ext4 leaves groups out by itself.
+ *
+ * @param outsideBytes free space outside of all windows: what Btrfs has in no chunk.
+ */
+export function forecastWindows(
+  plan: readonly PlannedWindow[],
+  outsideBytes = 0,
+): TrimWindowForecast {
   const due = plan.filter(({ skip }) => skip === null).map(({ window }) => window);
   const skipped = plan.filter(({ skip }) => skip !== null).map(({ window }) => window);
   const freeOf = (windows: readonly TrimWindow[]) =>
-    windows.reduce((sum, { freeBytes }) => sum + (freeBytes ?? 0), 0);
+    windows.reduce((sum, { trimmableBytes }) => sum + (trimmableBytes ?? 0), 0);
   return {
-    requestBytes: freeOf(due),
+    requestBytes: freeOf(due) + (due.length > 0 ? outsideBytes : 0),
     rangeCount: due.reduce((sum, { freeRunCount }) => sum + (freeRunCount ?? 0), 0),
     windowCount: due.length,
     skippedWindowCount: skipped.length,
     skippedBytes: freeOf(skipped),
-    isKnown: plan.every(({ window }) => window.freeBytes !== null),
+    isKnown: plan.every(({ window }) => window.trimmableBytes !== null),
   };
 }

@@ -128,11 +128,16 @@ function mountIdOf(path: string): number {
     throw fromNodeError('open', cause, path);
   }
   try {
-    const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
-    return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1]);
+    return mountIdOfOpen(fd);
   } finally {
     closeSync(fd);
   }
+}
+
+/** Source: proc(5), /proc/pid/fdinfo. */
+export function mountIdOfOpen(fd: number): number {
+  const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1]);
 }
 
 function deviceByNumber(entry: MountEntry, trees: KernelTrees): BlockDevice[] {

@@ -13,7 +13,7 @@ import { analyzeMount } from '../pool/fs-pool/scan.js';
 import type { Payload, RunBatchPayload } from '../queue/payloads.js';
 import type { RegisteredFileSystem } from '../store/registry.js';
 import { FsDefragBatches } from './fs-defrag-batch.js';
-import { FsTrimBatches } from './fs-trim-batch.js';
+import { processFsTrim } from './fs-trim-batch.js';
 import type { DefragReport, PoolWork } from './pool-work.js';
 import type { BatchReport } from './run-batch.js';
 
@@ -22,7 +22,6 @@ const WORST_COUNT = 20;
 export class FsPoolWork implements PoolWork {
   readonly pool: FsPool;
   readonly #defrag: FsDefragBatches;
-  readonly #trim: FsTrimBatches;
 
   /** @throws MaintenanceError ERR_DISK_UNAVAILABLE while it is not mounted, and as `FsPool.open`. */
   constructor(stateDirectory: string, registered: RegisteredFileSystem) {
@@ -30,7 +29,6 @@ export class FsPoolWork implements PoolWork {
     mountOfRegistered(registered);
     this.pool = FsPool.open(stateDirectory, registered);
     this.#defrag = new FsDefragBatches(this.pool.context);
-    this.#trim = new FsTrimBatches(this.pool.context);
   }
 
   static lockPath(stateDirectory: string, poolId: string): string {
@@ -59,7 +57,7 @@ export class FsPoolWork implements PoolWork {
   }
 
   trim(payload: RunBatchPayload): Promise<BatchReport> {
-    return this.#trim.process(payload);
+    return processFsTrim(this.pool.context, payload);
   }
 
   async tick(): Promise<{ trimRunId: number | null }> {
@@ -68,7 +66,6 @@ export class FsPoolWork implements PoolWork {
 
   forgetIdle(): void {
     this.#defrag.forgetIdle();
-    this.#trim.forgetIdle();
   }
 
   isThere(): boolean {

@@ -24,8 +24,8 @@ export class TrimWindowStore {
       .run(window.startBytes, JSON.stringify(window));
   }
 
-  /** Once the file system was remade, grown or shrunk, or somebody asks for everything. */
-  forgetAll(): void {
-    this.#db.prepare('DELETE FROM trim_windows').run();
+  /** What is not known of it any more is trimmed again. */
+  forget(startBytes: number): void {
+    this.#db.prepare('DELETE FROM trim_windows WHERE start_bytes = ?').run(startBytes);
   }
 }

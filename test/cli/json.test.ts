@@ -87,7 +87,8 @@ describe('without an agent', () => {
 
   it('defrag analyze --map', async () => {
     const analysis = await json('defrag analyze', [...flags, '--map']);
-    if (!('maps' in analysis) || !analysis.maps || analysis.kind !== 'extent') throw new Error('expected figures and maps');
+    if (!('maps' in analysis) || !analysis.maps || analysis.kind !== 'extent')
+      throw new Error('expected figures and maps');
     const text = `${analysisText(analysis)}\n\n${mapText(analysis.maps, false)}\n`;
     expect(await node.text('defrag', 'analyze', '--map', ...flags)).toBe(text);
     expect(analysis.fragmentedExtentCount).toBeGreaterThan(0);

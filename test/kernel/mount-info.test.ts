@@ -1,9 +1,9 @@
 /** mountinfo as the kernel writes it, and real mounts that a comparison of paths gets wrong. */
 
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MIB } from '../../src/domain/units.js';
 import {
   describeMount,
   detectMount,
@@ -13,7 +13,7 @@ import {
   parseMountInfo,
   readMounts,
 } from '../../src/kernel/mount-info.js';
-import { canMount, LoopImage, run } from '../support/loop-image.js';
+import { canMount, LoopMount } from '../support/loop-mounts.js';
 import { tempDirectory } from '../support/temp-directory.js';
 
 describe('parseMountInfo', () => {
@@ -125,26 +125,31 @@ describe('the mounts of this machine', () => {
   });
 });
 
-describe.skipIf(!canMount)('a mount on a loop device', () => {
-  let image: LoopImage;
-  beforeAll(() => {
-    image = new LoopImage('ext4', { sizeBytes: 64 * MIB, mountName: 'with space\n#and\\more' });
-  });
-  afterAll(() => image[Symbol.dispose]());
+function run(program: string, ...args: readonly string[]): void {
+  execFileSync(program, args, { stdio: 'pipe' });
+}
 
-  it('is found with its device, through a name that has to be escaped', () => {
+describe.skipIf(!canMount)('a mount on a loop device', () => {
+  let image: LoopMount;
+  beforeAll(() => {
+    image = new LoopMount('ext4');
+  });
+  afterAll(() => image.remove());
+
+  it('is found with its device', () => {
+    const name = basename(image.devicePath);
     expect(detectMount(image.mountPath)).toMatchObject({
-      entry: { mountPath: image.mountPath, typeName: 'ext4', source: image.device, root: '/' },
+      entry: { mountPath: image.mountPath, typeName: 'ext4', source: image.devicePath, root: '/' },
       fsType: 'ext4',
       isReadOnly: false,
       isWhole: true,
-      devices: [{ name: image.deviceName, path: image.device }],
-      sysfsName: image.deviceName,
+      devices: [{ name, path: image.devicePath }],
+      sysfsName: name,
     });
   });
 
   it('is found through a symbolic link, and below a mount that covers another', () => {
-    const link = `${image.imagePath}-link`;
+    const link = join(tempDirectory('link'), 'link');
     symlinkSync(image.mountPath, link);
     expect(mountOf(link).mountPath).toBe(image.mountPath);
     run('mount', '-t', 'tmpfs', 'none', image.mountPath);
@@ -156,33 +161,33 @@ describe.skipIf(!canMount)('a mount on a loop device', () => {
     expect(mountOf(image.mountPath).typeName).toBe('ext4');
   });
 
-  it('is not whole where a directory of it is mounted elsewhere', () => {
-    const inner = join(image.mountPath, 'inner');
-    const bound = `${image.imagePath}-bound`;
-    mkdirSync(inner);
+  it('is not whole where a directory of it is mounted elsewhere, under a name to be escaped', () => {
+    const bound = join(tempDirectory('bound'), 'with space\n#and\\more');
+    mkdirSync(image.path('inner'));
     mkdirSync(bound);
-    run('mount', '--bind', inner, bound);
+    run('mount', '--bind', image.path('inner'), bound);
     try {
-      expect(detectMount(bound)).toMatchObject({ isWhole: false, entry: { root: '/inner' } });
-      expect(detectMount(bound).devices).toEqual(detectMount(image.mountPath).devices);
+      const found = detectMount(bound);
+      expect(found).toMatchObject({ isWhole: false, entry: { root: '/inner', mountPath: bound } });
+      expect(found.devices).toEqual(detectMount(image.mountPath).devices);
     } finally {
       run('umount', bound);
     }
   });
 
   it('is read-only when it was mounted so', () => {
-    image.remount('ro');
+    run('mount', '-o', 'remount,ro', image.mountPath);
     expect(detectMount(image.mountPath).isReadOnly).toBe(true);
-    image.remount('rw');
+    run('mount', '-o', 'remount,rw', image.mountPath);
   });
 });
 
 describe.skipIf(!canMount)('a Btrfs mount', () => {
   it('has the devices of sysfs, though its number is anonymous', () => {
-    using image = new LoopImage('btrfs', { sizeBytes: 128 * MIB });
+    using image = new LoopMount('btrfs', { deviceCount: 2 });
     const found = detectMount(image.mountPath);
     expect(found.entry.deviceMajor).toBe(0);
-    expect(found.devices).toEqual([{ name: image.deviceName, path: image.device }]);
+    expect(found.devices.map(({ path }) => path).sort()).toEqual([...image.devicePaths].sort());
     expect(found.sysfsName).toMatch(/^[0-9a-f]{8}-/);
   });
 });
