@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { statfsSync } from 'node:fs';
 import type { ReadTrimWindowsTask, TrimWindowList } from '../src/domain/trim-tasks.js';
 import { type TrimWindow, windowGrid } from '../src/domain/trim-windows.js';
-import type { ByteRun } from '../src/domain/units.js';
+import { type ByteRun, roundUp } from '../src/domain/units.js';
 import { btrfsChunks } from '../src/kernel/btrfs-chunks.js';
 import { ext4Groups } from '../src/kernel/ext4-groups.js';
 import { finishFrees } from '../src/kernel/fitrim.js';
@@ -40,12 +40,17 @@ function listWindows(
 ): Pick<TrimWindowList, 'windows' | 'outsideBytes'> {
   if (task.fsType === 'btrfs') return chunkWindows(file, task);
   const whole = { startBytes: 0, lengthBytes: task.sizeBytes };
-  const { originBytes } =
-    task.fsType === 'ext4' ? ext4Groups(statfsSync(task.mountPath).bsize) : { originBytes: 0 };
-  const grid = windowGrid([whole], task.windowBytes, originBytes);
+  const grid = deviceGrid(whole, task);
   if (task.fsType === 'other') return { windows: grid.map(unlisted), outsideBytes: 0 };
   const windows = grid.flatMap((range) => listedWindow(file, range, task.minLengthBytes) ?? []);
   return { windows, outsideBytes: 0 };
+}
+
+/** Whole groups for ext4: it does not remember what it was asked for in part. */
+function deviceGrid(whole: ByteRun, { fsType, mountPath, windowBytes }: ReadTrimWindowsTask) {
+  if (fsType !== 'ext4') return windowGrid([whole], windowBytes);
+  const { groupBytes, originBytes } = ext4Groups(statfsSync(mountPath).bsize);
+  return windowGrid([whole], roundUp(windowBytes, groupBytes), originBytes);
 }
 
 /** @returns null behind the end of the file system, which may be smaller than its device. */

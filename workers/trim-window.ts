@@ -26,6 +26,7 @@ import type {
 import { type ByteRun, MIB } from '../src/domain/units.js';
 import { allocatedBytes, discardedBytes, waitForDiscards } from '../src/kernel/discard-counters.js';
 import { ext4Groups } from '../src/kernel/ext4-groups.js';
+import { keepTrimMinimum } from '../src/kernel/ext4-trim-minimum.js';
 import { trimRange } from '../src/kernel/fitrim.js';
 import { freeRuns } from '../src/kernel/free-space.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
@@ -57,7 +58,7 @@ function trimInSteps(
   progress: { atBytes: number },
   trim: typeof trimRange,
 ): TrimmedWindow {
-  const { window, minLengthBytes } = task;
+  const { window } = task;
   const startedAtMs = performance.now();
   const endBytes = window.startBytes + window.lengthBytes;
   const runs = task.fsType === 'xfs' || task.fsType === 'ext4' ? freeRuns(file, window).runs : null;
@@ -106,6 +107,14 @@ function trimStep(
   trim: typeof trimRange,
 ): number {
   const [device] = task.devices;
+  if (task.fsType === 'ext4' && device) {
+    const keepMinimum = keepTrimMinimum(device.name);
+    try {
+      return trim(file, run, task.minLengthBytes);
+    } finally {
+      keepMinimum();
+    }
+  }
   if (task.fsType !== 'xfs' || !runs || !device) return trim(file, run, task.minLengthBytes);
   const freeBytes = bytesOfRuns(runs, run, task.minLengthBytes);
   const goalBytes = discardedBytes(device.name) + freeBytes;
@@ -123,10 +132,10 @@ function stepEnder(
     const { groupBytes, originBytes } = ext4Groups(statfsSync(mountPath).bsize);
     return (at) => stepEndByGroup(at, endBytes, groupBytes, originBytes);
   }
+  // Part of a chunk of Btrfs cannot be asked for, and what is not known needs no pace.
+  if (fsType !== 'xfs' || !runs) return () => endBytes;
   const granularityBytes = Math.max(minLengthBytes, statfsSync(mountPath).bsize);
-  if (runs) return (at, pace) => stepEndByRuns(runs, at, endBytes, pace, granularityBytes);
-  return (at, pace) =>
-    Math.min(endBytes, at + Math.ceil(pace / granularityBytes) * granularityBytes);
+  return (at, pace) => stepEndByRuns(runs, at, endBytes, pace, granularityBytes);
 }
 
 interface Measured {

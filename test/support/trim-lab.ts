@@ -12,10 +12,12 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 import type { RememberedWindow } from '../../src/domain/trim-windows.js';
-import { MIB, roundDown, roundUp } from '../../src/domain/units.js';
+import { KIB, MIB, roundDown, roundUp } from '../../src/domain/units.js';
+import { btrfsChunks } from '../../src/kernel/btrfs-chunks.js';
 import { mappedBytes } from '../../src/kernel/fiemap.js';
 import { finishFrees } from '../../src/kernel/fitrim.js';
 import { freeRuns } from '../../src/kernel/free-space.js';
+import type { OpenFile } from '../../src/kernel/kernel-call.js';
 import { detectMount } from '../../src/kernel/mount-info.js';
 import { syncFileSystem } from '../../src/kernel/sync-file-system.js';
 import {
@@ -113,31 +115,51 @@ export class TrimLab {
     return this.mount.imagePaths.reduce((sum, path) => sum + statSync(path).blocks * 512, 0);
   }
 
-  /** What the image holds for free space of ext4 and XFS: nothing, when all of it is trimmed. */
+  /** What the image holds for free space: nothing, when all of it is trimmed. */
   untrimmedBytes(): number {
     const file = { fd: openSync(this.mount.mountPath, 'r'), path: this.mount.mountPath };
     const imagePath = this.mount.imagePaths[0] ?? '';
     const image = { fd: openSync(imagePath, 'r'), path: imagePath };
     try {
-      finishFrees(file);
+      if (this.mount.fsType === 'xfs') finishFrees(file);
       syncFileSystem(file);
-      const whole = { startBytes: 0, lengthBytes: statSync(imagePath).size };
-      const { runs } = freeRuns(file, whole);
-      let sumBytes = 0;
-      for (let index = 0; index < runs.length; index += 2) {
-        const from = runs[index] ?? 0;
-        const startBytes = roundUp(from, BLOCK_BYTES);
-        const lengthBytes = roundDown(from + (runs[index + 1] ?? 0), BLOCK_BYTES) - startBytes;
-        if (lengthBytes > 0) sumBytes += mappedBytes(image, { startBytes, lengthBytes });
-      }
-      return sumBytes;
+      return this.mount.fsType === 'btrfs'
+        ? heldForChunks(file, image)
+        : heldForFreeRuns(file, image, statSync(imagePath).size);
     } finally {
       closeSync(file.fd);
       closeSync(image.fd);
     }
   }
 
+  /** Btrfs counts the copies of its superblock as neither free nor in use. */
+  get toleratedBytes(): number {
+    return this.mount.fsType === 'btrfs' ? 256 * KIB : 0;
+  }
+
   get deviceName(): string {
     return basename(this.mount.devicePath);
   }
+}
+
+function heldForFreeRuns(file: OpenFile, image: OpenFile, sizeBytes: number): number {
+  const { runs } = freeRuns(file, { startBytes: 0, lengthBytes: sizeBytes });
+  let sumBytes = 0;
+  for (let index = 0; index < runs.length; index += 2) {
+    const from = runs[index] ?? 0;
+    const startBytes = roundUp(from, BLOCK_BYTES);
+    const lengthBytes = roundDown(from + (runs[index + 1] ?? 0), BLOCK_BYTES) - startBytes;
+    if (lengthBytes > 0) sumBytes += mappedBytes(image, { startBytes, lengthBytes });
+  }
+  return sumBytes;
+}
+
+function heldForChunks(file: OpenFile, image: OpenFile): number {
+  let sumBytes = 0;
+  for (const { stripes, lengthBytes, usedBytes } of btrfsChunks(file)) {
+    for (const { startBytes } of stripes) {
+      sumBytes += Math.max(0, mappedBytes(image, { startBytes, lengthBytes }) - (usedBytes ?? 0));
+    }
+  }
+  return sumBytes;
 }
