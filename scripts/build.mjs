@@ -108,7 +108,7 @@ function compileAddon() {
 
   mkdirSync(dirname(target), { recursive: true });
   const temporary = `${target}.${process.pid}`;
-  const flags = ['-O2', '-std=c++17', '-shared', '-fPIC', '-Wall', '-Wextra', '-Werror'];
+  const flags = ['-O2', '-std=c++17', '-shared', '-fPIC', '-pthread', '-Wall', '-Wextra', '-Werror'];
   run('g++', [...flags, '-I', relative(root, resolve(napiHeaders)), ...sources, '-o', temporary]);
   // Writing over the old file would crash the processes that have it mapped.
   renameSync(temporary, target);
