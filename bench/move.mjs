@@ -14,7 +14,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { row } from './support/figures.mjs';
-import { dropCaches, filesIn } from './support/cold.mjs';
+import { dropCaches, filesIn } from './support/page-cache.mjs';
 
 export const title = 'Defragmenting mounted file systems, against the tool of each.';
 

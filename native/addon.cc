@@ -246,6 +246,7 @@ constexpr ExportedFunction kExports[] = {
     {"dropPageCache", DropPageCache},
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
+    {"readBatch", ReadBatch},
     {"openByHandle", OpenByHandle},
     {"fileHandle", FileHandle},
     {"fileAttributes", FileAttributes},

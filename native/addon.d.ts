@@ -60,6 +60,22 @@ export interface Addon {
   syncFileSystem(fd: number): number;
 
   /**
+   * Reads many ranges into one buffer with several threads, and returns when all are read.
+   *
+   * @param requests four numbers each: fd, where in the file, how many bytes, where in the buffer.
+   * @param results one number each: bytes read, or a negative errno.
+   * @returns 0.
+   *
+   * Source: pread(2).
+   */
+  readBatch(
+    requests: Float64Array,
+    buffer: Uint8Array,
+    results: Float64Array,
+    threadCount: number,
+  ): number;
+
+  /**
    * Opens a file by its handle: follows no path and no link, and stays on its file system.
    *
    * @param mountFd any open file of the file system.

@@ -58,6 +58,33 @@ class Arguments {
     return type == napi_uint8_array;
   }
 
+  /** As `ReadBytes`, to write to. */
+  bool ReadWritable(size_t index, uint8_t** bytes, size_t* size_bytes) const {
+    const uint8_t* data = nullptr;
+    if (!ReadBytes(index, &data, size_bytes)) return false;
+    *bytes = const_cast<uint8_t*>(data);
+    return true;
+  }
+
+  /** A `Float64Array`. */
+  bool ReadWritableDoubles(size_t index, double** numbers, size_t* count) const {
+    napi_typedarray_type type;
+    void* data = nullptr;
+    if (!complete_ || napi_get_typedarray_info(env_, values_[index], &type, count, &data, nullptr,
+                                               nullptr) != napi_ok) {
+      return false;
+    }
+    *numbers = static_cast<double*>(data);
+    return type == napi_float64_array;
+  }
+
+  bool ReadDoubles(size_t index, const double** numbers, size_t* count) const {
+    double* writable = nullptr;
+    const bool is_read = ReadWritableDoubles(index, &writable, count);
+    *numbers = writable;
+    return is_read;
+  }
+
   /** A string of fewer than `capacity` bytes. */
   bool ReadText(size_t index, char* text, size_t capacity) const {
     size_t length = 0;

@@ -78,7 +78,7 @@ export class Donors implements Disposable {
   ): ReservedDonor {
     const directory = this.#donorDirectory();
     const group = near.status.inode / near.geometry.inodesPerGroup;
-    const prefix = groupDirectory(directory, group, near.geometry);
+    const prefix = groupDirectory(directory, group, near.geometry, this.#groupName);
     const name = `${prefix}${this.#groupName}-${index}`;
     const donor = openDonor(directory, name, true);
     try {
@@ -145,19 +145,28 @@ function allocateShape(
  *
  * Source: xfs_fsr(8), which does the same.
  */
-function groupDirectory(directory: OpenFile, group: bigint, geometry: XfsGeometry): string {
+function groupDirectory(
+  directory: OpenFile,
+  group: bigint,
+  geometry: XfsGeometry,
+  groupName: string,
+): string {
   const path = (name: string): string => `${below(directory)}/${name}`;
   const isThere = (name: string): boolean =>
     statSync(path(name), { throwIfNoEntry: false })?.isDirectory() === true;
   const wanted = `ag${group}`;
   if (isThere(wanted)) return `${wanted}/`;
   for (let attempt = 0; attempt < geometry.groupCount; attempt += 1) {
-    const temporary = `new-${process.pid}-${group}-${attempt}`;
+    const temporary = `new-${groupName}-${attempt}`;
     mkdirSync(path(temporary), { mode: 0o700 });
     const inode = statSync(path(temporary), { bigint: true }).ino;
     const name = `ag${inode / geometry.inodesPerGroup}`;
-    if (isThere(name)) rmdirSync(path(temporary));
-    else renameSync(path(temporary), path(name));
+    try {
+      // Another thread may make the same at this moment: it replaces an empty one only.
+      renameSync(path(temporary), path(name));
+    } catch {
+      rmdirSync(path(temporary));
+    }
     if (isThere(wanted)) return `${wanted}/`;
   }
   return '';

@@ -2,17 +2,20 @@
 
 import { availableParallelism } from 'node:os';
 import { mapCell } from '../domain/disk-map.js';
-import { MaintenanceError } from '../domain/errors.js';
+import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import { makeScanControl, SCAN_CONTROL, scanProgress } from '../domain/file-scan.js';
+import type { RememberedWindow } from '../domain/trim-windows.js';
 import type { FsMount } from '../pool/fs-pool/detect.js';
 import type { LocatedFileSystem } from '../pool/fs-pool/register.js';
 import { type AnalyzedMount, analyzeMount } from '../pool/fs-pool/scan.js';
 import { subtreeOf } from '../pool/fs-pool/subtree.js';
+import { forecastMount } from '../pool/fs-pool/trim-mount.js';
 import { WorkerPool } from '../pool/worker-pool.js';
 import type { AnalyzeOptions } from './analysis.js';
 import { mountedOf } from './fs-access.js';
 import { abortOnInterrupt } from './interrupt.js';
 import { MAP_COLUMNS, MAP_ROWS } from './map-text.js';
+import { openFileSystem } from './pool-access.js';
 import { textOfHex } from './printable.js';
 import { startProgress } from './progress.js';
 import type { Output } from './schemas.js';
@@ -30,6 +33,7 @@ export async function analyzeFileSystem(
   const mount = mountedOf(located);
   const subtree = path === null ? null : subtreeOf(mount, path);
   const analyzed = await runScan(mount, subtree, withMaps, quiet);
+  const reclaimableBytes = await reclaimable(located, mount);
   const { analysis, scan } = analyzed;
   if (scan.stopped) throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
   return {
@@ -40,6 +44,7 @@ export async function analyzeFileSystem(
     fsType: mount.entry.typeName,
     subtree,
     ...analysis,
+    reclaimableBytes,
     disks: analysis.disks.map((disk) => ({ ...disk, devices: [...disk.devices] })),
     tiers: [...analysis.tiers],
     fragmentCounts: [...analysis.fragmentCounts],
@@ -55,6 +60,32 @@ export async function analyzeFileSystem(
     },
     maps: withMaps ? mapsOf(mount, analyzed) : null,
   };
+}
+
+/** @returns null where nobody tells what is free, as to users who are not root. */
+async function reclaimable(located: LocatedFileSystem, mount: FsMount): Promise<number | null> {
+  if (mount.fsType === 'other') return null;
+  const workers = new WorkerPool(1);
+  try {
+    const remembered = located.registered ? rememberedWindows(located) : [];
+    const forecast = await forecastMount({ workers, mount, remembered, minLengthBytes: 0 });
+    return forecast.isKnown ? forecast.requestBytes : null;
+  } catch (cause) {
+    const { code } = asMaintenanceError(cause);
+    if (code === 'ERR_UNSUPPORTED' || code === 'ERR_PERMISSION') return null;
+    throw cause;
+  } finally {
+    await workers.close();
+  }
+}
+
+function rememberedWindows(located: LocatedFileSystem): RememberedWindow[] {
+  const pool = openFileSystem(located, 'read');
+  try {
+    return pool.context.store.trimWindows.all();
+  } finally {
+    pool.context.store.close();
+  }
 }
 
 async function runScan(

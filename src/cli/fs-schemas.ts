@@ -89,6 +89,8 @@ export const FsAnalyzeOutput = z.strictObject({
   durationMs: z.number().nonnegative(),
   ...figures,
   recommendation: z.enum(['None', 'Consider', 'Recommended', 'Urgent']),
+  /** What a trim would ask for now; null where the free space cannot be read. */
+  reclaimableBytes: bytes.nullable(),
   method: z.enum([...BULK_METHODS, 'fiemap-walk']),
   /** Why the file system's own tables were not read. */
   fallbackReason: z.string().nullable(),

@@ -17,6 +17,7 @@ export function fsAnalysisText(analysis: FsAnalyzeView): string {
     `  Fragmented extents: ${analysis.fragmentedExtentCount}`,
     `  Fragmentation ratio: ${percent(analysis.fragmentationRatio)}`,
     `  Recommendation: ${analysis.recommendation}`,
+    `  Reclaimable by trim: ${analysis.reclaimableBytes === null ? 'not known' : bytesText(analysis.reclaimableBytes)}`,
     `  File system: ${analysis.fsType} on ${printable(analysis.path)}, an extent is a file`,
   ];
   if (analysis.subtree !== null) lines.push(`  Only below: ${printable(analysis.subtree)}`);

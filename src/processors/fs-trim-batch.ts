@@ -138,12 +138,15 @@ function trimmed(outcome: TrimmedWindow, window: TrimWindow): Partial<RunProgres
   const { confirmation, heldBytes, confirmedBytes } = outcome;
   // "Asked much, confirmed nothing" where it can be confirmed is a failure, whatever FITRIM says.
   const refused = confirmation === 'refused';
+  const asked = askedBytes(outcome);
   const isKnown = heldBytes !== null && window.freeBytes !== null;
+  // What was free and held by nobody before is no merit of this trim.
+  const unheldBytes = isKnown ? Math.max(0, window.freeBytes - heldBytes) : 0;
   return {
     doneCount: refused ? 0 : 1,
     failedCount: refused ? 1 : 0,
-    doneBytes: askedBytes(outcome),
-    confirmedBytes: isKnown ? Math.max(0, window.freeBytes - heldBytes) : 0,
+    doneBytes: asked,
+    confirmedBytes: Math.min(asked, unheldBytes),
     reclaimedBytes: Math.max(0, confirmedBytes ?? 0),
   };
 }
