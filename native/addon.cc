@@ -25,6 +25,10 @@
 #include <cstring>
 #include <vector>
 
+#include "move-calls.h"
+#include "trim-calls.h"
+#include "scan-napi.h"
+
 namespace {
 
 /** Logical block size of every disk that O_DIRECT meets; a multiple of the 512 bytes of others. */
@@ -251,6 +255,28 @@ constexpr ExportedFunction kExports[] = {
     {"readAhead", ReadAhead},
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
+    {"readBatch", ReadBatch},
+    {"openByHandle", OpenByHandle},
+    {"fileHandle", FileHandle},
+    {"fileAttributes", FileAttributes},
+    {"hasExtendedAttribute", HasExtendedAttribute},
+    {"fileMappings", FileMappings},
+    {"allocate", Allocate},
+    {"adviseRandom", AdviseRandom},
+    {"writeBack", WriteBack},
+    {"moveExtents", MoveExtents},
+    {"xfsGeometry", XfsGeometry},
+    {"copyProject", CopyProject},
+    {"swapExtents", SwapExtents},
+    {"startCommit", StartCommit},
+    {"commitRange", CommitRange},
+    {"defragmentRange", DefragmentRange},
+    {"trimFileSystem", TrimFileSystem},
+    {"finishFrees", FinishFrees},
+    {"freeSpaceRuns", FreeSpaceRuns},
+    {"btrfsTreeItems", BtrfsTreeItems},
+    {"scanFileSystem", ScanFileSystem},
+    {"scanFreeSpace", ScanFreeSpace},
 };
 
 }  // namespace

@@ -65,6 +65,250 @@ export interface Addon {
    * Source: syncfs(2).
    */
   syncFileSystem(fd: number): number;
+
+  /**
+   * Reads many ranges into one buffer with several threads, and returns when all are read.
+   *
+   * @param requests four numbers each: fd, where in the file, how many bytes, where in the buffer.
+   * @param results one number each: bytes read, or a negative errno.
+   * @returns 0.
+   *
+   * Source: pread(2).
+   */
+  readBatch(
+    requests: Float64Array,
+    buffer: Uint8Array,
+    results: Float64Array,
+    threadCount: number,
+  ): number;
+
+  /**
+   * Opens a file by its handle: follows no path and no link, and stays on its file system.
+   *
+   * @param mountFd any open file of the file system.
+   * @param flags as open(2); O_CLOEXEC is added.
+   *
+   * Source: open_by_handle_at(2). ESTALE: there is no such file any more.
+   */
+  openByHandle(mountFd: number, type: number, handle: Uint8Array, flags: number): OpenReply;
+
+  /**
+   * The handle of an open file, as `openByHandle` takes it.
+   *
+   * Source: name_to_handle_at(2) (AT_EMPTY_PATH).
+   */
+  fileHandle(fd: number): FileHandleReply;
+
+  /**
+   * Source: statx(2) (STATX_ATTR_IMMUTABLE and others).
+   */
+  fileAttributes(fd: number): AttributesReply;
+
+  /**
+   * 0 when the file has the extended attribute, ENODATA when not.
+   *
+   * Source: fgetxattr(2).
+   */
+  hasExtendedAttribute(fd: number, name: string): number;
+
+  /**
+   * Lists the mappings that touch a range, in the order of the file.
+   *
+   * Source: Documentation/filesystems/fiemap.rst (FS_IOC_FIEMAP).
+   */
+  fileMappings(fd: number, startBytes: bigint, lengthBytes: bigint): MappingsReply;
+
+  /**
+   * Allocates space for a range without writing it; the size of the file stays.
+   *
+   * Source: fallocate(2) (FALLOC_FL_KEEP_SIZE).
+   */
+  allocate(fd: number, startBytes: bigint, lengthBytes: bigint): number;
+
+  /**
+   * Makes reads through this descriptor cache single pages instead of large folios.
+   *
+   * Source: posix_fadvise(2) (POSIX_FADV_RANDOM).
+   */
+  adviseRandom(fd: number): number;
+
+  /**
+   * Starts writing the dirty pages of a range, and waits for that when asked to. Neither metadata
+   * nor the disk's cache is flushed. Waiting reports errors of earlier writes, once per descriptor.
+   *
+   * Source: sync_file_range(2).
+   */
+  writeBack(fd: number, startBytes: bigint, lengthBytes: bigint, wait: number): number;
+
+  /**
+   * Swaps blocks of two files on ext4 and copies the first one's content along.
+   *
+   * Source: EXT4_IOC_MOVE_EXT in linux/fs/ext4/ext4.h.
+   */
+  moveExtents(
+    fd: number,
+    donorFd: number,
+    startBlock: bigint,
+    donorStartBlock: bigint,
+    lengthBlocks: bigint,
+  ): MoveExtentsReply;
+
+  /**
+   * Source: XFS_IOC_FSGEOMETRY_V1 in linux/fs/xfs/libxfs/xfs_fs.h.
+   */
+  xfsGeometry(fd: number): XfsGeometryReply;
+
+  /**
+   * Gives the donor the project of the file, as quotas demand before a swap.
+   *
+   * Source: ioctl_fsgetxattr(2).
+   */
+  copyProject(fd: number, donorFd: number): number;
+
+  /**
+   * Swaps all blocks of two files on XFS; EBUSY when the times of the first are not as given.
+   *
+   * Source: XFS_IOC_SWAPEXT in linux/fs/xfs/libxfs/xfs_fs.h; xfs_fsr(8).
+   */
+  swapExtents(
+    fd: number,
+    donorFd: number,
+    inode: bigint,
+    sizeBytes: bigint,
+    mtimeNs: bigint,
+    ctimeNs: bigint,
+  ): number;
+
+  /**
+   * Takes a sample by which `commitRange` sees whether the file was changed since.
+   *
+   * Source: XFS_IOC_START_COMMIT, Linux 6.12.
+   */
+  startCommit(fd: number): StartCommitReply;
+
+  /**
+   * Swaps a range of two files on XFS; EBUSY when the first was changed since the sample.
+   *
+   * Source: XFS_IOC_COMMIT_RANGE, Linux 6.12.
+   */
+  commitRange(
+    fd: number,
+    donorFd: number,
+    startBytes: bigint,
+    donorStartBytes: bigint,
+    lengthBytes: bigint,
+    freshness: Uint8Array,
+  ): number;
+
+  /**
+   * Makes Btrfs write a range anew when it writes it back; mappings of the threshold or more are left.
+   *
+   * Source: BTRFS_IOC_DEFRAG_RANGE in linux/btrfs.h.
+   */
+  defragmentRange(
+    fd: number,
+    startBytes: bigint,
+    lengthBytes: bigint,
+    thresholdBytes: bigint,
+  ): number;
+
+  /**
+   * Asks a mounted file system to discard what is free in a range of its addresses.
+   *
+   * Source: linux/fs.h (FITRIM, struct fstrim_range), fstrim(8).
+   */
+  trimFileSystem(
+    fd: number,
+    startBytes: bigint,
+    lengthBytes: bigint,
+    minLengthBytes: bigint,
+  ): TrimFileSystemReply;
+
+  /**
+   * Waits until XFS has freed the blocks of the files that were deleted; it does so in the background.
+   *
+   * Source: ioctl_xfs_free_eofblocks, asked for files of 2^64 bytes: none is, but it waits at its end.
+   */
+  finishFrees(fd: number): number;
+
+  /**
+   * Lists the free runs of a range of the data device, joined where they touch.
+   *
+   * Source: ioctl_getfsmap(2).
+   */
+  freeSpaceRuns(fd: number, startBytes: bigint, lengthBytes: bigint): FreeSpaceRunsReply;
+
+  /**
+   * Returns the items of one object and type in a tree, each with its header of 32 bytes.
+   *
+   * Source: linux/btrfs.h (BTRFS_IOC_TREE_SEARCH_V2, struct btrfs_ioctl_search_header).
+   */
+  btrfsTreeItems(
+    fd: number,
+    treeId: bigint,
+    itemType: number,
+    objectId: bigint,
+  ): BtrfsTreeItemsReply;
+
+  /**
+   * Counts the files of a mount and where they lie, in threads of its own; the caller waits.
+   *
+   * Source: native/scan-*.cc names what each way of doing it reads.
+   */
+  scanFileSystem(request: ScanRequest): ScanReply;
+
+  /**
+   * Lists the free space of a mount.
+   *
+   * Source: ioctl_getfsmap(2); BTRFS_IOC_TREE_SEARCH_V2 on Btrfs.
+   */
+  scanFreeSpace(request: FreeSpaceRequest): FreeSpaceReply;
+}
+
+export interface OpenReply {
+  readonly errno: number;
+  /** Negative after an error. */
+  readonly fd: number;
+}
+
+export interface FileHandleReply {
+  readonly errno: number;
+  readonly type: number;
+  readonly handle: Uint8Array;
+}
+
+export interface AttributesReply {
+  readonly errno: number;
+  /** STATX_ATTR bits. */
+  readonly attributes: bigint;
+}
+
+export interface MappingsReply {
+  readonly errno: number;
+  /** Four numbers per mapping: logical, physical and length in bytes, FIEMAP_EXTENT flags. */
+  readonly records: Float64Array;
+}
+
+export interface MoveExtentsReply {
+  readonly errno: number;
+  /** After an error too: part may have moved. */
+  readonly movedBlocks: bigint;
+}
+
+export interface XfsGeometryReply {
+  readonly errno: number;
+  readonly blockBytes: number;
+  readonly inodeBytes: number;
+  /** Of an allocation group. */
+  readonly groupBlocks: number;
+  readonly groupCount: number;
+  /** XFS_FSOP_GEOM_FLAGS. */
+  readonly flags: number;
+}
+
+export interface StartCommitReply {
+  readonly errno: number;
+  readonly freshness: Uint8Array;
 }
 
 export interface MappedBytesReply {
@@ -72,4 +316,88 @@ export interface MappedBytesReply {
   readonly mappedBytes: bigint;
   /** Records of the file system that touch the range; two may lie side by side on the disk. */
   readonly mappingCount: number;
+}
+
+export interface TrimFileSystemReply {
+  readonly errno: number;
+  /** What the file system says it asked for. */
+  readonly trimmedBytes: bigint;
+}
+
+export interface FreeSpaceRunsReply {
+  readonly errno: number;
+  /** Start and length in bytes, one behind the other. */
+  readonly runs: Float64Array;
+  /** Where the file system ends, or the range if that is sooner. */
+  readonly endBytes: bigint;
+}
+
+export interface BtrfsTreeItemsReply {
+  readonly errno: number;
+  readonly items: Buffer;
+}
+
+/** Empty strings for what there is none of. */
+export interface ScanRequest {
+  readonly source: 'walk' | 'ext4' | 'xfs' | 'btrfs';
+  readonly mountPath: string;
+  readonly fsType: string;
+  readonly subtree: string;
+  readonly devicePath: string;
+  readonly threadCount: number;
+  readonly candidateLimit: number;
+  readonly nameCount: number;
+  readonly mapCellCount: number;
+  readonly targetFragmentBytes: number;
+  readonly nowMs: number;
+  /** Stop flag (1 ends it), then the files so far: lower and upper 32 bits. */
+  readonly control: Int32Array | null;
+}
+
+/** With an errno, only that and the call that failed. */
+export interface ScanReply {
+  readonly errno: number;
+  readonly failedCall: string;
+  readonly stopped: boolean;
+  readonly sharedKnown: boolean;
+  readonly truncated: boolean;
+  /** 0 when no file failed. */
+  readonly firstErrno: number;
+  /** In the order of enum Figure in native/scan.h. */
+  readonly figures: BigUint64Array;
+  readonly countClasses: BigUint64Array;
+  readonly sizeClassCounts: BigUint64Array;
+  readonly sizeClassBytes: BigUint64Array;
+  /** Empty without a map, as are the other cells. */
+  readonly usedCells: BigUint64Array;
+  readonly fragmentedCells: BigUint64Array;
+  readonly mapSpaceBytes: number;
+  readonly mapCellBytes: number;
+  readonly mapIsLogical: boolean;
+  /** Rows of 8: size, allocated, fragments, ideal, mtime and access (signed, ms), tier, flags. */
+  readonly candidates: BigUint64Array;
+  /** In hex; empty where there is none. */
+  readonly candidateHandles: string[];
+  readonly candidatePaths: string[];
+}
+
+export interface FreeSpaceRequest {
+  readonly mountPath: string;
+  readonly fsType: string;
+  readonly mapCellCount: number;
+}
+
+export interface FreeSpaceReply {
+  readonly errno: number;
+  readonly failedCall: string;
+  /** 0 GETFSMAP, 1 free-space tree, 2 extent tree. */
+  readonly source: number;
+  /** Free bytes, bytes of the largest run, runs, bytes in no chunk. */
+  readonly figures: BigUint64Array;
+  readonly classCounts: BigUint64Array;
+  readonly classBytes: BigUint64Array;
+  readonly freeCells: BigUint64Array;
+  readonly mapSpaceBytes: number;
+  readonly mapCellBytes: number;
+  readonly mapIsLogical: boolean;
 }

@@ -23,6 +23,9 @@ const ALWAYS = [
 ];
 const FOR_TESTS = [
   { program: 'mkfs.ext4', package: 'e2fsprogs', why: 'file systems to test on' },
+  { program: 'mkfs.xfs', package: 'xfsprogs', why: 'file systems to test on' },
+  { program: 'mkfs.btrfs', package: 'btrfs-progs', why: 'file systems to test on' },
+  { program: 'setfattr', package: 'attr', why: 'attributes to keep' },
   { program: 'losetup', package: 'mount', why: 'devices to test on' },
 ];
 const FOR_BENCH = [{ program: 'fio', package: 'fio', why: 'disk load' }];

@@ -11,6 +11,13 @@ import { INTENSITIES } from '../domain/defrag-plan.js';
 import { TIERS } from '../domain/heat.js';
 import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
 import {
+  DefragPlanOutput,
+  FsAnalyzeOutput,
+  FsDiskListOutput,
+  FsInitOutput,
+  FsStatusOutput,
+} from './fs-schemas.js';
+import {
   bytes,
   count,
   Disk,
@@ -29,6 +36,7 @@ export const ErrorOutput = z.strictObject({ ...versioned, error: WireErrorSchema
 
 export const InitOutput = z.strictObject({
   ...versioned,
+  kind: z.literal('extent'),
   poolId: z.uuid(),
   path: z.string(),
   extentBytes: bytes,
@@ -36,7 +44,11 @@ export const InitOutput = z.strictObject({
 });
 
 export const DiskOutput = z.strictObject({ ...versioned, disk: Disk });
-export const DiskListOutput = z.strictObject({ ...versioned, disks: z.array(Disk) });
+export const DiskListOutput = z.strictObject({
+  ...versioned,
+  kind: z.literal('extent'),
+  disks: z.array(Disk),
+});
 export const DiskRemoveOutput = z.strictObject({
   ...versioned,
   diskId: z.uuid(),
@@ -109,6 +121,7 @@ export const ExtentListOutput = z.strictObject({
 
 export const StatusOutput = z.strictObject({
   ...versioned,
+  kind: z.literal('extent'),
   poolId: z.uuid(),
   path: z.string(),
   extentBytes: bytes,
@@ -134,6 +147,7 @@ export const RecoverOutput = z.strictObject({
 
 export const AnalyzeOutput = z.strictObject({
   ...versioned,
+  kind: z.literal('extent'),
   analyzedAtMs: timeMs,
   ...figures,
   recommendation: z.enum(['None', 'Consider', 'Recommended', 'Urgent']),
@@ -163,6 +177,7 @@ export const EnqueuedOutput = z.strictObject({
 
 export const DefragStartOutput = z.strictObject({
   ...versioned,
+  dryRun: z.literal(false),
   intensity: z.enum(INTENSITIES),
   threads: count,
   jobId: z.string().nullable(),
@@ -226,8 +241,9 @@ export const TrimStatusOutput = z.strictObject({
   ranges: count,
   failures: count,
   unsupported: count,
-  pendingBytes: bytes,
-  pendingRanges: count,
+  /** Null for a mounted file system, which says so only when its free space is read. */
+  pendingBytes: bytes.nullable(),
+  pendingRanges: count.nullable(),
   lastTrimAtMs: timeMs.nullable(),
   enabled: z.boolean(),
   intensity: z.enum(TRIM_INTENSITIES),
@@ -245,7 +261,13 @@ export const AgentStatusOutput = z.strictObject({
   httpUrl: z.string().nullable(),
   redis: z.string().nullable(),
   stateDirectory: z.string(),
-  pools: z.array(z.strictObject({ poolId: z.uuid(), path: z.string() })),
+  pools: z.array(
+    z.strictObject({
+      poolId: z.uuid(),
+      path: z.string(),
+      kind: z.enum(['extent', 'file-system']),
+    }),
+  ),
 });
 
 export const JobListOutput = z.strictObject({ ...versioned, jobs: z.array(JobOutput) });
@@ -253,19 +275,19 @@ export const JobDetailOutput = z.strictObject({ ...versioned, job: JobOutput });
 
 /** Output schemas by command id. */
 export const OUTPUT_SCHEMAS = {
-  init: InitOutput,
+  init: z.union([InitOutput, FsInitOutput]),
   'disk add': DiskOutput,
   'disk remove': DiskRemoveOutput,
-  'disk list': DiskListOutput,
+  'disk list': z.union([DiskListOutput, FsDiskListOutput]),
   put: PutOutput,
   get: GetOutput,
   rm: RemoveOutput,
   ls: ListOutput,
   'extent list': ExtentListOutput,
-  status: StatusOutput,
+  status: z.union([StatusOutput, FsStatusOutput]),
   recover: RecoverOutput,
-  'defrag analyze': z.union([AnalyzeOutput, EnqueuedOutput]),
-  'defrag start': DefragStartOutput,
+  'defrag analyze': z.union([AnalyzeOutput, FsAnalyzeOutput, EnqueuedOutput]),
+  'defrag start': z.union([DefragStartOutput, DefragPlanOutput]),
   'defrag stop': DefragStatusOutput,
   'defrag pause': DefragStatusOutput,
   'defrag resume': DefragStatusOutput,

@@ -7,7 +7,7 @@
 
 import { MaintenanceError } from '../domain/errors.js';
 
-/** In the order of the protocols: rewrite an extent, discard what is free, store an object. */
+/** In the order of the protocols: rewrite an extent, discard what is free, store an object, move a file. */
 export const CRASH_POINTS = [
   'rewrite-reserved',
   'rewrite-read',
@@ -26,6 +26,12 @@ export const CRASH_POINTS = [
   'put-written',
   'put-journaled',
   'put-committed',
+  'move-prepared',
+  'move-window',
+  'move-moved',
+  'move-synced',
+  'move-verified',
+  'move-settled',
 ] as const;
 
 export type CrashPointName = (typeof CRASH_POINTS)[number];

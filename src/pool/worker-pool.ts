@@ -10,6 +10,15 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Piscina } from 'piscina';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
+import type { FreeSpaceReport, FreeSpaceTask, ScanReport, ScanTask } from '../domain/file-scan.js';
+import type {
+  FinishMovesTask,
+  FinishOutcome,
+  PrepareMovesTask,
+  PrepareOutcome,
+  SettleIntentsReply,
+  SettleIntentsTask,
+} from '../domain/move-tasks.js';
 import type {
   DiscardOutcome,
   DiscardTask,
@@ -21,6 +30,12 @@ import type {
   StoreTask,
   TaskReply,
 } from '../domain/tasks.js';
+import type {
+  ReadTrimWindowsTask,
+  TrimWindowList,
+  TrimWindowOutcome,
+  TrimWindowTask,
+} from '../domain/trim-tasks.js';
 import { packageRoot } from '../kernel/package-root.js';
 
 /** Each kind of task, by the file in `workers/` that runs it. */
@@ -29,6 +44,13 @@ interface Tasks {
   'read-extents': { task: ReadTask; result: ReadOutcome[] };
   'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
+  'scan-file-system': { task: ScanTask; result: ScanReport };
+  'scan-free-space': { task: FreeSpaceTask; result: FreeSpaceReport };
+  'prepare-moves': { task: PrepareMovesTask; result: readonly PrepareOutcome[] };
+  'finish-moves': { task: FinishMovesTask; result: readonly FinishOutcome[] };
+  'settle-intents': { task: SettleIntentsTask; result: SettleIntentsReply };
+  'read-trim-windows': { task: ReadTrimWindowsTask; result: TrimWindowList };
+  'trim-window': { task: TrimWindowTask; result: TrimWindowOutcome };
 }
 
 /** Threads hold buffers of an extent each: they go after this long without work. */

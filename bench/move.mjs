@@ -1,0 +1,282 @@
+/**
+ * Defragmenting mounted ext4, XFS and Btrfs against e4defrag, xfs_fsr and btrfs.
+ *
+ * Two profiles on one image per file system, restored for each run: 20,000 small and middling files
+ * of which 30 % lie in 2–16 pieces, and 8 files of 256 MiB in about 2,000 pieces each
+ * (DYNAMICFS_BENCH_SCALE shrinks both). Each run starts with cold caches and ends with a sync. Ours
+ * gets the handles of all files and looks at each, as the peers do; two threads, as an agent has.
+ * Rounds alternate the contenders. After each run every file must be as it was.
+ */
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Piscina } from 'piscina';
+import { row } from './support/figures.mjs';
+import { dropCaches, filesIn } from './support/page-cache.mjs';
+
+export const title = 'Defragmenting mounted file systems, against the tool of each.';
+
+const SCALE = Number(process.env.DYNAMICFS_BENCH_SCALE ?? 0.2);
+const ROUND_COUNT = Number(process.env.DYNAMICFS_BENCH_ROUNDS ?? 2);
+const MIB = 1024 * 1024;
+const THREAD_COUNT = 2;
+const GROUP_FILES_MAX = 256;
+const PROFILES = {
+  many: { count: Math.round(20_000 * SCALE), fileBytes: 0 },
+  large: { count: 8, fileBytes: Math.round(256 * SCALE) * MIB },
+};
+const PEERS = {
+  ext4: { mkfs: ['mkfs.ext4', '-qF'], name: 'e4defrag', peer: (mount) => ['e4defrag', mount] },
+  xfs: { mkfs: ['mkfs.xfs', '-qf'], name: 'xfs_fsr', peer: (_, device) => ['xfs_fsr', device] },
+  btrfs: {
+    mkfs: ['mkfs.btrfs', '-qf'],
+    name: 'btrfs',
+    peer: (mount) => ['btrfs', 'filesystem', 'defragment', '-r', mount],
+  },
+};
+const TARGETS = {
+  many: { ext4: [3, 5], xfs: [1.3, 1.8], btrfs: [0.8, 1.1] },
+  large: { ext4: [4, 8], xfs: [0.65, 1], btrfs: [0.65, 1] },
+};
+const ONLY = process.env.DYNAMICFS_BENCH_ONLY?.split(',');
+
+export async function run({ directory, say }) {
+  const rows = [];
+  for (const fsType of Object.keys(PEERS)) {
+    for (const profile of Object.keys(PROFILES)) {
+      if (ONLY && !ONLY.includes(fsType) && !ONLY.includes(`${fsType}-${profile}`)) continue;
+      rows.push(...(await runProfile({ directory, say, fsType, profile })));
+    }
+  }
+  return rows;
+}
+
+async function runProfile({ directory, say, fsType, profile }) {
+  const bench = makeImage(directory, fsType, profile);
+  const contenders = {
+    peer: (mounted) => runPeer(PEERS[fsType].peer, mounted),
+    verified: (mounted) => runOurs(mounted, fsType, true),
+    plain: (mounted) => runOurs(mounted, fsType, false),
+  };
+  const rounds = [];
+  for (let round = 0; round < ROUND_COUNT; round += 1) {
+    const figures = {};
+    for (const [name, contender] of Object.entries(contenders)) {
+      figures[name] = await withCopy(bench, fsType, contender);
+      const { ms, after } = figures[name];
+      const rate = bench.fragmentedBytes / MIB / (ms / 1000);
+      say(
+        `${fsType} ${profile} ${name}: ${ms.toFixed(0)} ms, ${rate.toFixed(0)} MB/s, ` +
+          `fragments ${bench.fragmentCount} → ${after.fragmentCount}, worse ${after.worseCount}`,
+      );
+    }
+    rounds.push(figures);
+  }
+  const over = (pick) => rounds.map(pick);
+  const [verified, plain] = TARGETS[profile][fsType];
+  const label = `${fsType} ${profile}`;
+  return [
+    row(
+      `${label}: ${PEERS[fsType].name}`,
+      'MB/s',
+      over((r) => bench.fragmentedBytes / MIB / (r.peer.ms / 1000)),
+    ),
+    row(
+      `${label}: verified to ${PEERS[fsType].name}`,
+      'ratio',
+      over((r) => r.peer.ms / r.verified.ms),
+      { atLeast: verified },
+    ),
+    row(
+      `${label}: --no-verify to ${PEERS[fsType].name}`,
+      'ratio',
+      over((r) => r.peer.ms / r.plain.ms),
+      { atLeast: plain },
+    ),
+    row(
+      `${label}: fragments left, ours to ${PEERS[fsType].name}`,
+      'ratio',
+      over((r) => r.verified.after.fragmentCount / r.peer.after.fragmentCount),
+      { below: 1 },
+    ),
+  ];
+}
+
+/** @returns the image and what every file in it has. */
+function makeImage(directory, fsType, profile) {
+  const { count, fileBytes } = PROFILES[profile];
+  const image = join(directory, `${fsType}-${profile}.img`);
+  const dataBytes = profile === 'large' ? count * fileBytes : count * 110 * 1024;
+  const sizeBytes = Math.max(600 * MIB, Math.round((dataBytes * 2.2) / MIB) * MIB + 400 * MIB);
+  execFileSync('truncate', ['-s', String(sizeBytes), image]);
+  const [program, ...args] = PEERS[fsType].mkfs;
+  execFileSync(program, [...args, image], { stdio: 'ignore' });
+  return withMount(image, fsType, ({ mountPath }) => {
+    const script = new URL('./support/fragment.py', import.meta.url).pathname;
+    execFileSync('python3', [script, mountPath, fsType, profile, String(count), String(fileBytes)]);
+    const files = describe(mountPath);
+    const fragmented = [...files.values()].filter((file) => file.fragmentCount > 1);
+    const sum = (pick) => fragmented.reduce((total, file) => total + pick(file), 0);
+    return {
+      image,
+      files,
+      fragmentCount: [...files.values()].reduce((total, file) => total + file.fragmentCount, 0),
+      fragmentedBytes: sum((file) => file.sizeBytes),
+    };
+  });
+}
+
+async function withCopy({ image, files }, fsType, contender) {
+  const copy = `${image}.run`;
+  execFileSync('cp', ['--sparse=always', image, copy]);
+  const result = await withMount(copy, fsType, async (mounted) => {
+    spawnSync('sync');
+    dropCaches([]);
+    const prepared = contender(mounted);
+    const startedAt = performance.now();
+    await prepared();
+    spawnSync('sync', ['-f', mounted.mountPath]);
+    const ms = performance.now() - startedAt;
+    await prepared.end?.();
+    dropCaches([]);
+    return { ms, after: compare(files, describe(mounted.mountPath)) };
+  });
+  execFileSync('rm', [copy]);
+  return result;
+}
+
+function withMount(image, fsType, use) {
+  const mountPath = `${image}.mount`;
+  mkdirSync(mountPath, { recursive: true });
+  const device = execFileSync('losetup', ['-f', '--show', '--direct-io=on', image], {
+    encoding: 'utf8',
+  }).trim();
+  execFileSync('mount', [
+    ...(fsType === 'btrfs' ? ['-o', 'nodiscard'] : []),
+    '-t',
+    fsType,
+    device,
+    mountPath,
+  ]);
+  const end = () => {
+    execFileSync('umount', [mountPath]);
+    execFileSync('losetup', ['-d', device]);
+  };
+  let result;
+  try {
+    result = use({ mountPath, device });
+  } catch (error) {
+    end();
+    throw error;
+  }
+  if (!(result instanceof Promise)) {
+    end();
+    return result;
+  }
+  return result.finally(end);
+}
+
+function runPeer(peer, { mountPath, device }) {
+  const [program, ...args] = peer(mountPath, device);
+  return async () => {
+    const { status, stderr } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 256 * MIB });
+    if (status !== 0) throw new Error(`${program}: ${status} ${stderr}`);
+  };
+}
+
+/** Handles are collected and threads started before the clock: an agent has both. */
+function runOurs({ mountPath }, fsType, verify) {
+  const handles = JSON.parse(
+    execFileSync(
+      'python3',
+      [new URL('./support/handles.py', import.meta.url).pathname, mountPath],
+      { encoding: 'utf8', maxBuffer: 256 * MIB },
+    ),
+  );
+  dropCaches([]);
+  const pool = new Piscina({ minThreads: THREAD_COUNT, maxThreads: THREAD_COUNT });
+  const deviceNumber = statSync(mountPath).dev;
+  const mount = { mountPath, fsType, deviceNumber };
+  const task = async (kind, body) => {
+    const filename = new URL(`../dist/workers/${kind}.js`, import.meta.url).href;
+    const reply = await pool.run({ ...mount, ...body, control: null, verify }, { filename });
+    if (!reply.ok) throw new Error(JSON.stringify(reply.error));
+    return reply.value;
+  };
+  const waiting = handles.map((handle) => ({ handle, startBytes: 0 }));
+  let groupCount = 0;
+  const lane = async () => {
+    while (waiting.length > 0) {
+      const files = waiting.splice(0, GROUP_FILES_MAX);
+      groupCount += 1;
+      await moveGroup(task, files, `bench-${groupCount}`, (more) => waiting.push(more));
+    }
+  };
+  const work = async () => {
+    await Promise.all(Array.from({ length: THREAD_COUNT }, lane));
+  };
+  work.end = () => pool.close();
+  return work;
+}
+
+async function moveGroup(task, files, groupName, again) {
+  const outcomes = await task('prepare-moves', {
+    files,
+    groupName,
+    allowUnshare: false,
+    quietMs: 0,
+    freeBytesMin: 0,
+    dryRun: false,
+  });
+  const failed = outcomes.find(({ kind }) => kind === 'failed');
+  if (failed) throw new Error(JSON.stringify(failed.error));
+  const moves = outcomes.filter(({ kind }) => kind === 'ready');
+  if (moves.length === 0) return;
+  const done = await task('finish-moves', { moves });
+  for (const [index, outcome] of done.entries()) {
+    if (outcome.kind === 'failed') throw new Error(JSON.stringify(outcome.error));
+    if (outcome.resumeBytes !== null && outcome.kind === 'moved') {
+      again({ handle: moves[index].intent.handle, startBytes: outcome.resumeBytes });
+    }
+  }
+}
+
+function describe(mountPath) {
+  const files = new Map();
+  const paths = filesIn(join(mountPath, 'data'));
+  const counts = fragmentCounts(paths);
+  for (const [index, path] of paths.entries()) {
+    const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
+    const name = path.slice(mountPath.length);
+    files.set(name, { sha256, sizeBytes: statSync(path).size, fragmentCount: counts[index] });
+  }
+  return files;
+}
+
+function fragmentCounts(paths) {
+  const counts = [];
+  for (let at = 0; at < paths.length; at += 500) {
+    const output = execFileSync('filefrag', paths.slice(at, at + 500), { encoding: 'utf8' });
+    counts.push(
+      ...output
+        .trim()
+        .split('\n')
+        .map((line) => Number(/(\d+) extents? found/.exec(line)?.[1])),
+    );
+  }
+  return counts;
+}
+
+function compare(before, after) {
+  let fragmentCount = 0;
+  let worseCount = 0;
+  for (const [name, file] of before) {
+    const now = after.get(name);
+    if (now?.sha256 !== file.sha256) throw new Error(`${name} changed`);
+    fragmentCount += now.fragmentCount;
+    if (now.fragmentCount > file.fragmentCount) worseCount += 1;
+  }
+  return { fragmentCount, worseCount };
+}

@@ -1,0 +1,22 @@
+/** What a move of a file calls; addon.d.ts says what each does. */
+
+#pragma once
+
+#include "arguments.h"
+
+napi_value ReadBatch(napi_env env, napi_callback_info info);
+napi_value OpenByHandle(napi_env env, napi_callback_info info);
+napi_value FileHandle(napi_env env, napi_callback_info info);
+napi_value FileAttributes(napi_env env, napi_callback_info info);
+napi_value HasExtendedAttribute(napi_env env, napi_callback_info info);
+napi_value FileMappings(napi_env env, napi_callback_info info);
+napi_value Allocate(napi_env env, napi_callback_info info);
+napi_value AdviseRandom(napi_env env, napi_callback_info info);
+napi_value WriteBack(napi_env env, napi_callback_info info);
+napi_value MoveExtents(napi_env env, napi_callback_info info);
+napi_value XfsGeometry(napi_env env, napi_callback_info info);
+napi_value CopyProject(napi_env env, napi_callback_info info);
+napi_value SwapExtents(napi_env env, napi_callback_info info);
+napi_value StartCommit(napi_env env, napi_callback_info info);
+napi_value CommitRange(napi_env env, napi_callback_info info);
+napi_value DefragmentRange(napi_env env, napi_callback_info info);

@@ -1,0 +1,279 @@
+/** Looking at files and preparing donors: calls that all file systems have. */
+
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "move-calls.h"
+
+using addon::Arguments;
+using addon::CountValue;
+using addon::IntValue;
+using addon::RejectCall;
+using addon::Reply;
+
+namespace {
+
+/** Mappings asked of the kernel at a time: 28 KiB of records. */
+constexpr uint32_t kMappingsPerCall = 512;
+/** The least that O_DIRECT reads. */
+constexpr size_t kSectorBytes = 512;
+/** Numbers per mapping in the reply. */
+constexpr size_t kMappingFields = 4;
+
+int AppendMappings(int fd, uint64_t start, uint64_t end, std::vector<uint64_t>* out) {
+  std::vector<uint64_t> storage(
+      (sizeof(fiemap) + kMappingsPerCall * sizeof(fiemap_extent)) / sizeof(uint64_t) + 1);
+  auto* request = reinterpret_cast<fiemap*>(storage.data());
+  uint64_t next = start;
+  while (next < end) {
+    memset(request, 0, sizeof(fiemap));
+    request->fm_start = next;
+    request->fm_length = end - next;
+    request->fm_extent_count = kMappingsPerCall;
+    if (ioctl(fd, FS_IOC_FIEMAP, request) != 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    const uint64_t asked_from = next;
+    for (uint32_t index = 0; index < request->fm_mapped_extents; index += 1) {
+      const fiemap_extent& mapping = request->fm_extents[index];
+      out->insert(out->end(), {mapping.fe_logical, mapping.fe_physical, mapping.fe_length,
+                               static_cast<uint64_t>(mapping.fe_flags)});
+      next = mapping.fe_logical + mapping.fe_length;
+      if (mapping.fe_flags & FIEMAP_EXTENT_LAST) return 0;
+    }
+    // Fewer than asked for means that there are no more; no progress would loop for ever.
+    if (request->fm_mapped_extents < kMappingsPerCall || next <= asked_from) return 0;
+  }
+  return 0;
+}
+
+/** Fields of a request of `ReadBatch`. */
+constexpr size_t kReadFields = 4;
+constexpr int kReadThreadsMax = 16;
+
+struct ReadRequest {
+  int fd;
+  off_t at_bytes;
+  size_t length_bytes;
+  size_t buffer_bytes;
+};
+
+/** @returns bytes read, fewer than asked only at the end of the file, or a negative errno. */
+double ReadFully(const ReadRequest& request, uint8_t* buffer) {
+  size_t done = 0;
+  while (done < request.length_bytes) {
+    const ssize_t count = pread(request.fd, buffer + request.buffer_bytes + done,
+                                request.length_bytes - done,
+                                request.at_bytes + static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return -static_cast<double>(errno);
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+    // At the end of a file O_DIRECT gives an odd count, and would refuse to go on from there.
+    if (static_cast<size_t>(count) % kSectorBytes != 0) break;
+  }
+  return static_cast<double>(done);
+}
+
+}  // namespace
+
+/** Source: pread(2). Several threads, so that the disk has several requests to work on. */
+napi_value ReadBatch(napi_env env, napi_callback_info info) {
+  const Arguments<4> arguments(env, info);
+  const double* numbers;
+  size_t number_count;
+  uint8_t* buffer;
+  size_t buffer_bytes;
+  double* results;
+  size_t result_count;
+  int thread_count;
+  if (!arguments.ReadDoubles(0, &numbers, &number_count) ||
+      !arguments.ReadWritable(1, &buffer, &buffer_bytes) ||
+      !arguments.ReadWritableDoubles(2, &results, &result_count) ||
+      !arguments.ReadInt(3, &thread_count) || number_count != result_count * kReadFields ||
+      thread_count < 1 || thread_count > kReadThreadsMax) {
+    return RejectCall(env, "expected (requests: Float64Array, buffer: Uint8Array, "
+                           "results: Float64Array, threadCount: number)");
+  }
+  std::vector<ReadRequest> requests;
+  for (size_t index = 0; index < result_count; index += 1) {
+    const double* fields = numbers + index * kReadFields;
+    const ReadRequest request = {static_cast<int>(fields[0]), static_cast<off_t>(fields[1]),
+                                 static_cast<size_t>(fields[2]), static_cast<size_t>(fields[3])};
+    if (request.length_bytes > buffer_bytes ||
+        request.buffer_bytes > buffer_bytes - request.length_bytes) {
+      return RejectCall(env, "a request that lies in the buffer");
+    }
+    requests.push_back(request);
+  }
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t index = next++; index < requests.size(); index = next++) {
+      results[index] = ReadFully(requests[index], buffer);
+    }
+  };
+  std::vector<std::thread> threads;
+  const size_t wanted = std::min(requests.size(), static_cast<size_t>(thread_count));
+  for (size_t count = 1; count < wanted; count += 1) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  return IntValue(env, 0);
+}
+
+/** Source: open_by_handle_at(2). */
+napi_value OpenByHandle(napi_env env, napi_callback_info info) {
+  const Arguments<4> arguments(env, info);
+  int mount_fd;
+  int type;
+  int flags;
+  const uint8_t* bytes;
+  size_t size_bytes;
+  if (!arguments.ReadInt(0, &mount_fd) || !arguments.ReadInt(1, &type) ||
+      !arguments.ReadBytes(2, &bytes, &size_bytes) || !arguments.ReadInt(3, &flags) ||
+      size_bytes > MAX_HANDLE_SZ) {
+    return RejectCall(env, "expected (mountFd, type: number, handle: Uint8Array, flags: number)");
+  }
+  alignas(file_handle) char storage[sizeof(file_handle) + MAX_HANDLE_SZ];
+  auto* handle = reinterpret_cast<file_handle*>(storage);
+  handle->handle_bytes = static_cast<unsigned>(size_bytes);
+  handle->handle_type = type;
+  memcpy(handle->f_handle, bytes, size_bytes);
+
+  const int fd = open_by_handle_at(mount_fd, handle, flags | O_CLOEXEC);
+  napi_value reply = Reply(env, fd < 0 ? errno : 0);
+  napi_set_named_property(env, reply, "fd", IntValue(env, fd));
+  return reply;
+}
+
+/** Source: name_to_handle_at(2), AT_EMPTY_PATH. */
+napi_value FileHandle(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int fd;
+  if (!arguments.ReadInt(0, &fd)) return RejectCall(env, "expected (fd: number)");
+  alignas(file_handle) char storage[sizeof(file_handle) + MAX_HANDLE_SZ];
+  auto* handle = reinterpret_cast<file_handle*>(storage);
+  handle->handle_bytes = MAX_HANDLE_SZ;
+  int mount_id;
+  const int result = name_to_handle_at(fd, "", handle, &mount_id, AT_EMPTY_PATH);
+  const size_t size_bytes = result == 0 ? handle->handle_bytes : 0;
+  napi_value reply = Reply(env, result == 0 ? 0 : errno);
+  void* memory = nullptr;
+  napi_value buffer = nullptr;
+  napi_value bytes = nullptr;
+  napi_create_arraybuffer(env, size_bytes, &memory, &buffer);
+  if (size_bytes > 0) memcpy(memory, handle->f_handle, size_bytes);
+  napi_create_typedarray(env, napi_uint8_array, size_bytes, buffer, 0, &bytes);
+  napi_set_named_property(env, reply, "type", IntValue(env, result == 0 ? handle->handle_type : 0));
+  napi_set_named_property(env, reply, "handle", bytes);
+  return reply;
+}
+
+/** Source: statx(2), stx_attributes. */
+napi_value FileAttributes(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int fd;
+  if (!arguments.ReadInt(0, &fd)) return RejectCall(env, "expected (fd: number)");
+  struct statx status;
+  const int result = statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &status);
+  napi_value reply = Reply(env, result == 0 ? 0 : errno);
+  const uint64_t attributes = result == 0 ? status.stx_attributes : 0;
+  napi_set_named_property(env, reply, "attributes", CountValue(env, attributes));
+  return reply;
+}
+
+/** Source: fgetxattr(2). */
+napi_value HasExtendedAttribute(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int fd;
+  char name[XATTR_NAME_MAX + 2];
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadText(1, name, sizeof(name))) {
+    return RejectCall(env, "expected (fd: number, name: string)");
+  }
+  return IntValue(env, fgetxattr(fd, name, nullptr, 0) >= 0 ? 0 : errno);
+}
+
+/** Source: Documentation/filesystems/fiemap.rst. */
+napi_value FileMappings(napi_env env, napi_callback_info info) {
+  const Arguments<3> arguments(env, info);
+  int fd;
+  int64_t start;
+  int64_t length;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadCount(1, &start) ||
+      !arguments.ReadCount(2, &length) || length > INT64_MAX - start) {
+    return RejectCall(env, "expected (fd: number, startBytes: bigint, lengthBytes: bigint)");
+  }
+  std::vector<uint64_t> records;
+  const int error_number = AppendMappings(fd, static_cast<uint64_t>(start),
+                                          static_cast<uint64_t>(start + length), &records);
+
+  napi_value reply = Reply(env, error_number);
+  napi_value buffer = nullptr;
+  napi_value mappings = nullptr;
+  void* memory = nullptr;
+  const size_t size_bytes = records.size() * sizeof(double);
+  napi_create_arraybuffer(env, size_bytes, &memory, &buffer);
+  // Doubles hold every byte count below 8 PiB and cost JavaScript nothing; a bigint each would.
+  for (size_t index = 0; index < records.size(); index += 1) {
+    static_cast<double*>(memory)[index] = static_cast<double>(records[index]);
+  }
+  napi_create_typedarray(env, napi_float64_array, records.size(), buffer, 0, &mappings);
+  napi_set_named_property(env, reply, "records", mappings);
+  static_assert(kMappingFields == 4, "addon.d.ts lists the fields");
+  return reply;
+}
+
+/** Source: fallocate(2). */
+napi_value Allocate(napi_env env, napi_callback_info info) {
+  const Arguments<3> arguments(env, info);
+  int fd;
+  int64_t start;
+  int64_t length;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadCount(1, &start) ||
+      !arguments.ReadCount(2, &length)) {
+    return RejectCall(env, "expected (fd: number, startBytes: bigint, lengthBytes: bigint)");
+  }
+  int result;
+  do {
+    result = fallocate(fd, FALLOC_FL_KEEP_SIZE, start, length);
+  } while (result != 0 && errno == EINTR);
+  return IntValue(env, result == 0 ? 0 : errno);
+}
+
+/** Source: posix_fadvise(2), which returns the errno instead of setting it. */
+napi_value AdviseRandom(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int fd;
+  if (!arguments.ReadInt(0, &fd)) return RejectCall(env, "expected (fd: number)");
+  return IntValue(env, posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM));
+}
+
+/** Source: sync_file_range(2). */
+napi_value WriteBack(napi_env env, napi_callback_info info) {
+  const Arguments<4> arguments(env, info);
+  int fd;
+  int64_t start;
+  int64_t length;
+  int wait;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadCount(1, &start) ||
+      !arguments.ReadCount(2, &length) || !arguments.ReadInt(3, &wait)) {
+    return RejectCall(env, "expected (fd, startBytes: bigint, lengthBytes: bigint, wait: 0 | 1)");
+  }
+  const unsigned flags = wait == 0 ? SYNC_FILE_RANGE_WRITE
+                                   : SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                         SYNC_FILE_RANGE_WAIT_AFTER;
+  return IntValue(env, sync_file_range(fd, start, length, flags) == 0 ? 0 : errno);
+}

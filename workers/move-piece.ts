@@ -1,0 +1,266 @@
+/** Moves one piece of one file by the interface of its file system, window by window. */
+
+import { closeSync, constants } from 'node:fs';
+import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import { fragmentsOf, fragmentsWithin, rangesOf, windowsOf } from '../src/domain/move-plan.js';
+import type { DonorPlace, MoveIntent } from '../src/domain/move-tasks.js';
+import { type ByteRun, MIB, roundDown, roundUp } from '../src/domain/units.js';
+import { crashPoint } from '../src/kernel/crash-point.js';
+import { defragmentRange } from '../src/kernel/defragment-range.js';
+import { type DirectoryHandle, openDonor, removeDonor } from '../src/kernel/donor-directory.js';
+import { openByHandle } from '../src/kernel/file-handle.js';
+import { readUpTo } from '../src/kernel/file-io.js';
+import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
+import type { OpenFile } from '../src/kernel/kernel-call.js';
+import { moveExtents } from '../src/kernel/move-extents.js';
+import { adviseRandom, dropPageCache } from '../src/kernel/page-cache.js';
+import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
+import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
+import {
+  checksumRanges,
+  contentRanges,
+  openReader,
+  pieceOfIntent,
+  sameMark,
+} from './move-content.js';
+import { type Pace, Stopped } from './move-pace.js';
+import { extentBuffer } from './replica-io.js';
+
+const BUSY_TRIES = 5;
+const BUSY_WAIT_MS = 2;
+const READ_BYTES = MIB;
+/** Btrfs leaves mappings of this size alone, as the choice of the piece did. */
+const BTRFS_THRESHOLD_BYTES = 64 * MIB;
+
+export interface PieceMove {
+  readonly mount: OpenFile;
+  /** Read-only: an open for writing would keep others from running the file. */
+  readonly file: OpenFile;
+  readonly donors: OpenDonors;
+  readonly pace: Pace;
+  readonly intent: MoveIntent;
+  readonly verify: boolean;
+}
+
+export interface PieceMoved {
+  readonly movedBytes: number;
+  readonly stoppedAtBytes: number | null;
+  /** What ended it before its end, after something was moved. */
+  readonly error: MaintenanceError | null;
+}
+
+/** The donors of a group, each opened once. */
+export class OpenDonors implements Disposable {
+  readonly #directory: DirectoryHandle | null;
+  readonly #open = new Map<string, OpenFile>();
+
+  constructor(directory: DirectoryHandle | null) {
+    this.#directory = directory;
+  }
+
+  open(name: string): OpenFile {
+    let donor = this.#open.get(name);
+    if (!donor) {
+      if (!this.#directory) throw new MaintenanceError('ERR_TARGET_NOT_FOUND', 'no .dynamicfs');
+      donor = openDonor(this.#directory, name, false);
+      this.#open.set(name, donor);
+    }
+    return donor;
+  }
+
+  remove(name: string): void {
+    const donor = this.#open.get(name);
+    if (donor) closeSync(donor.fd);
+    this.#open.delete(name);
+    if (this.#directory) removeDonor(this.#directory, name);
+  }
+
+  [Symbol.dispose](): void {
+    for (const donor of this.#open.values()) closeSync(donor.fd);
+  }
+}
+
+/** @throws MaintenanceError when nothing was moved. */
+export function movePiece(move: PieceMove): PieceMoved {
+  const { intent, donors } = move;
+  if (intent.method === 'defragment-range') return defragment(move);
+  const place = intent.donor;
+  if (!place) throw new MaintenanceError('ERR_INVARIANT', `${intent.method} needs a donor`);
+  const donor = donors.open(place.name);
+  if (intent.method === 'move-extents') return moveByWindows(move, place, donor);
+  return swapWhole(move, place, donor);
+}
+
+function moveByWindows(move: PieceMove, place: DonorPlace, donor: OpenFile): PieceMoved {
+  const { mount, file, pace, intent, verify } = move;
+  const { blockBytes, mark } = fileStatus(file);
+  const piece = upToEnd(pieceOfIntent(intent), mark.sizeBytes, blockBytes);
+  if (piece.lengthBytes <= 0) throw changed(file);
+  const windows = rangesOf(fileMappings(file, piece), piece, false).flatMap((range) =>
+    windowsOf(range, roundDown(pace.windowBytes, blockBytes)),
+  );
+  adviseRandom(file);
+  const writable = openByHandle(mount, intent.handle, constants.O_RDWR);
+  let movedBytes = 0;
+  try {
+    for (const run of windows) {
+      if (pace.isStopped) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
+      if (!verify) prefetch(file, run);
+      const donorStartBytes = place.startBytes + run.startBytes - intent.startBytes;
+      const doneBytes = moveWindow({ file: writable, donor, run, donorStartBytes, blockBytes });
+      movedBytes += doneBytes;
+      startWriteBack(file);
+      crashPoint('move-window');
+      if (doneBytes < run.lengthBytes) throw changed(file);
+      pace.spend(doneBytes);
+    }
+    return { movedBytes, stoppedAtBytes: null, error: null };
+  } catch (cause) {
+    const error = asMaintenanceError(cause);
+    if (movedBytes === 0) throw error;
+    return { movedBytes, stoppedAtBytes: null, error };
+  } finally {
+    closeSync(writable.fd);
+  }
+}
+
+/** A call may end early, and may find a page busy for a moment. @returns bytes moved. */
+function moveWindow(request: Parameters<typeof moveExtents>[0]): number {
+  const { run } = request;
+  let doneBytes = 0;
+  for (let tries = 0; tries < BUSY_TRIES && doneBytes < run.lengthBytes; ) {
+    try {
+      const movedBytes = moveExtents({
+        ...request,
+        run: { startBytes: run.startBytes + doneBytes, lengthBytes: run.lengthBytes - doneBytes },
+        donorStartBytes: request.donorStartBytes + doneBytes,
+      });
+      if (movedBytes === 0) break;
+      doneBytes += movedBytes;
+    } catch (cause) {
+      const error = asMaintenanceError(cause);
+      if (error.details.errnoName === 'EINVAL') break;
+      tries += 1;
+      if (error.code !== 'ERR_TARGET_BUSY' || tries === BUSY_TRIES) {
+        if (doneBytes > 0) break;
+        throw error;
+      }
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_WAIT_MS);
+    }
+  }
+  return doneBytes;
+}
+
+/** MOVE_EXT reads missing pages one by one. */
+function prefetch(file: OpenFile, run: ByteRun): void {
+  dropPageCache(file, run);
+  for (const { startBytes, lengthBytes } of windowsOf(run, READ_BYTES)) {
+    readUpTo(file, extentBuffer(READ_BYTES).subarray(0, lengthBytes), startBytes);
+  }
+}
+
+/** XFS: what is swapped in was read back from the disk and compared before. */
+function swapWhole(move: PieceMove, place: DonorPlace, donor: OpenFile): PieceMoved {
+  const { mount, file, intent, pace } = move;
+  const piece = pieceOfIntent(intent);
+  try {
+    if (intent.checksum !== null) checkDonor(move, donor);
+  } catch (cause) {
+    if (cause instanceof Stopped) {
+      return { movedBytes: 0, stoppedAtBytes: piece.startBytes, error: null };
+    }
+    throw cause;
+  }
+  if (pace.isStopped) return { movedBytes: 0, stoppedAtBytes: piece.startBytes, error: null };
+  const writable = openByHandle(mount, intent.handle, constants.O_RDWR);
+  try {
+    swap(writable, donor, intent);
+  } finally {
+    closeSync(writable.fd);
+  }
+  crashPoint('move-window');
+  checkPlace(file, intent, place);
+  return { movedBytes: mappedBytes(place), stoppedAtBytes: null, error: null };
+}
+
+function mappedBytes({ runs }: DonorPlace): number {
+  return runs.reduce((sum, run) => sum + run.lengthBytes, 0);
+}
+
+function checkDonor({ intent, pace }: PieceMove, donor: OpenFile): void {
+  // Until it is written, XFS lists what was copied as unwritten.
+  finishWriteBack(donor);
+  using reader = openReader(donor);
+  const sizeBytes = fileStatus(donor).mark.sizeBytes;
+  const whole = { startBytes: 0, lengthBytes: Math.max(sizeBytes, 1) };
+  if (!reader.direct) dropPageCache(donor, whole);
+  const checksum = checksumRanges(reader.file, contentRanges(donor, whole, sizeBytes), {
+    pace,
+    stoppable: true,
+    shiftBytes: intent.startBytes,
+  });
+  if (checksum === intent.checksum) return;
+  throw new MaintenanceError(
+    'ERR_CHECKSUM_MISMATCH',
+    `${donor.path} does not read back from the disk as it was written; the file is as it was`,
+    { nextStep: 'Check the disk: it took the data and gave back something else.' },
+  );
+}
+
+function swap(file: OpenFile, donor: OpenFile, intent: MoveIntent): void {
+  const { startBytes, mark } = intent;
+  if (intent.method === 'swap-extents') {
+    swapExtents(file, donor, { inode: fileStatus(file).inode, mark });
+    return;
+  }
+  const freshness = startCommit(file);
+  // The sample is of now; only with the mark of the copy is it a sample of what was copied.
+  if (!sameMark(fileStatus(file).mark, mark)) throw changed(file);
+  const endBytes = Math.min(startBytes + intent.lengthBytes, mark.sizeBytes);
+  const run = { startBytes, lengthBytes: endBytes - startBytes };
+  commitRange({ file, donor, run, donorStartBytes: 0, freshness });
+}
+
+/** The file must lie exactly where the donor lay, whose blocks were checked. */
+function checkPlace(file: OpenFile, intent: MoveIntent, { runs }: DonorPlace): void {
+  const piece = pieceOfIntent(intent);
+  const found = fragmentsWithin(fragmentsOf(fileMappings(file, piece)), piece);
+  const inside = found.every(({ physicalBytes, lengthBytes }) =>
+    runs.some(
+      (run) =>
+        physicalBytes >= run.startBytes &&
+        physicalBytes + lengthBytes <= run.startBytes + run.lengthBytes,
+    ),
+  );
+  // A writer may have been here since the swap: only what nobody touched must be in its place.
+  if (inside || !sameMark(fileStatus(file).mark, intent.mark)) return;
+  throw new MaintenanceError('ERR_INVARIANT', `${file.path} does not lie where it was moved to`);
+}
+
+function defragment({ file, pace, intent }: PieceMove): PieceMoved {
+  const piece = pieceOfIntent(intent);
+  let movedBytes = 0;
+  const ranges = rangesOf(fileMappings(file, piece), piece, true);
+  for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
+    if (pace.isStopped) {
+      startWriteBack(file);
+      return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
+    }
+    defragmentRange(file, run, BTRFS_THRESHOLD_BYTES);
+    movedBytes += run.lengthBytes;
+    crashPoint('move-window');
+    pace.spend(run.lengthBytes);
+  }
+  // Not after each window: what is written at once gets one place.
+  startWriteBack(file);
+  return { movedBytes, stoppedAtBytes: null, error: null };
+}
+
+function upToEnd(piece: ByteRun, sizeBytes: number, blockBytes: number): ByteRun {
+  const endBytes = Math.min(piece.startBytes + piece.lengthBytes, roundUp(sizeBytes, blockBytes));
+  return { startBytes: piece.startBytes, lengthBytes: endBytes - piece.startBytes };
+}
+
+function changed(file: OpenFile): MaintenanceError {
+  return new MaintenanceError('ERR_MAP_CHANGED', `${file.path} was written to meanwhile`);
+}
