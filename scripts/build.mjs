@@ -108,7 +108,6 @@ function compileAddon() {
 
   mkdirSync(dirname(target), { recursive: true });
   const temporary = `${target}.${process.pid}`;
-<<<<<<< HEAD
   const flags = [
     '-O2',
     '-std=c++17',
@@ -119,9 +118,6 @@ function compileAddon() {
     '-Wextra',
     '-Werror',
   ];
-=======
-  const flags = ['-O2', '-std=c++17', '-shared', '-fPIC', '-pthread', '-Wall', '-Wextra', '-Werror'];
->>>>>>> wt-move
   run('g++', [...flags, '-I', relative(root, resolve(napiHeaders)), ...sources, '-o', temporary]);
   // Writing over the old file would crash the processes that have it mapped.
   renameSync(temporary, target);
