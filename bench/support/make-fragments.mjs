@@ -26,7 +26,7 @@ const STEP_BYTES_MAX = 256 << 20;
 const GAP_BLOCKS = 2;
 const INTERLEAVED_COUNT = 8;
 /** Single blocks given back for each block of the reserve. */
-const RETURNED_RATIO = 1.1;
+const RETURNED_RATIO = 1.3;
 
 const addon = createRequire(import.meta.url)('../../native/build/dynamicfs.node');
 
@@ -41,6 +41,7 @@ const addon = createRequire(import.meta.url)('../../native/build/dynamicfs.node'
 export function makeFragments(mountPath, fsType, files) {
   // Their inodes first: XFS wants room for them that is aligned.
   for (const { path } of files) closeSync(openSync(path, 'w'));
+  spawnSync('sync', ['-f', mountPath]);
   if (fsType === 'btrfs') interleave(files);
   else writeIntoHoles(mountPath, fsType, files);
   spawnSync('sync', ['-f', mountPath]);
