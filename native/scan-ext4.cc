@@ -153,17 +153,19 @@ Fd OpenDevice(const std::string& path, int mount_fd, Report* report) {
   struct stat mount;
   struct stat status;
   if (fstat(mount_fd, &mount) != 0) mount.st_dev = 0;
+  report->failed_call = "read the block device of";
   for (const std::string& name :
        {path, "/dev/block/" + std::to_string(major(mount.st_dev)) + ":" +
                   std::to_string(minor(mount.st_dev))}) {
     Fd device(open(name.c_str(), O_RDONLY | O_CLOEXEC));
-    report->error_number = device.ok() ? ENODEV : errno;
+    const int error_number = device.ok() ? ENODEV : errno;
+    // Why its own path does not do says more than that there is no other.
+    if (report->error_number == 0) report->error_number = error_number;
     if (!device.ok() || fstat(device.get(), &status) != 0) continue;
     if (!S_ISBLK(status.st_mode) || status.st_rdev != mount.st_dev) continue;
     report->error_number = 0;
     return device;
   }
-  report->failed_call = "read the block device of";
   return Fd();
 }
 

@@ -1,8 +1,9 @@
 /**
  * XFS in bulk: the inodes of an allocation group by the thousand, then FIEMAP by handle.
  *
- * Bulkstat tells how many records a file has, so empty files need no more. All others are opened by
- * handle, which follows no path: only their map says what is shared, unwritten or a hole.
+ * Bulkstat tells how many records a file has. A file with one, as long as itself, is contiguous, and
+ * needs no more where nothing is shared. All others are opened by handle, which follows no path: only
+ * their map says where they lie, and what is shared, unwritten or a hole.
  *
  * Source: ioctl_xfs_bulkstat(2), ioctl_xfs_fsgeometry(2); fs/xfs/libxfs/xfs_fs.h, which has no
  * package that every machine with XFS has.
@@ -15,7 +16,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "scan.h"
+#include "scan-xfs.h"
 
 namespace scan {
 
@@ -65,19 +66,14 @@ struct BulkInode {
 };
 static_assert(sizeof(BulkInode) == 192, "as the kernel has it");
 
-struct Geometry {
-  uint32_t before[3];
-  uint32_t group_count;
-  uint32_t after[60];
-};
-static_assert(sizeof(Geometry) == 256, "as the kernel has it");
-
 constexpr unsigned long kBulkstat = _IOR('X', 127, BulkHeader);
-constexpr unsigned long kGeometry = _IOR('X', 126, Geometry);
+constexpr unsigned long kGeometry = _IOR('X', 126, XfsGeometry);
 constexpr uint32_t kOneGroup = 1 << 0;
 constexpr uint32_t kSpecial = 1 << 1;
 constexpr uint64_t kSpecialRoot = 1;
 constexpr uint32_t kInodesPerCall = 1024;
+/** Real-time, preallocated, extent size hints: what may leave unwritten blocks, or lie elsewhere. */
+constexpr uint64_t kSpecialFlags = 0x1 | 0x2 | 0x800 | 0x10000;
 /** FILEID_INO32_GEN with XFS_FILEID_TYPE_64FLAG: inode 64 bits, generation 32. */
 constexpr uint8_t kHandleType = 0x81;
 constexpr uint8_t kHandleBytes = 12;
@@ -91,7 +87,7 @@ int64_t Milliseconds(int64_t seconds, uint32_t nanoseconds) {
   return seconds * 1000 + nanoseconds / 1'000'000;
 }
 
-void ScanInode(int mount_fd, const BulkInode& inode, Tally* tally) {
+FileFacts FactsOf(const BulkInode& inode) {
   FileFacts facts;
   facts.size_bytes = inode.size;
   facts.mtime_ms = Milliseconds(inode.mtime, inode.mtime_nsec);
@@ -101,21 +97,22 @@ void ScanInode(int mount_fd, const BulkInode& inode, Tally* tally) {
   facts.handle.length = kHandleBytes;
   memcpy(facts.handle.bytes.data(), &inode.ino, 8);
   memcpy(facts.handle.bytes.data() + 8, &inode.generation, 4);
-  if (inode.extents > 0) return ScanByHandle(mount_fd, facts, tally);
-  tally->Begin(facts);
-  tally->End();
+  return facts;
 }
 
 class Scanner {
  public:
-  Scanner(const Options& options, int mount_fd, uint32_t group_count)
-      : mount_fd_(mount_fd), group_count_(group_count), control_(options.control) {}
+  Scanner(const Options& options, int mount_fd, const XfsGeometry& geometry)
+      : mount_fd_(mount_fd),
+        geometry_(geometry),
+        shares_nothing_(XfsSharesNothing(geometry, options.device_path, mount_fd)),
+        control_(options.control) {}
 
   void Run(Tally* tally) {
     const auto request = std::make_unique<BulkRequest>();
     for (;;) {
       const uint32_t group = next_group_.fetch_add(1);
-      if (group >= group_count_) return;
+      if (group >= geometry_.group_count) return;
       request->header = {};
       request->header.flags = kOneGroup;
       request->header.agno = group;
@@ -128,7 +125,7 @@ class Scanner {
           if (inode.link_count == 0) continue;
           if (S_ISDIR(inode.mode)) tally->Count(kDirectoryCount);
           if (!S_ISREG(inode.mode)) continue;
-          ScanInode(mount_fd_, inode, tally);
+          ScanInode(inode, tally);
           files += 1;
         }
         control_.AddFiles(files);
@@ -140,6 +137,21 @@ class Scanner {
   bool stopped() const { return stopped_; }
 
  private:
+  void ScanInode(const BulkInode& inode, Tally* tally) {
+    const FileFacts facts = FactsOf(inode);
+    if (inode.extents > 0 && !IsPlain(inode)) return ScanByHandle(mount_fd_, facts, tally);
+    tally->Begin(facts);
+    if (inode.extents > 0) tally->AddUnplaced(inode.blocks * geometry_.block_bytes);
+    tally->End();
+  }
+
+  /** One record that is as long as the file is all of it: no hole, nothing behind the end. */
+  bool IsPlain(const BulkInode& inode) const {
+    const uint64_t blocks = (inode.size + geometry_.block_bytes - 1) / geometry_.block_bytes;
+    return shares_nothing_ && inode.extents == 1 && inode.blocks == blocks &&
+           (inode.xflags & kSpecialFlags) == 0;
+  }
+
   bool NextInodes(BulkRequest* request, Tally* tally) {
     if (control_.ShouldStop()) stopped_ = true;
     if (stopped_) return false;
@@ -152,7 +164,8 @@ class Scanner {
   }
 
   const int mount_fd_;
-  const uint32_t group_count_;
+  const XfsGeometry& geometry_;
+  const bool shares_nothing_;
   Control control_;
   std::atomic<uint32_t> next_group_{0};
   std::atomic<bool> stopped_{false};
@@ -172,7 +185,7 @@ int RootInode(int mount_fd, uint64_t* root) {
 
 void ScanXfs(const Options& options, Report* report) {
   uint64_t root = 0;
-  Geometry geometry{};
+  XfsGeometry geometry{};
   {
     const Fd mount = OpenMount(options, 0, report);
     if (report->error_number != 0) return;
@@ -184,7 +197,7 @@ void ScanXfs(const Options& options, Report* report) {
   }
   const Fd mount = OpenMount(options, root, report);
   if (report->error_number != 0) return;
-  Scanner scanner(options, mount.get(), geometry.group_count);
+  Scanner scanner(options, mount.get(), geometry);
   RunTallies(options, report, [&](Tally* tally) { scanner.Run(tally); });
   report->stopped = scanner.stopped();
 }

@@ -26,6 +26,9 @@ constexpr uint32_t kCompressed = 4;
 constexpr uint32_t kSparse = 8;
 constexpr uint32_t kHardLinked = 16;
 
+/** For `physical`: beyond every device. */
+constexpr uint64_t kNoPlace = UINT64_MAX / 2;
+
 /** A record of a file system: bytes, `length` of them as long as before compression. */
 struct Mapping {
   uint64_t logical = 0;
@@ -139,6 +142,10 @@ class Tally {
   /** Between it and End, Add every mapping in the order of the file. Without End nothing counts. */
   void Begin(const FileFacts& facts);
   void Add(const Mapping& mapping);
+  /** The only mapping of the file that was begun; the map does not show where it lies. */
+  void AddUnplaced(uint64_t length) {
+    Add({0, kNoPlace, length, 0});
+  }
   /** The file that was begun has its data in the inode. */
   void SetInline() { facts_.is_inline = true; }
   /** `fill` is asked for what only a candidate needs: the path and the handle of a walk. */

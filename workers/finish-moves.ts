@@ -9,12 +9,7 @@
 import { closeSync, constants, fsyncSync } from 'node:fs';
 import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import { fragmentsOf, fragmentsWithin, skipReasonOf } from '../src/domain/move-plan.js';
-import type {
-  FinishMovesTask,
-  FinishOutcome,
-  MoveToFinish,
-  Verification,
-} from '../src/domain/move-tasks.js';
+import type { FinishMovesTask, FinishOutcome, MoveToFinish } from '../src/domain/move-tasks.js';
 import { roundUp } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openDonorDirectory, openMount } from '../src/kernel/donor-directory.js';
@@ -25,32 +20,19 @@ import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
 import { syncFileSystem } from '../src/kernel/sync-file-system.js';
 import { finishWriteBack } from '../src/kernel/write-back.js';
-import { checksumOnDisk, pieceOfIntent, sameMark } from './move-content.js';
-import { Pace } from './move-pace.js';
+import { pieceOfIntent, sameMark } from './move-content.js';
+import { Pace, Stopped } from './move-pace.js';
 import { movePiece, OpenDonors } from './move-piece.js';
 import { settle } from './settle.js';
 import { undoMove } from './undo-move.js';
+import { checkDonors, type Moving, type Verifier, verifyMoved } from './verify-moves.js';
 
 const WHOLE_FILE = { startBytes: 0, lengthBytes: Number.MAX_SAFE_INTEGER };
 
 export default (task: FinishMovesTask) => settle(() => finishMoves(task));
 
-interface Group {
+interface Group extends Verifier {
   readonly task: FinishMovesTask;
-  readonly mount: OpenFile;
-  readonly donors: OpenDonors;
-  readonly pace: Pace;
-}
-
-/** A file under way: what was done, and its open descriptor until its end. */
-interface Moving {
-  readonly move: MoveToFinish;
-  readonly file: OpenFile | null;
-  readonly movedBytes: number;
-  /** Where it stopped; null when all of the piece moved. */
-  readonly stoppedAtBytes: number | null;
-  /** Why it did not move, or not all. */
-  readonly error: MaintenanceError | null;
 }
 
 /** @returns one outcome per move, in order. */
@@ -60,71 +42,116 @@ export function finishMoves(task: FinishMovesTask): FinishOutcome[] {
   using donors = new OpenDonors(directory);
   const group = { task, mount, donors, pace: new Pace(task.control) };
 
-  const moving = task.moves.map((move) => begin(group, move));
+  const movings = task.moves.map((move) => open(mount, move));
   try {
+    moveAll(group, movings);
     crashPoint('move-moved');
-    const flushed = flush(mount, moving);
+    flush(group, movings);
     crashPoint('move-synced');
-    const outcomes = moving.map((one) => conclude(group, one, flushed));
+    verifyMoved(group, movings.filter(mustBeVerified));
     crashPoint('move-verified');
+    const outcomes = movings.map((one) => conclude(group, one));
     removeSettled(donors, task.moves, outcomes);
     crashPoint('move-settled');
     return outcomes;
   } finally {
-    for (const { file } of moving) if (file) closeSync(file.fd);
+    for (const { file } of movings) if (file) closeSync(file.fd);
   }
 }
 
-function begin({ mount, donors, pace, task }: Group, move: MoveToFinish): Moving {
-  const nothing = { move, file: null, movedBytes: 0, stoppedAtBytes: null, error: null };
-  const { intent } = move;
-  if (pace.isStopped) return { ...nothing, stoppedAtBytes: intent.startBytes };
+function open(mount: OpenFile, move: MoveToFinish): Moving {
   let file: OpenFile | null = null;
+  let error: MaintenanceError | null = null;
   try {
-    file = openByHandle(mount, intent.handle, constants.O_RDONLY);
-    if (!sameMark(fileStatus(file).mark, intent.mark)) {
+    file = openByHandle(mount, move.intent.handle, constants.O_RDONLY);
+    if (!sameMark(fileStatus(file).mark, move.intent.mark)) {
       throw new MaintenanceError('ERR_MAP_CHANGED', `${file.path} was written to meanwhile`);
     }
-    return { move, file, ...movePiece({ mount, file, donors, pace, intent, verify: task.verify }) };
   } catch (cause) {
-    return { ...nothing, file, error: asMaintenanceError(cause) };
+    error = asMaintenanceError(cause);
+  }
+  const verification = 'not-asked';
+  return { move, file, movedBytes: 0, stoppedAtBytes: null, error, fault: null, verification };
+}
+
+function moveAll(group: Group, movings: readonly Moving[]): void {
+  const swaps = movings.filter((one) => one.error === null && isSwap(one) && isChecked(one));
+  let unchecked = new Set<Moving>();
+  try {
+    checkDonors(group, swaps);
+  } catch (cause) {
+    if (!(cause instanceof Stopped)) throw cause;
+    unchecked = new Set(swaps);
+  }
+  for (const one of movings) {
+    const { file, move, error } = one;
+    if (!file || error) continue;
+    if (group.pace.isStopped || unchecked.has(one)) {
+      one.stoppedAtBytes = move.intent.startBytes;
+      continue;
+    }
+    try {
+      const { verify } = group.task;
+      Object.assign(one, movePiece({ ...group, file, intent: move.intent, verify }));
+      if (isSwap(one) && isChecked(one)) one.verification = 'verified';
+    } catch (cause) {
+      one.error = asMaintenanceError(cause);
+    }
   }
 }
 
-/** @returns the error of the flush, which fails for lost writes of other programs too. */
-function flush(mount: OpenFile, moving: readonly Moving[]): MaintenanceError | null {
-  if (!moving.some(({ movedBytes }) => movedBytes > 0)) return null;
+function isSwap({ move }: Moving): boolean {
+  return move.intent.method === 'swap-extents' || move.intent.method === 'commit-range';
+}
+
+function isChecked({ move }: Moving): boolean {
+  return move.intent.checksum !== null;
+}
+
+function mustBeVerified(one: Moving): boolean {
+  return one.movedBytes > 0 && one.fault === null && isChecked(one) && !isSwap(one);
+}
+
+/** Writes and flushes what was moved, and asks each file whether all of it was written. */
+function flush({ mount }: Group, movings: readonly Moving[]): void {
+  const moved = movings.filter(({ movedBytes }) => movedBytes > 0);
+  if (moved.length === 0) return;
+  let failed = false;
   try {
     syncFileSystem(mount);
-    return null;
-  } catch (cause) {
-    return asMaintenanceError(cause);
+  } catch {
+    // It fails for lost writes of other programs too: each file is asked for itself.
+    failed = true;
+  }
+  for (const one of moved) {
+    const { file } = one;
+    if (!file) continue;
+    try {
+      finishWriteBack(file);
+      if (failed) fsyncOne(file);
+    } catch (cause) {
+      one.fault = asMaintenanceError(cause);
+    }
   }
 }
 
-function conclude(group: Group, one: Moving, flushError: MaintenanceError | null): FinishOutcome {
-  const { move, file, movedBytes, error } = one;
+function conclude(group: Group, one: Moving): FinishOutcome {
+  const { move, file, movedBytes, error, fault, verification } = one;
+  if (fault) return rollBack(group, one, fault);
   if (!file || movedBytes === 0) return notMoved(one);
-  try {
-    finishWriteBack(file);
-    if (flushError) fsyncOne(file);
-    const verification = verify(group, one, file);
-    dropPageCache(file, pieceOfIntent(move.intent));
-    if (error && !skipReasonOf(error)) {
-      return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: false };
-    }
-    return {
-      kind: 'moved',
-      settled: true,
-      verification,
-      movedBytes,
-      fragmentsBefore: move.plan.fragmentsBefore,
-      fragmentsAfter: countFragments(file),
-      resumeBytes: error ? null : (one.stoppedAtBytes ?? move.plan.resumeBytes),
-    };
-  } catch (cause) {
-    return rollBack(group, one, asMaintenanceError(cause));
+  if (error && !skipReasonOf(error)) {
+    return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: false };
   }
+  if (move.intent.method !== 'swap-extents') dropPageCache(file, pieceOfIntent(move.intent));
+  return {
+    kind: 'moved',
+    settled: true,
+    verification,
+    movedBytes,
+    fragmentsBefore: move.plan.fragmentsBefore,
+    fragmentsAfter: countFragments(file),
+    resumeBytes: error ? null : (one.stoppedAtBytes ?? move.plan.resumeBytes),
+  };
 }
 
 function notMoved({ error, stoppedAtBytes }: Moving): FinishOutcome {
@@ -142,24 +169,6 @@ function fsyncOne(file: OpenFile): void {
   } catch (cause) {
     throw fromNodeError('flush', cause, file.path);
   }
-}
-
-/** @throws MaintenanceError ERR_CHECKSUM_MISMATCH when the content changed and nobody wrote it. */
-function verify({ mount, task, pace }: Group, { move }: Moving, file: OpenFile): Verification {
-  const { intent } = move;
-  if (!task.verify || intent.checksum === null) return 'not-asked';
-  // What a swap on XFS put in place was read back from the disk before.
-  if (intent.method === 'swap-extents' || intent.method === 'commit-range') return 'verified';
-  const isChanged = (): boolean => !sameMark(fileStatus(file).mark, intent.mark);
-  if (isChanged()) return 'unverified-changed';
-  const checksum = checksumOnDisk(mount, intent, pace);
-  if (checksum === intent.checksum) return 'verified';
-  if (isChanged()) return 'unverified-changed';
-  throw new MaintenanceError(
-    'ERR_CHECKSUM_MISMATCH',
-    `${file.path} does not read back from the disk as it was before the move`,
-    { nextStep: 'Check the disk: it took the data and gave back something else.' },
-  );
 }
 
 /** Only ext4 has something to undo: the others keep the old blocks in place until it is sure. */

@@ -2,21 +2,23 @@
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
-import { MaintenanceError } from '../src/domain/errors.js';
-import { cutAt, rangesOf } from '../src/domain/move-plan.js';
+import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import { cutAt, rangesOf, windowsOf } from '../src/domain/move-plan.js';
 import type { FileMark, MoveIntent } from '../src/domain/move-tasks.js';
 import { type ByteRun, MIB, roundUp } from '../src/domain/units.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
-import { readUpTo } from '../src/kernel/file-io.js';
 import { fileMappings } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError, KernelCallError } from '../src/kernel/kernel-error.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
-import { type Pace, Stopped } from './move-pace.js';
+import { readBatch } from '../src/kernel/read-batch.js';
+import { Pace, Stopped } from './move-pace.js';
 import { extentBuffer } from './replica-io.js';
 
-/** Larger makes nothing faster; the thread keeps one such buffer. */
-const CHUNK_BYTES = 4 * MIB;
+/** Read at a time; the thread keeps one such buffer. */
+const BATCH_BYTES = 8 * MIB;
+/** Of one file at a time, so that a large file gives the disk several requests too. */
+const CHUNK_BYTES = MIB;
 const BLOCK_BYTES = 4096;
 
 export interface ContentReader extends Disposable {
@@ -25,14 +27,20 @@ export interface ContentReader extends Disposable {
   readonly direct: boolean;
 }
 
-export interface ReadOptions {
-  readonly pace: Pace;
-  /** Whether a stop may end it between two chunks. */
-  readonly stoppable: boolean;
+/** What of one file is read. */
+export interface ContentSource {
+  readonly file: OpenFile;
+  readonly ranges: readonly ByteRun[];
   /** Where the file that is read begins in the file that it stands for: the start of a donor. */
   readonly shiftBytes?: number;
-  /** Gets each chunk, only valid during the call: whole blocks, zeros behind the end of the file. */
-  readonly sink?: (chunk: Buffer, atBytes: number, contentBytes: number) => void;
+  /** Gets each chunk, in order, only valid during the call. */
+  readonly sink?: (chunk: Buffer, atBytes: number) => void;
+}
+
+export interface ReadOptions {
+  readonly pace: Pace;
+  /** Whether a stop may end it between two batches. */
+  readonly stoppable: boolean;
 }
 
 /**
@@ -47,30 +55,110 @@ export function contentRanges(file: OpenFile, piece: ByteRun, sizeBytes: number)
  * BLAKE3 over where each range lies and what is in it, so that a hole that was filled, or a range
  * that became unwritten, is a difference too.
  *
- * @returns hex.
- * @throws MaintenanceError ERR_MAP_CHANGED when the file is shorter than its ranges; `Stopped`.
+ * @returns per source its checksum in hex, or why it has none: ERR_MAP_CHANGED when the file is
+ *   shorter than its ranges.
+ * @throws Stopped when stoppable.
  */
-export function checksumRanges(
-  file: OpenFile,
-  ranges: readonly ByteRun[],
-  { pace, stoppable, shiftBytes = 0, sink }: ReadOptions,
-): string {
-  const hasher = new Blake3Hasher();
-  for (const { startBytes, lengthBytes } of ranges) {
-    hasher.update(Buffer.from(`${startBytes + shiftBytes}+${lengthBytes};`));
-    for (let doneBytes = 0; doneBytes < lengthBytes; doneBytes += CHUNK_BYTES) {
-      if (stoppable && pace.isStopped) throw new Stopped();
-      const contentBytes = Math.min(CHUNK_BYTES, lengthBytes - doneBytes);
-      const atBytes = startBytes + doneBytes;
-      const chunk = extentBuffer(CHUNK_BYTES).subarray(0, roundUp(contentBytes, BLOCK_BYTES));
-      if (readUpTo(file, chunk, atBytes) < contentBytes) throw shorter(file);
-      chunk.fill(0, contentBytes);
-      hasher.update(chunk.subarray(0, contentBytes));
-      pace.spend(contentBytes);
-      sink?.(chunk, atBytes, contentBytes);
+export function checksumAll(
+  sources: readonly ContentSource[],
+  { pace, stoppable }: ReadOptions,
+): (string | MaintenanceError)[] {
+  const states = sources.map((source) => new HashState(source));
+  let batch: Chunk[] = [];
+  let batchBytes = 0;
+  const flush = (): void => {
+    if (stoppable && pace.isStopped) throw new Stopped();
+    readChunks(batch);
+    pace.spend(batchBytes);
+    batch = [];
+    batchBytes = 0;
+  };
+  const limitBytes = Math.min(BATCH_BYTES, pace.windowBytes);
+  for (const state of states) {
+    for (const chunk of chunksOf(state)) {
+      if (state.error) break;
+      const spaceBytes = roundUp(chunk.lengthBytes, BLOCK_BYTES);
+      if (batchBytes + spaceBytes > limitBytes) flush();
+      batch.push({ ...chunk, bufferBytes: batchBytes });
+      batchBytes += spaceBytes;
     }
   }
-  return hasher.digestBuffer().toString('hex');
+  flush();
+  return states.map((state) => state.result());
+}
+
+/** One file. @throws MaintenanceError instead of returning it; `Stopped`. */
+export function checksumOne(source: ContentSource, options: ReadOptions): string {
+  const [result] = checksumAll([source], options);
+  if (typeof result === 'string') return result;
+  throw result;
+}
+
+interface Chunk extends ByteRun {
+  readonly state: HashState;
+  readonly bufferBytes: number;
+  /** Whether a range begins here. */
+  readonly range: ByteRun | null;
+}
+
+class HashState {
+  readonly source: ContentSource;
+  readonly #hasher = new Blake3Hasher();
+  error: MaintenanceError | null = null;
+
+  constructor(source: ContentSource) {
+    this.source = source;
+  }
+
+  take({ range, startBytes }: Chunk, bytes: Buffer): void {
+    const { shiftBytes = 0, sink } = this.source;
+    if (range) {
+      this.#hasher.update(Buffer.from(`${range.startBytes + shiftBytes}+${range.lengthBytes};`));
+    }
+    this.#hasher.update(bytes);
+    try {
+      sink?.(bytes, startBytes);
+    } catch (cause) {
+      this.error = asMaintenanceError(cause);
+    }
+  }
+
+  result(): string | MaintenanceError {
+    return this.error ?? this.#hasher.digestBuffer().toString('hex');
+  }
+}
+
+function* chunksOf(state: HashState): Generator<Omit<Chunk, 'bufferBytes'>> {
+  for (const range of state.source.ranges) {
+    for (const { startBytes, lengthBytes } of windowsOf(range, CHUNK_BYTES)) {
+      yield {
+        state,
+        startBytes,
+        lengthBytes,
+        range: startBytes === range.startBytes ? range : null,
+      };
+    }
+  }
+}
+
+function readChunks(chunks: readonly Chunk[]): void {
+  if (chunks.length === 0) return;
+  const buffer = extentBuffer(BATCH_BYTES);
+  const requests = chunks.map(({ state, startBytes, lengthBytes, bufferBytes }) => ({
+    file: state.source.file,
+    atBytes: startBytes,
+    // Whole blocks, as O_DIRECT wants them.
+    lengthBytes: roundUp(lengthBytes, BLOCK_BYTES),
+    bufferBytes,
+  }));
+  for (const [index, result] of readBatch(requests, buffer).entries()) {
+    const chunk = chunks[index];
+    if (!chunk || chunk.state.error) continue;
+    const { state, lengthBytes, bufferBytes } = chunk;
+    if (typeof result !== 'number') state.error = result;
+    else if (result < lengthBytes) state.error = shorter(state.source.file);
+    else state.take(chunk, buffer.subarray(bufferBytes, bufferBytes + lengthBytes));
+  }
 }
 
 /** Truncated while it was read. */
@@ -117,11 +205,26 @@ export function sameMark(a: FileMark, b: FileMark): boolean {
   return a.sizeBytes === b.sizeBytes && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
 }
 
-/** Checksums the piece of an intent as it is on the disk now. */
-export function checksumOnDisk(mount: OpenFile, intent: MoveIntent, pace: Pace): string {
-  using reader = openFromDisk(mount, intent.handle);
+/** An open reader of the piece of an intent, and what it reads. */
+export interface DiskSource extends ContentSource, Disposable {}
+
+/** Opens the piece of an intent so that it is read as it is on the disk now. */
+export function diskSource(mount: OpenFile, intent: MoveIntent): DiskSource {
+  const reader = openFromDisk(mount, intent.handle);
   const piece = pieceOfIntent(intent);
-  if (!reader.direct) dropPageCache(reader.file, piece);
-  const ranges = contentRanges(reader.file, piece, intent.mark.sizeBytes);
-  return checksumRanges(reader.file, ranges, { pace, stoppable: false });
+  const close = (): void => reader[Symbol.dispose]();
+  try {
+    if (!reader.direct) dropPageCache(reader.file, piece);
+    const ranges = contentRanges(reader.file, piece, intent.mark.sizeBytes);
+    return { file: reader.file, ranges, [Symbol.dispose]: close };
+  } catch (cause) {
+    close();
+    throw cause;
+  }
+}
+
+/** Checksums the piece of an intent as it is on the disk now. */
+export function checksumOnDisk(mount: OpenFile, intent: MoveIntent): string {
+  using source = diskSource(mount, intent);
+  return checksumOne(source, { pace: new Pace(null), stoppable: false });
 }

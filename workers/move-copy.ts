@@ -1,103 +1,61 @@
-/** Reads the piece of a file before it moves: for its checksum, and on XFS into its donor. */
+/** What is read of a file before it moves: for its checksum, and on XFS into its donor. */
 
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { cutAt, rangesOf } from '../src/domain/move-plan.js';
 import type { FileMark } from '../src/domain/move-tasks.js';
-import { type ByteRun, MIB } from '../src/domain/units.js';
+import type { ByteRun } from '../src/domain/units.js';
 import { writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
-import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { adviseRandom, dropPageCache } from '../src/kernel/page-cache.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
-import { checksumRanges, openFromDisk } from './move-content.js';
-import type { Pace } from './move-pace.js';
+import { type ContentReader, type ContentSource, openFromDisk } from './move-content.js';
 
 /** What `prepareMoves` knows of a file. */
-export interface PieceSource {
-  readonly request: { readonly handle: string };
+export interface PieceToRead {
+  readonly handle: string;
   readonly file: OpenFile;
-  readonly status: { readonly mark: FileMark };
+  readonly mark: FileMark;
   readonly records: Float64Array;
   readonly piece: ByteRun;
 }
 
-/** Smaller files are written through the page cache: the disk then gets those of a group at once. */
-const DIRECT_COPY_BYTES = 4 * MIB;
-const BLOCK_BYTES = 4096;
-
 /**
- * @param way `cached` leaves the piece in the page cache in single pages, as MOVE_EXT needs it;
- *   `direct` reads past the cache.
+ * ext4: through the page cache, where MOVE_EXT finds it. In single pages: where the file sits in
+ * large folios, each page would take 70 times as long to move.
  */
-export function checksumPiece(
-  mount: OpenFile,
-  source: PieceSource,
-  way: 'cached' | 'direct',
-  pace: Pace,
-): string {
-  const { piece, file } = source;
-  const options = { pace, stoppable: true };
-  if (way === 'cached') {
-    // Where the file sits in large folios, each page would take 70 times as long to move.
-    dropPageCache(file, piece);
-    adviseRandom(file);
-    return checksumRanges(file, writtenRanges(source), options);
-  }
-  using reader = openFromDisk(mount, source.request.handle);
-  return checksumRanges(reader.file, writtenRanges(source), options);
+export function cachedSource(from: PieceToRead): ContentSource {
+  dropPageCache(from.file, from.piece);
+  adviseRandom(from.file);
+  return { file: from.file, ranges: writtenRanges(from) };
+}
+
+/** Btrfs: through the page cache, where its defragmentation finds it. */
+export function bufferedSource(from: PieceToRead): ContentSource {
+  return { file: from.file, ranges: writtenRanges(from) };
+}
+
+export interface CopySource extends ContentSource {
+  readonly reader: ContentReader;
 }
 
 /**
- * Copies what the piece has into its donor; holes and unwritten ranges stay what they are.
+ * XFS: past the page cache, into the donor; holes and unwritten ranges stay what they are.
  *
- * @returns the checksum of what was copied.
+ * Written through the cache, a piece at a time, so that the disk gets many requests at once.
  */
-export function copyToDonor(
-  mount: OpenFile,
-  source: PieceSource,
-  donor: OpenFile,
-  pace: Pace,
-): string {
-  const { startBytes, lengthBytes } = source.piece;
-  using reader = openFromDisk(mount, source.request.handle);
-  using target = openTarget(donor, lengthBytes >= DIRECT_COPY_BYTES);
-  const sink = (chunk: Buffer, atBytes: number, contentBytes: number): void => {
-    const wholeBytes = target.direct ? contentBytes - (contentBytes % BLOCK_BYTES) : 0;
-    const toBytes = atBytes - startBytes;
-    if (wholeBytes > 0) writeFully(target.file, chunk.subarray(0, wholeBytes), toBytes);
-    // The last bytes go through the cache: a whole block would make the donor longer than the file.
-    if (contentBytes > wholeBytes) {
-      writeFully(donor, chunk.subarray(wholeBytes, contentBytes), toBytes + wholeBytes);
-    }
-    pace.spend(contentBytes);
+export function copySource(mount: OpenFile, from: PieceToRead, donor: OpenFile): CopySource {
+  const reader = openFromDisk(mount, from.handle);
+  const sink = (chunk: Buffer, atBytes: number): void => {
+    writeFully(donor, chunk, atBytes - from.piece.startBytes);
+    startWriteBack(donor);
   };
-  const checksum = checksumRanges(reader.file, writtenRanges(source), {
-    pace,
-    stoppable: true,
-    sink,
-  });
-  startWriteBack(donor);
-  return checksum;
+  return { reader, file: reader.file, ranges: writtenRanges(from), sink };
 }
 
-function writtenRanges({ records, piece, status }: PieceSource): ByteRun[] {
-  return cutAt(rangesOf(records, piece, true), status.mark.sizeBytes);
+export function closeReader({ reader }: CopySource): void {
+  closeSync(reader.file.fd);
 }
 
-interface Target extends Disposable {
-  readonly file: OpenFile;
-  readonly direct: boolean;
-}
-
-/** Opens the donor once more, past the page cache. */
-function openTarget(donor: OpenFile, wantsDirect: boolean): Target {
-  const buffered = { file: donor, direct: false, [Symbol.dispose]: () => {} };
-  if (!wantsDirect) return buffered;
-  try {
-    const fd = openSync(`/proc/self/fd/${donor.fd}`, constants.O_RDWR | constants.O_DIRECT);
-    return { file: { fd, path: donor.path }, direct: true, [Symbol.dispose]: () => closeSync(fd) };
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EINVAL') return buffered;
-    throw fromNodeError('open donor', cause, donor.path);
-  }
+function writtenRanges({ records, piece, mark }: PieceToRead): ByteRun[] {
+  return cutAt(rangesOf(records, piece, true), mark.sizeBytes);
 }

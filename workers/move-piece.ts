@@ -1,7 +1,7 @@
 /** Moves one piece of one file by the interface of its file system, window by window. */
 
 import { closeSync, constants } from 'node:fs';
-import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import { fragmentsOf, fragmentsWithin, rangesOf, windowsOf } from '../src/domain/move-plan.js';
 import type { DonorPlace, MoveIntent } from '../src/domain/move-tasks.js';
 import { type ByteRun, MIB, roundDown, roundUp } from '../src/domain/units.js';
@@ -15,15 +15,9 @@ import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
 import { adviseRandom, dropPageCache } from '../src/kernel/page-cache.js';
 import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
-import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
-import {
-  checksumRanges,
-  contentRanges,
-  openReader,
-  pieceOfIntent,
-  sameMark,
-} from './move-content.js';
-import { type Pace, Stopped } from './move-pace.js';
+import { startWriteBack } from '../src/kernel/write-back.js';
+import { pieceOfIntent, sameMark } from './move-content.js';
+import type { Pace } from './move-pace.js';
 import { extentBuffer } from './replica-io.js';
 
 const BUSY_TRIES = 5;
@@ -47,6 +41,8 @@ export interface PieceMoved {
   readonly stoppedAtBytes: number | null;
   /** What ended it before its end, after something was moved. */
   readonly error: MaintenanceError | null;
+  /** Why what was moved cannot stay. */
+  readonly fault?: MaintenanceError | null;
 }
 
 /** The donors of a group, each opened once. */
@@ -160,18 +156,12 @@ function prefetch(file: OpenFile, run: ByteRun): void {
 }
 
 /** XFS: what is swapped in was read back from the disk and compared before. */
-function swapWhole(move: PieceMove, place: DonorPlace, donor: OpenFile): PieceMoved {
-  const { mount, file, intent, pace } = move;
-  const piece = pieceOfIntent(intent);
-  try {
-    if (intent.checksum !== null) checkDonor(move, donor);
-  } catch (cause) {
-    if (cause instanceof Stopped) {
-      return { movedBytes: 0, stoppedAtBytes: piece.startBytes, error: null };
-    }
-    throw cause;
-  }
-  if (pace.isStopped) return { movedBytes: 0, stoppedAtBytes: piece.startBytes, error: null };
+function swapWhole(
+  { mount, file, intent, pace }: PieceMove,
+  place: DonorPlace,
+  donor: OpenFile,
+): PieceMoved {
+  if (pace.isStopped) return { movedBytes: 0, stoppedAtBytes: intent.startBytes, error: null };
   const writable = openByHandle(mount, intent.handle, constants.O_RDWR);
   try {
     swap(writable, donor, intent);
@@ -179,32 +169,12 @@ function swapWhole(move: PieceMove, place: DonorPlace, donor: OpenFile): PieceMo
     closeSync(writable.fd);
   }
   crashPoint('move-window');
-  checkPlace(file, intent, place);
-  return { movedBytes: mappedBytes(place), stoppedAtBytes: null, error: null };
+  const fault = misplaced(file, intent, place);
+  return { movedBytes: mappedBytes(place), stoppedAtBytes: null, error: null, fault };
 }
 
 function mappedBytes({ runs }: DonorPlace): number {
   return runs.reduce((sum, run) => sum + run.lengthBytes, 0);
-}
-
-function checkDonor({ intent, pace }: PieceMove, donor: OpenFile): void {
-  // Until it is written, XFS lists what was copied as unwritten.
-  finishWriteBack(donor);
-  using reader = openReader(donor);
-  const sizeBytes = fileStatus(donor).mark.sizeBytes;
-  const whole = { startBytes: 0, lengthBytes: Math.max(sizeBytes, 1) };
-  if (!reader.direct) dropPageCache(donor, whole);
-  const checksum = checksumRanges(reader.file, contentRanges(donor, whole, sizeBytes), {
-    pace,
-    stoppable: true,
-    shiftBytes: intent.startBytes,
-  });
-  if (checksum === intent.checksum) return;
-  throw new MaintenanceError(
-    'ERR_CHECKSUM_MISMATCH',
-    `${donor.path} does not read back from the disk as it was written; the file is as it was`,
-    { nextStep: 'Check the disk: it took the data and gave back something else.' },
-  );
 }
 
 function swap(file: OpenFile, donor: OpenFile, intent: MoveIntent): void {
@@ -221,8 +191,12 @@ function swap(file: OpenFile, donor: OpenFile, intent: MoveIntent): void {
   commitRange({ file, donor, run, donorStartBytes: 0, freshness });
 }
 
-/** The file must lie exactly where the donor lay, whose blocks were checked. */
-function checkPlace(file: OpenFile, intent: MoveIntent, { runs }: DonorPlace): void {
+/** @returns null when the file lies where the donor lay, whose blocks were checked. */
+function misplaced(
+  file: OpenFile,
+  intent: MoveIntent,
+  { runs }: DonorPlace,
+): MaintenanceError | null {
   const piece = pieceOfIntent(intent);
   const found = fragmentsWithin(fragmentsOf(fileMappings(file, piece)), piece);
   const inside = found.every(({ physicalBytes, lengthBytes }) =>
@@ -233,8 +207,8 @@ function checkPlace(file: OpenFile, intent: MoveIntent, { runs }: DonorPlace): v
     ),
   );
   // A writer may have been here since the swap: only what nobody touched must be in its place.
-  if (inside || !sameMark(fileStatus(file).mark, intent.mark)) return;
-  throw new MaintenanceError('ERR_INVARIANT', `${file.path} does not lie where it was moved to`);
+  if (inside || !sameMark(fileStatus(file).mark, intent.mark)) return null;
+  return new InvariantError(`${file.path} does not lie where it was moved to`);
 }
 
 function defragment({ file, pace, intent }: PieceMove): PieceMoved {

@@ -3,60 +3,33 @@
  * move. Nothing of a file is changed here. docs/file-moves.md has the protocol.
  */
 
-import { closeSync, constants, ftruncateSync, readFileSync, statfsSync, statSync } from 'node:fs';
-import { asMaintenanceError } from '../src/domain/errors.js';
-import {
-  choosePiece,
-  type Fragment,
-  flagsOf,
-  fragmentsOf,
-  fragmentsWithin,
-  guardFile,
-  guardMappings,
-  type MappingRecords,
-  type Piece,
-  rangesOf,
-  skipReasonOf,
-  wholePiece,
-} from '../src/domain/move-plan.js';
+import { closeSync, constants, ftruncateSync, statfsSync } from 'node:fs';
+import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
+import { type Piece, rangesOf, skipReasonOf } from '../src/domain/move-plan.js';
 import type {
   MoveIntent,
   MoveMethod,
-  MovePlan,
   MoveRequest,
   PrepareMovesTask,
   PrepareOutcome,
-  SkipReason,
 } from '../src/domain/move-tasks.js';
-import { MIB, roundUp } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openMount } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
-import {
-  type FileStatus,
-  fileAttributes,
-  fileMappings,
-  fileStatus,
-  hasExtendedAttribute,
-} from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { type XfsGeometry, xfsGeometry } from '../src/kernel/swap-extents.js';
-import { finishWriteBack } from '../src/kernel/write-back.js';
-import { checksumPiece, copyToDonor } from './move-copy.js';
+import { type Candidate, examine, readSwapFiles, WHOLE_FILE } from './move-candidate.js';
+import { type ContentSource, checksumAll } from './move-content.js';
+import {
+  bufferedSource,
+  type CopySource,
+  cachedSource,
+  closeReader,
+  copySource,
+} from './move-copy.js';
 import { Donors, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
 import { settle } from './settle.js';
-
-/** ext4's largest mapping; what a donor takes while its piece moves. */
-const PIECE_BYTES_MAX = 128 * MIB;
-const OPT_OUT_ATTRIBUTE = 'user.dynamicfs.nodefrag';
-/**
- * A change must show in the times, which have the step of the kernel's clock (10 ms at most), or of
- * a second where the inode has no room for more.
- */
-const CLOCK_STEP_MS = 20;
-const COARSE_CLOCK_STEP_MS = 2000;
-const WHOLE_FILE = { startBytes: 0, lengthBytes: Number.MAX_SAFE_INTEGER };
 
 export default (task: PrepareMovesTask) => settle(() => prepareMoves(task));
 
@@ -71,15 +44,6 @@ interface Group {
   readonly swapFiles: ReadonlySet<string>;
 }
 
-export interface Candidate {
-  readonly request: MoveRequest;
-  readonly file: OpenFile;
-  readonly status: FileStatus;
-  readonly records: MappingRecords;
-  readonly piece: Piece;
-  readonly plan: MovePlan;
-}
-
 /**
  * @returns one outcome per file, in order.
  * @throws MaintenanceError when the mount itself is not there or refuses donors.
@@ -90,22 +54,114 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
   const geometry = task.fsType === 'xfs' ? xfsGeometry(mount) : null;
   const method = methodOf(task, geometry);
   const pace = new Pace(task.control);
-  const group = { task, mount, donors, pace, geometry, method, swapFiles: swapFiles() };
-  const outcomes = task.files.map((request, index): PrepareOutcome => {
-    if (pace.isStopped) return { kind: 'not-begun' };
-    try {
-      return prepareOne(group, request, index);
-    } catch (cause) {
-      if (cause instanceof Stopped) return { kind: 'not-begun' };
-      const error = asMaintenanceError(cause);
-      const reason = skipReasonOf(error);
-      if (reason) return { kind: 'skipped', reason, fragmentCount: null };
-      return { kind: 'failed', error: error.toWire() };
-    }
+  const group = { task, mount, donors, pace, geometry, method, swapFiles: readSwapFiles() };
+
+  const steps = task.files.map((request, index) => {
+    if (pace.isStopped) return NOT_BEGUN;
+    return attempt(() => prepareOne(group, request, index));
   });
+  const reserved = steps.filter((step) => 'candidate' in step);
+  const checksums = readContents(group, reserved);
+  const outcomes = steps.map((step) =>
+    'candidate' in step ? conclude(group, step, checksums) : step,
+  );
   if (!outcomes.some(({ kind }) => kind === 'ready')) donors.discardShared();
   crashPoint('move-prepared');
   return outcomes;
+}
+
+const NOT_BEGUN: PrepareOutcome = { kind: 'not-begun' };
+
+/** A file whose donor there is, if it needs one, and whose content is still to be read. */
+interface Reserved {
+  readonly candidate: Candidate;
+  readonly donor: ReservedDonor | null;
+}
+
+type Contents = ReadonlyMap<Reserved, string | MaintenanceError> | 'stopped';
+
+function attempt<T>(step: () => T): T | PrepareOutcome {
+  try {
+    return step();
+  } catch (cause) {
+    return outcomeOf(asMaintenanceError(cause));
+  }
+}
+
+function outcomeOf(error: MaintenanceError): PrepareOutcome {
+  const reason = skipReasonOf(error);
+  if (reason) return { kind: 'skipped', reason, fragmentCount: null };
+  return { kind: 'failed', error: error.toWire() };
+}
+
+/** Reads what is to move, all files of the group side by side. */
+function readContents(
+  { task, mount, method, pace }: Group,
+  reserved: readonly Reserved[],
+): Contents {
+  if (!task.verify && (method === 'move-extents' || method === 'defragment-range'))
+    return new Map();
+  const copies: CopySource[] = [];
+  const sources = reserved.map(({ candidate, donor }): ContentSource | MaintenanceError => {
+    const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
+    try {
+      if (method === 'move-extents') return cachedSource(from);
+      if (!donor) return bufferedSource(from);
+      const copy = copySource(mount, from, donor.donor);
+      copies.push(copy);
+      return copy;
+    } catch (cause) {
+      return asMaintenanceError(cause);
+    }
+  });
+  try {
+    const readable = sources.filter(
+      (source): source is ContentSource => !(source instanceof MaintenanceError),
+    );
+    const checksums = checksumAll(readable, { pace, stoppable: true });
+    return new Map(
+      reserved.map((one, index) => {
+        const source = sources[index];
+        if (!source || source instanceof MaintenanceError) return [one, source ?? unread()];
+        return [one, checksums[readable.indexOf(source)] ?? unread()];
+      }),
+    );
+  } catch (cause) {
+    if (cause instanceof Stopped) return 'stopped';
+    throw cause;
+  } finally {
+    for (const copy of copies) closeReader(copy);
+  }
+}
+
+function unread(): InvariantError {
+  return new InvariantError('a source without a checksum');
+}
+
+function conclude(
+  { task, method, donors }: Group,
+  one: Reserved,
+  contents: Contents,
+): PrepareOutcome {
+  const { candidate, donor } = one;
+  const { request, piece, status, plan, file } = candidate;
+  closeSync(file.fd);
+  const result = contents === 'stopped' ? 'stopped' : contents.get(one);
+  if (result === 'stopped' || result instanceof MaintenanceError) {
+    if (donor) giveUp({ method, donors }, donor, piece);
+    return result === 'stopped' ? NOT_BEGUN : outcomeOf(result);
+  }
+  if (donor && method !== 'move-extents') closeSync(donor.donor.fd);
+  const intent: MoveIntent = {
+    handle: request.handle,
+    method,
+    startBytes: piece.startBytes,
+    lengthBytes: piece.lengthBytes,
+    checksum: task.verify ? (result ?? null) : null,
+    mark: status.mark,
+    donor: donor?.place ?? null,
+  };
+  return { kind: 'ready', intent, plan };
 }
 
 function methodOf({ fsType }: PrepareMovesTask, geometry: XfsGeometry | null): MoveMethod {
@@ -114,106 +170,34 @@ function methodOf({ fsType }: PrepareMovesTask, geometry: XfsGeometry | null): M
   return geometry?.canExchangeRanges ? 'commit-range' : 'swap-extents';
 }
 
-function prepareOne(group: Group, request: MoveRequest, index: number): PrepareOutcome {
+function prepareOne(group: Group, request: MoveRequest, index: number): PrepareOutcome | Reserved {
   const file = openByHandle(group.mount, request.handle, constants.O_RDONLY);
+  let step: PrepareOutcome | Reserved | null = null;
   try {
     const { task } = group;
     const found = examine(group, request, file);
-    if ('reason' in found) return { kind: 'skipped', ...found };
-    if (task.dryRun) return { kind: 'planned', plan: found.plan };
-    if (freeBytes(group.mount) - found.plan.moveBytes < task.freeBytesMin) {
-      return { kind: 'skipped', reason: 'no-space', fragmentCount: found.plan.fragmentsBefore };
-    }
-    return makeReady(group, found, index);
+    if ('reason' in found) step = { kind: 'skipped', ...found };
+    else if (task.dryRun) step = { kind: 'planned', plan: found.plan };
+    else if (freeBytes(group.mount) - found.plan.moveBytes < task.freeBytesMin) {
+      step = { kind: 'skipped', reason: 'no-space', fragmentCount: found.plan.fragmentsBefore };
+    } else step = reserveFor(group, found, index);
+    return step;
   } finally {
-    closeSync(file.fd);
+    // Else it stays open until it was read.
+    if (step === null || !('candidate' in step)) closeSync(file.fd);
   }
 }
 
-interface Skip {
-  readonly reason: SkipReason;
-  readonly fragmentCount: number | null;
-}
-
-function examine(group: Group, request: MoveRequest, file: OpenFile): Candidate | Skip {
-  const { task, method } = group;
-  const status = fileStatus(file);
-  const state = {
-    isRegularFile: status.isRegularFile,
-    sizeBytes: status.mark.sizeBytes,
-    changedMsAgo: Date.now() - status.changedAtMs,
-    attributes: fileAttributes(file),
-    isSwapFile: group.swapFiles.has(`${status.deviceNumber}:${status.inode}`),
-    isOptedOut: status.isRegularFile && hasExtendedAttribute(file, OPT_OUT_ATTRIBUTE),
-  };
-  const guard = guardFile(state, Math.max(task.quietMs, clockStepMs(status)));
-  if (guard) return { reason: guard, fragmentCount: null };
-
-  // What was written through mmap(2) gets its place, and its next write shows in the times.
-  finishWriteBack(file);
-  const records = fileMappings(file, WHOLE_FILE);
-  const { blockBytes, mark } = status;
-  const upToEnd = { startBytes: 0, lengthBytes: roundUp(mark.sizeBytes, blockBytes) };
-  const fragments = fragmentsWithin(fragmentsOf(records), upToEnd);
-  const reason = guardMappings(flagsOf(records), task.allowUnshare);
-  if (reason) return { reason, fragmentCount: fragments.length };
-
-  const piece = pieceOf(method, fragments, request.startBytes);
-  if (!piece) return { reason: 'contiguous', fragmentCount: fragments.length };
-  const endBytes = piece.startBytes + piece.lengthBytes;
-  const goesOn = method !== 'swap-extents' && pieceOf(method, fragments, endBytes) !== null;
-  const plan: MovePlan = {
-    sizeBytes: mark.sizeBytes,
-    moveBytes: piece.allocatedBytes,
-    fragmentsBefore: fragments.length,
-    pieceFragmentsBefore: piece.fragmentCount,
-    pieceFragmentsAfter: piece.idealFragmentCount,
-    method,
-    resumeBytes: goesOn ? endBytes : null,
-  };
-  return { request, file, status, records, piece, plan };
-}
-
-function clockStepMs({ mark }: FileStatus): number {
-  const hasFractions = [mark.mtimeNs, mark.ctimeNs].some((time) => !/0{9}$/.test(time));
-  return hasFractions ? CLOCK_STEP_MS : COARSE_CLOCK_STEP_MS;
-}
-
-function pieceOf(method: MoveMethod, fragments: Fragment[], startBytes: number): Piece | null {
-  if (method === 'swap-extents') return wholePiece(fragments);
-  return choosePiece(fragments, startBytes, PIECE_BYTES_MAX);
-}
-
-function makeReady(group: Group, candidate: Candidate, index: number): PrepareOutcome {
-  const { task, method, pace, mount } = group;
-  const { piece, plan, status, request } = candidate;
-  const base: Omit<MoveIntent, 'checksum' | 'donor'> = {
-    handle: request.handle,
-    method,
-    startBytes: piece.startBytes,
-    lengthBytes: piece.lengthBytes,
-    mark: status.mark,
-  };
-  if (method === 'defragment-range') {
-    const checksum = task.verify ? checksumPiece(mount, candidate, 'direct', pace) : null;
-    return { kind: 'ready', intent: { ...base, checksum, donor: null }, plan };
+function reserveFor(group: Group, candidate: Candidate, index: number): PrepareOutcome | Reserved {
+  const { piece, plan } = candidate;
+  if (group.method === 'defragment-range') return { candidate, donor: null };
+  const donor = reserve(group, candidate, index);
+  const pieceFragmentsAfter = donor.fragments.length;
+  if (pieceFragmentsAfter < piece.fragmentCount) {
+    return { candidate: { ...candidate, plan: { ...plan, pieceFragmentsAfter } }, donor };
   }
-
-  const reserved = reserve(group, candidate, index);
-  const pieceFragmentsAfter = reserved.fragments.length;
-  try {
-    if (pieceFragmentsAfter >= piece.fragmentCount) {
-      giveUp(group, reserved, candidate);
-      return { kind: 'skipped', reason: 'no-better-place', fragmentCount: plan.fragmentsBefore };
-    }
-    const checksum = fill(group, candidate, reserved);
-    if (method !== 'move-extents') closeSync(reserved.donor.fd);
-    const intent = { ...base, checksum, donor: reserved.place };
-    return { kind: 'ready', intent, plan: { ...plan, pieceFragmentsAfter } };
-  } catch (cause) {
-    giveUp(group, reserved, candidate);
-    throw cause;
-  }
+  giveUp(group, donor, piece);
+  return { kind: 'skipped', reason: 'no-better-place', fragmentCount: plan.fragmentsBefore };
 }
 
 function reserve(
@@ -235,17 +219,11 @@ function reserve(
   return reserved;
 }
 
-/** @returns the checksum of the piece, null without verification. */
-function fill(group: Group, candidate: Candidate, reserved: ReservedDonor): string | null {
-  const { task, method, mount, pace } = group;
-  if (method !== 'move-extents') {
-    const checksum = copyToDonor(mount, candidate, reserved.donor, pace);
-    return task.verify ? checksum : null;
-  }
-  return task.verify ? checksumPiece(mount, candidate, 'cached', pace) : null;
-}
-
-function giveUp({ method, donors }: Group, reserved: ReservedDonor, { piece }: Candidate): void {
+function giveUp(
+  { method, donors }: Pick<Group, 'method' | 'donors'>,
+  reserved: ReservedDonor,
+  piece: Piece,
+): void {
   if (method === 'move-extents') donors.release(reserved, piece);
   else donors.discard(reserved);
 }
@@ -253,19 +231,4 @@ function giveUp({ method, donors }: Group, reserved: ReservedDonor, { piece }: C
 function freeBytes(mount: OpenFile): number {
   const { bavail, bsize } = statfsSync(`/proc/self/fd/${mount.fd}`);
   return bavail * bsize;
-}
-
-/** Source: proc_swaps(5). Empty where it cannot be read: the kernel refuses to move a swap file. */
-function swapFiles(): ReadonlySet<string> {
-  const lines = readFileSync('/proc/swaps', 'utf8').split('\n').slice(1);
-  const keys = lines.flatMap((line) => {
-    const path = line.split(/\s/, 1)[0]?.replace(/\\(\d{3})/g, unescapeOctal) ?? '';
-    const status = path === '' ? undefined : statSync(path, { throwIfNoEntry: false });
-    return status?.isFile() ? [`${status.dev}:${status.ino}`] : [];
-  });
-  return new Set(keys);
-}
-
-function unescapeOctal(_: string, digits: string): string {
-  return String.fromCharCode(Number.parseInt(digits, 8));
 }

@@ -21,7 +21,6 @@ import { fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { syncFileSystem } from '../src/kernel/sync-file-system.js';
 import { checksumOnDisk, sameMark } from './move-content.js';
-import { Pace } from './move-pace.js';
 import { OpenDonors } from './move-piece.js';
 import { settle } from './settle.js';
 import { undoMove } from './undo-move.js';
@@ -78,7 +77,7 @@ function settleOne(mount: OpenFile, donors: OpenDonors, intent: MoveIntent): Set
 /** A disk that cannot read its new blocks is one more reason to go back to the old ones. */
 function isIntact(mount: OpenFile, intent: MoveIntent): boolean {
   try {
-    return checksumOnDisk(mount, intent, new Pace(null)) === intent.checksum;
+    return checksumOnDisk(mount, intent) === intent.checksum;
   } catch (cause) {
     const error = asMaintenanceError(cause);
     if (error.details.errnoName === 'EIO' || error.code === 'ERR_MAP_CHANGED') return false;

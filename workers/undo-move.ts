@@ -19,7 +19,7 @@ import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
-import { checksumOnDisk, checksumRanges, contentRanges, pieceOfIntent } from './move-content.js';
+import { checksumOnDisk, checksumOne, contentRanges, pieceOfIntent } from './move-content.js';
 import { Pace } from './move-pace.js';
 import { extentBuffer } from './replica-io.js';
 
@@ -67,7 +67,7 @@ export function undoMove(moved: MovedPiece): void {
     swapBack(file, moved, ranges);
     fsyncSync(file.fd);
     if (!unchanged || intent.checksum === null) return;
-    if (checksumOnDisk(mount, intent, new Pace(null)) === intent.checksum) return;
+    if (checksumOnDisk(mount, intent) === intent.checksum) return;
     throw new MaintenanceError('ERR_CHECKSUM_MISMATCH', `the old blocks of ${file.path} are bad`, {
       nextStep: 'Restore the file from a backup, and check the disk.',
     });
@@ -82,7 +82,7 @@ function cacheIsGood(file: OpenFile, intent: MoveIntent): boolean {
   try {
     const ranges = contentRanges(file, pieceOfIntent(intent), intent.mark.sizeBytes);
     const options = { pace: new Pace(null), stoppable: false };
-    return checksumRanges(file, ranges, options) === intent.checksum;
+    return checksumOne({ file, ranges }, options) === intent.checksum;
   } catch {
     return false;
   }

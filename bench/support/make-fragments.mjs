@@ -26,7 +26,9 @@ const STEP_BYTES_MAX = 256 << 20;
 const GAP_BLOCKS = 2;
 const INTERLEAVED_COUNT = 8;
 /** Single blocks given back for each block of the reserve. */
-const RETURNED_RATIO = 1.1;
+const RETURNED_RATIO = 1.3;
+/** They lie at the end of each stretch, so that every allocation group of XFS has its share. */
+const STRETCH_BLOCKS = 8_192;
 
 const addon = createRequire(import.meta.url)('../../native/build/dynamicfs.node');
 
@@ -41,6 +43,7 @@ const addon = createRequire(import.meta.url)('../../native/build/dynamicfs.node'
 export function makeFragments(mountPath, fsType, files) {
   // Their inodes first: XFS wants room for them that is aligned.
   for (const { path } of files) closeSync(openSync(path, 'w'));
+  spawnSync('sync', ['-f', mountPath]);
   if (fsType === 'btrfs') interleave(files);
   else writeIntoHoles(mountPath, fsType, files);
   spawnSync('sync', ['-f', mountPath]);
@@ -101,22 +104,26 @@ class Filler {
   #paths;
   #fd;
   #limitBlocks;
+  /** Of a stretch, what holes may be punched into. */
+  #usableBlocks;
   #nextBlock = 0;
 
   /**
-   * ext4 and XFS keep a reserve that is a number, not a place: all in one piece, when the filler is
-   * full. As many single blocks are given back for a second filler, which takes that piece.
+   * ext4 and, per allocation group, XFS keep a reserve that is a number, not a place: large pieces,
+   * when the filler is full. As many single blocks are given back, all over, for a second filler,
+   * which takes those pieces.
    */
   constructor(mountPath, fsType) {
     this.#mountPath = mountPath;
     this.#paths = [join(mountPath, '.filler-1'), join(mountPath, '.filler-2')];
     const fillerBlocks = fill(this.#paths[0]) / BLOCK_BYTES;
     const { figures } = addon.scanFreeSpace({ mountPath, fsType, mapCellCount: 0 });
-    const returned = Math.ceil((Number(figures[0]) / BLOCK_BYTES) * RETURNED_RATIO);
-    this.#limitBlocks = fillerBlocks - 2 * returned;
+    const share = (Number(figures[0]) / BLOCK_BYTES / fillerBlocks) * RETURNED_RATIO;
+    this.#limitBlocks = fillerBlocks;
+    this.#usableBlocks = STRETCH_BLOCKS - Math.ceil(2 * share * STRETCH_BLOCKS);
     this.#fd = openSync(this.#paths[0], 'r+');
-    for (let block = this.#limitBlocks; block < fillerBlocks; block += 2) {
-      this.#punchBlocks(block, 1);
+    for (let block = 0; block < fillerBlocks; block += 2) {
+      if (block % STRETCH_BLOCKS >= this.#usableBlocks) this.#punchBlocks(block, 1);
     }
     spawnSync('sync', ['-f', mountPath]);
     fill(this.#paths[1]);
@@ -124,6 +131,9 @@ class Filler {
 
   punch(lengthBlocks, count) {
     for (let done = 0; done < count; done += 1) {
+      if ((this.#nextBlock % STRETCH_BLOCKS) + lengthBlocks >= this.#usableBlocks) {
+        this.#nextBlock = Math.ceil((this.#nextBlock + 1) / STRETCH_BLOCKS) * STRETCH_BLOCKS;
+      }
       if (this.#nextBlock + lengthBlocks >= this.#limitBlocks) {
         throw new Error(`${this.#mountPath} is too small for so many fragments`);
       }

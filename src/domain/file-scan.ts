@@ -160,7 +160,7 @@ export interface ScanMap {
   readonly cellBytes: number;
   /** Per cell, bytes of fragmented files. */
   readonly fragmentedBytes: readonly number[];
-  /** Per cell, bytes of all files whose place was looked at. */
+  /** Per cell, bytes of all files whose place was looked at; in bulk on XFS, only of some. */
   readonly usedBytes: readonly number[];
 }
 

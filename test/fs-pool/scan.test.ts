@@ -66,6 +66,7 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a scan of %s', (fsType) => {
     expect(bulk.candidates[0]?.fragmentCount).toBeGreaterThan(1500);
     expect(bulk.candidates[0]?.tier).toBe('hot');
     expect(sum(bulk.map?.fragmentedBytes)).toBe(3016 * BLOCK_BYTES);
+    expect(sum(walk.map?.usedBytes)).toBe(3016 * BLOCK_BYTES);
     expect(bulk.fragmentCountHistogram.reduce((a, b) => a + b, 0)).toBe(2);
     expect(bulk.fragmentSizeHistogram.reduce((total, { bytes }) => total + bytes, 0)).toBe(
       bulk.allocatedBytes,

@@ -92,7 +92,7 @@ export async function trimMount(options: TrimMountOptions): Promise<TrimMountRep
     };
     if (skip !== null) {
       report.skippedCounts[skip] += 1;
-      await tell(null, rememberedOf(options, window.startBytes), next);
+      await tell(null, stillKnown(options, planned, evidence, minLengthBytes), next);
       continue;
     }
     const outcome: TrimWindowOutcome = await workers.run('trim-window', {
@@ -171,8 +171,23 @@ function fromCursor(plan: readonly PlannedWindow[], cursorBytes: number | null):
   return ordered.flatMap(({ startBytes }) => byStart.get(startBytes) ?? []);
 }
 
-function rememberedOf({ remembered }: TrimMountOptions, startBytes: number) {
-  return remembered.find((window) => window.startBytes === startBytes) ?? null;
+/**
+ * A window that was left out is as good as trimmed now: what was free in it when the windows were
+ * read is trimmed, and what is freed after this run's evidence was read changes the evidence.
+ */
+function stillKnown(
+  options: TrimMountOptions,
+  planned: PlannedWindow,
+  evidence: TrimEvidence,
+  minLengthBytes: number,
+): RememberedWindow {
+  const { startBytes } = planned.window;
+  const before = options.remembered.find((window) => window.startBytes === startBytes);
+  return {
+    ...rowOf(options, planned, evidence),
+    trimmedAtMs: before?.trimmedAtMs ?? options.clock(),
+    minLengthBytes: before?.minLengthBytes ?? minLengthBytes,
+  };
 }
 
 function rowOf(

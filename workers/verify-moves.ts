@@ -1,0 +1,139 @@
+/** Compares what a group moved with what it was: before the swap on XFS, after the move elsewhere. */
+
+import { closeSync } from 'node:fs';
+import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import type { MoveToFinish, Verification } from '../src/domain/move-tasks.js';
+import { fileStatus } from '../src/kernel/file-state.js';
+import type { OpenFile } from '../src/kernel/kernel-call.js';
+import { dropPageCache } from '../src/kernel/page-cache.js';
+import { finishWriteBack } from '../src/kernel/write-back.js';
+import {
+  type ContentSource,
+  checksumAll,
+  contentRanges,
+  diskSource,
+  openReader,
+  sameMark,
+} from './move-content.js';
+import type { Pace } from './move-pace.js';
+import type { OpenDonors } from './move-piece.js';
+
+/** A file under way: what was done to it, and its open descriptor until its end. */
+export interface Moving {
+  readonly move: MoveToFinish;
+  /** Null when it could not be opened. */
+  readonly file: OpenFile | null;
+  movedBytes: number;
+  /** Where a stop ended it; null when all of the piece moved. */
+  stoppedAtBytes: number | null;
+  /** Why it did not move, or not all. */
+  error: MaintenanceError | null;
+  /** Why what was moved cannot stay. */
+  fault: MaintenanceError | null;
+  verification: Verification;
+}
+
+export interface Verifier {
+  readonly mount: OpenFile;
+  readonly donors: OpenDonors;
+  readonly pace: Pace;
+}
+
+interface Check {
+  readonly one: Moving;
+  readonly source: ContentSource;
+  readonly close: () => void;
+}
+
+/**
+ * Reads back from the disk the donors that are to be swapped in. An error goes to each file, whose
+ * blocks were not touched yet.
+ *
+ * @throws Stopped between two batches.
+ */
+export function checkDonors({ donors, pace }: Verifier, movings: readonly Moving[]): void {
+  const checks = openChecks(movings, ({ move }) => {
+    const donor = donors.open(move.intent.donor?.name ?? '');
+    // Until it is written, XFS lists what was copied as unwritten.
+    finishWriteBack(donor);
+    const { sizeBytes } = fileStatus(donor).mark;
+    const whole = { startBytes: 0, lengthBytes: Math.max(sizeBytes, 1) };
+    // The swap wants no page of either cached, and nothing reads the donor any more.
+    dropPageCache(donor, whole);
+    const { file } = openReader(donor);
+    const ranges = contentRanges(donor, whole, sizeBytes);
+    const source = { file, ranges, shiftBytes: move.intent.startBytes };
+    return { source, close: () => closeSync(file.fd) };
+  });
+  compareAll(checks, { pace, stoppable: true }, (one, found) => {
+    if (found === one.move.intent.checksum) return;
+    one.error =
+      found instanceof MaintenanceError
+        ? found
+        : mismatch(`the donor of ${one.file?.path} does not read back as it was written`);
+  });
+}
+
+/**
+ * Reads back from the disk what was moved. Where somebody wrote meanwhile there is nothing to
+ * compare; else a difference is a fault.
+ */
+export function verifyMoved({ mount, pace }: Verifier, movings: readonly Moving[]): void {
+  const checks = openChecks(movings, (one) => {
+    if (isChanged(one)) {
+      one.verification = 'unverified-changed';
+      return null;
+    }
+    const source = diskSource(mount, one.move.intent);
+    return { source, close: () => source[Symbol.dispose]() };
+  });
+  compareAll(checks, { pace, stoppable: false }, (one, found) => {
+    if (found === one.move.intent.checksum) one.verification = 'verified';
+    else if (isChanged(one)) one.verification = 'unverified-changed';
+    else if (found instanceof MaintenanceError) one.fault = found;
+    else one.fault = mismatch(`${one.file?.path} does not read back as it was before the move`);
+  });
+}
+
+function openChecks(
+  movings: readonly Moving[],
+  open: (one: Moving) => Omit<Check, 'one'> | null,
+): Check[] {
+  const checks: Check[] = [];
+  for (const one of movings) {
+    try {
+      const check = open(one);
+      if (check) checks.push({ one, ...check });
+    } catch (cause) {
+      if (one.movedBytes > 0) one.fault = asMaintenanceError(cause);
+      else one.error = asMaintenanceError(cause);
+    }
+  }
+  return checks;
+}
+
+function compareAll(
+  checks: readonly Check[],
+  options: Parameters<typeof checksumAll>[1],
+  use: (one: Moving, found: string | MaintenanceError) => void,
+): void {
+  try {
+    const sources = checks.map(({ source }) => source);
+    for (const [index, found] of checksumAll(sources, options).entries()) {
+      const check = checks[index];
+      if (check) use(check.one, found);
+    }
+  } finally {
+    for (const { close } of checks) close();
+  }
+}
+
+function isChanged({ file, move }: Moving): boolean {
+  return file === null || !sameMark(fileStatus(file).mark, move.intent.mark);
+}
+
+function mismatch(what: string): MaintenanceError {
+  return new MaintenanceError('ERR_CHECKSUM_MISMATCH', what, {
+    nextStep: 'Check the disk: it took the data and gave back something else.',
+  });
+}
