@@ -21,21 +21,25 @@ const ALWAYS = [
   { program: 'make', package: 'make', why: 'compiles SQLite' },
   { program: 'python3', package: 'python3', why: 'compiles SQLite' },
 ];
-const FOR_TESTS = [
-  { program: 'mkfs.ext4', package: 'e2fsprogs', why: 'file systems to test on' },
-  { program: 'mkfs.xfs', package: 'xfsprogs', why: 'file systems to test on' },
-  { program: 'mkfs.btrfs', package: 'btrfs-progs', why: 'file systems to test on' },
-  { program: 'setfattr', package: 'attr', why: 'attributes to keep' },
-  { program: 'losetup', package: 'mount', why: 'devices to test on' },
+const FOR_FILE_SYSTEMS = [
+  { program: 'mkfs.ext4', package: 'e2fsprogs', why: 'file systems to work on' },
+  { program: 'mkfs.xfs', package: 'xfsprogs', why: 'file systems to work on' },
+  { program: 'mkfs.btrfs', package: 'btrfs-progs', why: 'file systems to work on' },
+  { program: 'losetup', package: 'mount', why: 'devices to work on' },
 ];
-const FOR_BENCH = [{ program: 'fio', package: 'fio', why: 'disk load' }];
+const FOR_TESTS = [
+  ...FOR_FILE_SYSTEMS,
+  { program: 'setfattr', package: 'attr', why: 'attributes to keep' },
+];
+const FOR_BENCH = [...FOR_FILE_SYSTEMS, { program: 'fio', package: 'fio', why: 'disk load' }];
 
-/** @param options `--tests` and `--bench` ask for what only those need. */
+/** @param options `--tests`, `--bench` and the demo's `--filesystem` ask for what only those need. */
 export function installSystemPackages(options) {
   const wanted = [
     ...ALWAYS,
     ...(options.includes('--tests') ? FOR_TESTS : []),
     ...(options.includes('--bench') ? FOR_BENCH : []),
+    ...(options.some((one) => one.startsWith('--filesystem')) ? FOR_FILE_SYSTEMS : []),
   ];
   const missing = wanted.filter(({ program }) => !isInstalled(program));
   if (missing.length === 0) return;
