@@ -1,6 +1,7 @@
 /** What `--json` prints of mounted file systems; see schemas.ts for the rules. */
 
 import { z } from 'zod';
+import { FINDING_SEVERITIES } from '../domain/doctor.js';
 import { BULK_METHODS } from '../domain/file-scan.js';
 import { TIERS } from '../domain/heat.js';
 import { FS_TYPES } from '../domain/mounts.js';
@@ -183,6 +184,22 @@ export const DefragPlanOutput = z.strictObject({
       fragmentsBefore: count,
       fragmentsAfter: count,
       method: z.string(),
+    }),
+  ),
+});
+
+export const DoctorOutput = z.strictObject({
+  ...versioned,
+  ...kind,
+  path: z.string(),
+  fsType: z.string(),
+  /** What is wrong first. */
+  findings: z.array(
+    z.strictObject({
+      severity: z.enum(FINDING_SEVERITIES),
+      layer: z.string(),
+      what: z.string(),
+      fix: z.string().nullable(),
     }),
   ),
 });

@@ -9,9 +9,9 @@
 import { z } from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
 import { TIERS } from '../domain/heat.js';
-import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
 import {
   DefragPlanOutput,
+  DoctorOutput,
   FsAnalyzeOutput,
   FsDiskListOutput,
   FsInitOutput,
@@ -31,6 +31,12 @@ import {
   versioned,
   WireErrorSchema,
 } from './schema-parts.js';
+import {
+  TrimForecastOutput,
+  TrimNowOutput,
+  TrimSettingsOutput,
+  TrimStatusOutput,
+} from './trim-schemas.js';
 
 export const ErrorOutput = z.strictObject({ ...versioned, error: WireErrorSchema });
 
@@ -202,56 +208,6 @@ export const DefragStatusOutput = z.strictObject({
   evacuation: RunOutput.nullable(),
 });
 
-export const TrimForecastOutput = z.strictObject({
-  ...versioned,
-  dryRun: z.literal(true),
-  disks: z.array(
-    z.strictObject({
-      diskId: z.uuid(),
-      path: z.string(),
-      rangeCount: count,
-      requestedBytes: bytes,
-      reclaimableBytes: bytes.nullable(),
-      skippedBytes: bytes,
-    }),
-  ),
-});
-
-export const TrimNowOutput = z.strictObject({
-  ...versioned,
-  dryRun: z.literal(false),
-  jobId: z.string().nullable(),
-  run: RunOutput,
-});
-
-export const TrimSettingsOutput = z.strictObject({
-  ...versioned,
-  enabled: z.boolean(),
-  intensity: z.enum(TRIM_INTENSITIES),
-  batchBytes: bytes,
-  secureErase: z.boolean(),
-});
-
-export const TrimStatusOutput = z.strictObject({
-  ...versioned,
-  operations: count,
-  requestedBytes: bytes,
-  confirmedBytes: bytes,
-  reclaimedBytes: bytes,
-  ranges: count,
-  failures: count,
-  unsupported: count,
-  /** Null for a mounted file system, which says so only when its free space is read. */
-  pendingBytes: bytes.nullable(),
-  pendingRanges: count.nullable(),
-  lastTrimAtMs: timeMs.nullable(),
-  enabled: z.boolean(),
-  intensity: z.enum(TRIM_INTENSITIES),
-  batchBytes: bytes,
-  secureErase: z.boolean(),
-  run: RunOutput.nullable(),
-});
-
 export const AgentStatusOutput = z.strictObject({
   ...versioned,
   running: z.boolean(),
@@ -296,6 +252,7 @@ export const OUTPUT_SCHEMAS = {
   'trim status': TrimStatusOutput,
   'trim stop': TrimStatusOutput,
   'trim set': TrimSettingsOutput,
+  doctor: DoctorOutput,
   'agent status': AgentStatusOutput,
   'agent start': AgentStatusOutput,
   'agent stop': AgentStatusOutput,

@@ -199,7 +199,8 @@ describe('with an agent', () => {
 });
 
 it('was asked of every command that has a schema', () => {
-  const untested = new Set(['error', 'jobs retry', 'jobs cancel']);
+  // What is of mounted file systems only is in test/fs-pool.
+  const untested = new Set(['error', 'jobs retry', 'jobs cancel', 'doctor']);
   const missing = Object.keys(OUTPUT_SCHEMAS).filter((id) => !seen.has(id) && !untested.has(id));
   expect(missing).toEqual([]);
 });

@@ -41,6 +41,12 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a mounted %s', (fsType) => {
     const trimmed = await node.json('trim now', [...flags, '--intensity', 'high']);
     expect(trimmed).toMatchObject({ dryRun: false, run: { state: 'completed', failedCount: 0 } });
     expect(sha256Manifest(mount.mountPath)).toEqual(before);
+
+    const { findings } = await node.json('doctor', flags);
+    expect(findings.filter(({ layer }) => layer === 'defrag').length).toBeGreaterThan(0);
+    const call = { ext4: 'MOVE_EXT', xfs: /COMMIT_RANGE|SWAPEXT/, btrfs: 'DEFRAG_RANGE' }[fsType];
+    expect(findings.map(({ what }) => what).join()).toMatch(call);
+
     expect(await node.json('status', flags)).toMatchObject({
       condition: 'online',
       openMoveCount: 0,
