@@ -73,7 +73,7 @@ export class FsDefragBatches {
     }
   }
 
-  /** One lane more than threads: while one group commits, the threads have another. */
+  /** A lane per thread, each with a group of its own. */
   async #moveForAWhile(
     run: Run,
     watch: RunWatch,
@@ -122,7 +122,7 @@ export class FsDefragBatches {
     const report = await moveGroup(this.#context, group, {
       run,
       options: this.#context.store.options.get(run.runId),
-      groupName: randomUUID(),
+      groupName: `${this.#context.poolId}-${randomUUID()}`,
       control: watch.moves,
     });
     if (!report.settled) this.#needsSettling = true;

@@ -145,7 +145,8 @@ class GroupRecord {
     const { candidates } = this.#context.store;
     this.#movedBytes += outcome.movedBytes;
     if (outcome.verification === 'unverified-changed') this.#unverifiedCount += 1;
-    if (outcome.resumeBytes !== null) {
+    // One that does not get on would be tried for ever.
+    if (outcome.resumeBytes !== null && outcome.resumeBytes > file.resumeBytes) {
       candidates.resumeAt(file.candidateId, outcome.resumeBytes);
       this.#processedBytes += outcome.movedBytes;
       this.#later.push({ ...file, resumeBytes: outcome.resumeBytes });

@@ -30,6 +30,7 @@ export async function settleIntents(context: FsPoolContext): Promise<SettleRepor
   const { outcomes, deletedDonorCount } = await context.workers.run('settle-intents', {
     ...movePlace(mount),
     intents: open.map(({ intent }) => intent),
+    groupPrefix: context.poolId,
   });
   let restoredCount = 0;
   let openCount = 0;
