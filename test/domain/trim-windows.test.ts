@@ -75,12 +75,7 @@ class Model {
   }
 }
 
-function trim(
-  model: Model,
-  memory: Map<number, RememberedWindow>,
-  runId: string,
-  useCounts = true,
-) {
+function trim(model: Model, memory: Map<number, RememberedWindow>, runId: string) {
   const before = evidence(model.freedCount);
   const windows = model.windows();
   const plan = planWindows(windows, [...memory.values()], before, before.freed, 0);
