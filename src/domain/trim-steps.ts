@@ -16,7 +16,7 @@ const STEP_MS_GOAL = 30;
 /** Free runs of one call: XFS sends a discard for each before it waits for the first. */
 const STEP_RUNS_MAX = 64;
 /** Share of a call's time: less than 1, so that a trim takes less than twice as long. */
-const PAUSE_RATIO = 0.5;
+const PAUSE_RATIO = 0.35;
 const PAUSE_MS_MAX = 100;
 
 /** @returns bytes for the next call. */

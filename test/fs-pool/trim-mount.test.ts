@@ -111,6 +111,12 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a trim of %s', (fsType) => {
     expect(before - lab.imageBytes()).toBeGreaterThanOrEqual(200 * MIB);
   });
 
+  it('asks nothing of a mount that is read-only', async () => {
+    lab = new TrimLab(fsType);
+    execFileSync('mount', ['-o', 'remount,ro', lab.mount.mountPath]);
+    await expect(lab.trim()).rejects.toMatchObject({ code: 'ERR_PERMISSION' });
+  });
+
   it('does not trim what was mounted elsewhere in the meantime', async () => {
     lab = new TrimLab(fsType);
     const mount = detectMount(lab.mount.mountPath);

@@ -4,7 +4,7 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import type { WireError } from '../../domain/errors.js';
+import { MaintenanceError, type WireError } from '../../domain/errors.js';
 import type { DetectedMount } from '../../domain/mounts.js';
 import type { TrimDevice, TrimWindowOutcome } from '../../domain/trim-tasks.js';
 import {
@@ -70,10 +70,13 @@ export interface TrimMountReport {
 }
 
 /**
- * @throws MaintenanceError when the windows cannot be read; refusals of single windows are counted.
+ * @throws MaintenanceError ERR_PERMISSION for a read-only mount, and when the windows cannot be read;
+ * refusals of single windows are counted.
  */
 export async function trimMount(options: TrimMountOptions): Promise<TrimMountReport> {
   const { workers, mount, stopFlag } = options;
+  // The kernel would do it, and who mounted it so expects that nothing reaches the device.
+  if (mount.isReadOnly) throw readOnly(mount);
   const { plan, evidence, minLengthBytes } = await readPlan(options, true);
   const windows = fromCursor(plan, options.cursorBytes);
   const report = emptyReport(windows.length);
@@ -120,6 +123,12 @@ export async function trimMount(options: TrimMountOptions): Promise<TrimMountRep
     if (outcome.kind === 'trimmed') paceBytes = outcome.paceBytes;
   }
   return report;
+}
+
+function readOnly({ entry }: DetectedMount): MaintenanceError {
+  return new MaintenanceError('ERR_PERMISSION', `${entry.mountPath} is mounted read-only`, {
+    nextStep: 'Look into the kernel log for why, and remount it for writing.',
+  });
 }
 
 /** What a run would ask for now; changes nothing. */
