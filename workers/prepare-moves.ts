@@ -94,13 +94,14 @@ function outcomeOf(error: MaintenanceError): PrepareOutcome {
   return { kind: 'failed', error: error.toWire() };
 }
 
-/** Reads what is to move, all files of the group side by side. */
+/**
+ * Reads what is to move, all files of the group side by side. Without verification as well: the
+ * kernel finds in the page cache what it would read piece by piece.
+ */
 function readContents(
-  { task, mount, method, pace }: Group,
+  { mount, method, pace }: Group,
   reserved: readonly Reserved[],
 ): Contents {
-  if (!task.verify && (method === 'move-extents' || method === 'defragment-range'))
-    return new Map();
   const copies: CopySource[] = [];
   const sources = reserved.map(({ candidate, donor }): ContentSource | MaintenanceError => {
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
