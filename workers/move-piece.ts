@@ -151,6 +151,8 @@ function swapWhole(
   const writable = openByHandle(mount, intent.handle, constants.O_RDWR);
   try {
     swap(writable, donor, intent);
+  } catch (cause) {
+    throw refusal(writable, intent, asMaintenanceError(cause));
   } finally {
     closeSync(writable.fd);
   }
@@ -161,6 +163,16 @@ function swapWhole(
 
 function mappedBytes({ runs }: DonorPlace): number {
   return runs.reduce((sum, run) => sum + run.lengthBytes, 0);
+}
+
+/** XFS says EFAULT for another size, EINVAL for another map or pages that came back: all a race. */
+function refusal(file: OpenFile, intent: MoveIntent, error: MaintenanceError): MaintenanceError {
+  if (!['EFAULT', 'EINVAL', 'EAGAIN', 'EBUSY'].includes(String(error.details.errnoName)))
+    return error;
+  if (!sameMark(fileStatus(file).mark, intent.mark)) return changed(file);
+  return new MaintenanceError('ERR_TARGET_BUSY', error.message, {
+    details: { errnoName: 'EBUSY' },
+  });
 }
 
 function swap(file: OpenFile, donor: OpenFile, intent: MoveIntent): void {
