@@ -13,6 +13,7 @@ import type { FinishMovesTask, FinishOutcome, MoveToFinish } from '../src/domain
 import { roundUp } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openDonorDirectory, openMount } from '../src/kernel/donor-directory.js';
+import { ext4HasJournal } from '../src/kernel/ext4-journal.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
@@ -91,8 +92,7 @@ function moveAll(group: Group, movings: readonly Moving[]): void {
       continue;
     }
     try {
-      const { verify } = group.task;
-      Object.assign(one, movePiece({ ...group, file, intent: move.intent, verify }));
+      Object.assign(one, movePiece({ ...group, file, intent: move.intent }));
       if (isSwap(one) && isChecked(one)) one.verification = 'verified';
     } catch (cause) {
       one.error = asMaintenanceError(cause);
@@ -112,26 +112,36 @@ function mustBeVerified(one: Moving): boolean {
   return one.movedBytes > 0 && one.fault === null && isChecked(one) && !isSwap(one);
 }
 
-/** Writes and flushes what was moved, and asks each file whether all of it was written. */
-function flush({ mount }: Group, movings: readonly Moving[]): void {
+/**
+ * Asks each file whether all of what was moved was written, then has the journal write the moves.
+ *
+ * The journal is one for all files, so a flush of the last one serves the group. Btrfs needs none:
+ * it frees the old blocks in the transaction that records the new ones.
+ */
+function flush({ mount, task }: Group, movings: readonly Moving[]): void {
   const moved = movings.filter(({ movedBytes }) => movedBytes > 0);
-  if (moved.length === 0) return;
-  let failed = false;
+  for (const one of moved) attemptOn(one, finishWriteBack);
+  const last = moved.at(-1);
+  if (!last || task.fsType === 'btrfs') return;
+  if (task.fsType === 'ext4' && !ext4HasJournal(mount)) syncFileSystem(mount);
+  attemptOn(last, fsyncFile);
+  if (last.fault) for (const one of moved) if (!one.fault) attemptOn(one, fsyncFile);
+}
+
+function attemptOn(one: Moving, call: (file: OpenFile) => void): void {
   try {
-    syncFileSystem(mount);
-  } catch {
-    // It fails for lost writes of other programs too: each file is asked for itself.
-    failed = true;
+    if (one.file) call(one.file);
+  } catch (cause) {
+    one.fault = asMaintenanceError(cause);
   }
-  for (const one of moved) {
-    const { file } = one;
-    if (!file) continue;
-    try {
-      finishWriteBack(file);
-      if (failed) fsyncOne(file);
-    } catch (cause) {
-      one.fault = asMaintenanceError(cause);
-    }
+}
+
+/** After an error of the journal: whether this file is hurt. */
+function fsyncFile(file: OpenFile): void {
+  try {
+    fsyncSync(file.fd);
+  } catch (cause) {
+    throw fromNodeError('flush', cause, file.path);
   }
 }
 
@@ -160,15 +170,6 @@ function notMoved({ error, stoppedAtBytes }: Moving): FinishOutcome {
   const reason = skipReasonOf(error);
   if (reason) return { kind: 'skipped', settled: true, reason };
   return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: true };
-}
-
-/** After a failed flush of the file system: whether this file is hurt. */
-function fsyncOne(file: OpenFile): void {
-  try {
-    fsyncSync(file.fd);
-  } catch (cause) {
-    throw fromNodeError('flush', cause, file.path);
-  }
 }
 
 /** Only ext4 has something to undo: the others keep the old blocks in place until it is sure. */

@@ -9,20 +9,16 @@ import { crashPoint } from '../src/kernel/crash-point.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { type DirectoryHandle, openDonor, removeDonor } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
-import { readUpTo } from '../src/kernel/file-io.js';
 import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
-import { adviseRandom, dropPageCache } from '../src/kernel/page-cache.js';
 import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
-import { startWriteBack } from '../src/kernel/write-back.js';
+import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
 import { pieceOfIntent, sameMark } from './move-content.js';
 import type { Pace } from './move-pace.js';
-import { extentBuffer } from './replica-io.js';
 
 const BUSY_TRIES = 5;
 const BUSY_WAIT_MS = 2;
-const READ_BYTES = MIB;
 /** Btrfs leaves mappings of this size alone, as the choice of the piece did. */
 const BTRFS_THRESHOLD_BYTES = 64 * MIB;
 
@@ -33,7 +29,6 @@ export interface PieceMove {
   readonly donors: OpenDonors;
   readonly pace: Pace;
   readonly intent: MoveIntent;
-  readonly verify: boolean;
 }
 
 export interface PieceMoved {
@@ -88,20 +83,18 @@ export function movePiece(move: PieceMove): PieceMoved {
 }
 
 function moveByWindows(move: PieceMove, place: DonorPlace, donor: OpenFile): PieceMoved {
-  const { mount, file, pace, intent, verify } = move;
+  const { mount, file, pace, intent } = move;
   const { blockBytes, mark } = fileStatus(file);
   const piece = upToEnd(pieceOfIntent(intent), mark.sizeBytes, blockBytes);
   if (piece.lengthBytes <= 0) throw changed(file);
   const windows = rangesOf(fileMappings(file, piece), piece, false).flatMap((range) =>
     windowsOf(range, roundDown(pace.windowBytes, blockBytes)),
   );
-  adviseRandom(file);
   const writable = openByHandle(mount, intent.handle, constants.O_RDWR);
   let movedBytes = 0;
   try {
     for (const run of windows) {
       if (pace.isStopped) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
-      if (!verify) prefetch(file, run);
       const donorStartBytes = place.startBytes + run.startBytes - intent.startBytes;
       const doneBytes = moveWindow({ file: writable, donor, run, donorStartBytes, blockBytes });
       movedBytes += doneBytes;
@@ -147,14 +140,6 @@ function moveWindow(request: Parameters<typeof moveExtents>[0]): number {
   return doneBytes;
 }
 
-/** MOVE_EXT reads missing pages one by one. */
-function prefetch(file: OpenFile, run: ByteRun): void {
-  dropPageCache(file, run);
-  for (const { startBytes, lengthBytes } of windowsOf(run, READ_BYTES)) {
-    readUpTo(file, extentBuffer(READ_BYTES).subarray(0, lengthBytes), startBytes);
-  }
-}
-
 /** XFS: what is swapped in was read back from the disk and compared before. */
 function swapWhole(
   { mount, file, intent, pace }: PieceMove,
@@ -162,9 +147,12 @@ function swapWhole(
   donor: OpenFile,
 ): PieceMoved {
   if (pace.isStopped) return { movedBytes: 0, stoppedAtBytes: intent.startBytes, error: null };
+  finishWriteBack(donor);
   const writable = openByHandle(mount, intent.handle, constants.O_RDWR);
   try {
     swap(writable, donor, intent);
+  } catch (cause) {
+    throw refusal(writable, intent, asMaintenanceError(cause));
   } finally {
     closeSync(writable.fd);
   }
@@ -175,6 +163,16 @@ function swapWhole(
 
 function mappedBytes({ runs }: DonorPlace): number {
   return runs.reduce((sum, run) => sum + run.lengthBytes, 0);
+}
+
+/** XFS says EFAULT for another size, EINVAL for another map or pages that came back: all a race. */
+function refusal(file: OpenFile, intent: MoveIntent, error: MaintenanceError): MaintenanceError {
+  if (!['EFAULT', 'EINVAL', 'EAGAIN', 'EBUSY'].includes(String(error.details.errnoName)))
+    return error;
+  if (!sameMark(fileStatus(file).mark, intent.mark)) return changed(file);
+  return new MaintenanceError('ERR_TARGET_BUSY', error.message, {
+    details: { errnoName: 'EBUSY' },
+  });
 }
 
 function swap(file: OpenFile, donor: OpenFile, intent: MoveIntent): void {

@@ -94,13 +94,11 @@ function outcomeOf(error: MaintenanceError): PrepareOutcome {
   return { kind: 'failed', error: error.toWire() };
 }
 
-/** Reads what is to move, all files of the group side by side. */
-function readContents(
-  { task, mount, method, pace }: Group,
-  reserved: readonly Reserved[],
-): Contents {
-  if (!task.verify && (method === 'move-extents' || method === 'defragment-range'))
-    return new Map();
+/**
+ * Reads what is to move, all files of the group side by side. Without verification as well: the
+ * kernel finds in the page cache what it would read piece by piece.
+ */
+function readContents({ mount, method, pace }: Group, reserved: readonly Reserved[]): Contents {
   const copies: CopySource[] = [];
   const sources = reserved.map(({ candidate, donor }): ContentSource | MaintenanceError => {
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };

@@ -13,6 +13,7 @@ import { MaintenanceError } from '../src/domain/errors.js';
 import { cutAt, fragmentsOf, fragmentsWithin, windowsOf } from '../src/domain/move-plan.js';
 import type { DonorPlace, MoveIntent } from '../src/domain/move-tasks.js';
 import { type ByteRun, MIB, roundUp } from '../src/domain/units.js';
+import { deviceName } from '../src/kernel/device-number.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import { readFully, writeFully } from '../src/kernel/file-io.js';
 import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
@@ -181,11 +182,7 @@ function eachOldChunk(
 
 /** Past the cache of the device, which does not know what the file system wrote. */
 function openDevice(deviceNumber: number): OpenFile {
-  // Source: makedev(3), the encoding of st_dev.
-  const device = BigInt(deviceNumber);
-  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
-  const minor = (device & 0xffn) | ((device >> 12n) & ~0xffn & 0xffffffffn);
-  const path = `/dev/block/${major}:${minor}`;
+  const path = `/dev/block/${deviceName(deviceNumber)}`;
   try {
     return { fd: openSync(path, constants.O_RDONLY | constants.O_DIRECT), path };
   } catch (cause) {

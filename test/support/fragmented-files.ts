@@ -42,7 +42,7 @@ export function makeFragmented(
     return { path, fd: openSync(path, 'w+') };
   });
   // A lone file has nobody to take turns with.
-  const fillerPath = mount.path(`filler-${names[0]}`);
+  const fillerPath = mount.path(`${names[0]}.filler`);
   const filler = { path: fillerPath, fd: openSync(fillerPath, 'w+') };
   const turns = [...files, filler];
   if (mount.fsType === 'btrfs') appendByTurns(turns, sizeBytes, stepBytes);
