@@ -5,16 +5,22 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/kernel/package-root.js';
 import { CliNode } from '../support/cli-run.js';
+import { canMount } from '../support/loop-mounts.js';
 
 const node = new CliNode();
 const readme = readFileSync(join(packageRoot(), 'README.md'), 'utf8');
 
 afterAll(() => node.stop());
 
-function block(language: string): string {
-  const [, code] = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'm').exec(readme) ?? [];
-  if (code === undefined) throw new Error(`README.md has no ${language} block`);
+function block(language: string, index = 0): string {
+  const fenced = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm');
+  const code = [...readme.matchAll(fenced)][index]?.[1];
+  if (code === undefined) throw new Error(`README.md has no ${language} block ${index}`);
   return code;
+}
+
+function ratiosIn(text: string): number[] {
+  return [...text.matchAll(/Fragmentation ratio: ([\d.]+)%/g)].map(([, ratio]) => Number(ratio));
 }
 
 describe('README.md', () => {
@@ -25,9 +31,7 @@ describe('README.md', () => {
     expect(end).toMatchObject({ code: 0 });
     expect(end.stderr).toMatch(/^Started the agent in the background .*\n$/);
 
-    const ratios = [...end.stdout.matchAll(/Fragmentation ratio: ([\d.]+)%/g)].map(([, n]) =>
-      Number(n),
-    );
+    const ratios = ratiosIn(end.stdout);
     expect(ratios).toHaveLength(2);
     expect(ratios[0]).toBeGreaterThan(15);
     // How the last few lie depends on which of two threads came first.
@@ -35,6 +39,25 @@ describe('README.md', () => {
     expect(end.stdout).toMatch(/^Run completed: [1-9]\d* moved, 0 skipped, 0 failed$/m);
     expect(end.stdout).toMatch(/^TRIM completed\n {2}Bytes reclaimed: [1-9]/m);
     expect(end.stdout).toContain('Audit: every byte is in exactly one place\nAgent stopped\n');
+  });
+
+  it.skipIf(!canMount)('does the same on a mounted file system', async () => {
+    const [commands = ''] = block('sh').split('WORK=');
+    const unmount = `trap 'mountpoint -q "\${MOUNT:-/none}" && umount "$MOUNT" || true' EXIT`;
+    const script = [commands, unmount, block('sh', 1)].join('\n');
+    const env = { TMPDIR: node.directory };
+    const end = await node.program('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: packageRoot(),
+      env,
+    });
+    expect(end).toMatchObject({ code: 0 });
+    expect(end.stderr).toMatch(/^Started the agent in the background .*\n$/);
+    const [before = 0, after = 100] = ratiosIn(end.stdout);
+    expect(before).toBeGreaterThan(0);
+    expect(after).toBeLessThan(before);
+    expect(end.stdout).toMatch(/^Run completed: [1-9]\d* moved, 0 skipped, 0 failed$/m);
+    expect(end.stdout).toMatch(/^TRIM completed\n {2}Bytes reclaimed: [1-9]/m);
+    expect(end.stdout).toMatch(/^TRIM completed\n {2}Bytes reclaimed: 0/m);
   });
 
   it('shows TypeScript that runs', async () => {
