@@ -1,0 +1,89 @@
+/**
+ * Moves on a disk that fails: one request, or all from there on, and a disk that takes data and
+ * gives back something else. The content must be right once the disk is well again.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import type { FinishOutcome, MoveIntent } from '../../src/domain/move-tasks.js';
+import { KIB, MIB } from '../../src/domain/units.js';
+import { FaultDisk, type FaultRule } from '../support/fault-disk.js';
+import { makeFragmented, sha256 } from '../support/fragmented-files.js';
+import { canMount, LOOP_FS_TYPES, type LoopFsType, LoopMount } from '../support/loop-mounts.js';
+import { finish, prepare, readyMoves, settleAll, waitForClock } from '../support/move-lab.js';
+
+const SIZE_BYTES = { ext4: 64 * MIB, xfs: 320 * MIB, btrfs: 160 * MIB };
+const MKFS = {
+  ext4: ['mkfs.ext4', '-qF', '-b', '4096'],
+  xfs: ['mkfs.xfs', '-qf'],
+  btrfs: ['mkfs.btrfs', '-qf'],
+};
+const NAMES = ['a', 'b'];
+const WRITES = [1, 2, 3, 4, 6, 9];
+
+const canFault = canMount && hasProgram('nbdfuse');
+
+describe.skipIf(!canFault).each(LOOP_FS_TYPES)('a failing disk under %s', (fsType: LoopFsType) => {
+  const rules: FaultRule[] = [
+    ...WRITES.map((nth) => ({ op: 'write', nth, count: 1 }) as const),
+    ...[1, 3].map((nth) => ({ op: 'write', nth, count: null }) as const),
+    ...[1, 2].map((nth) => ({ op: 'read', nth, count: 1 }) as const),
+    { op: 'flush', nth: 1, count: 1 },
+    ...[1, 2].map(
+      (nth) => ({ op: 'write', nth, count: 1, flip: true, bytesMin: 64 * KIB }) as const,
+    ),
+  ];
+
+  it('loses nothing, whichever request fails', async () => {
+    await using disk = await FaultDisk.start(SIZE_BYTES[fsType]);
+    const [program = '', ...args] = MKFS[fsType];
+    execFileSync(program, [...args, disk.imagePath], { stdio: 'pipe' });
+    using mount = new LoopMount(fsType, { imagePath: disk.imagePath });
+    const seen: string[] = [];
+    for (const [index, rule] of rules.entries()) {
+      const names = NAMES.map((name) => `${name}-${index}`);
+      makeFragmented(mount, names, { sizeBytes: 128 * KIB + 5 });
+      execFileSync('sync', ['-f', mount.mountPath]);
+      waitForClock();
+      const before = names.map((name) => sha256(mount.path(name)));
+
+      const { intents, outcomes } = await moveWithFault(mount, disk, names, rule);
+      seen.push(`${JSON.stringify(rule)}: ${outcomes.map(({ kind }) => kind).join(' ')}`);
+      const open = intents.filter((_, at) => !outcomes[at]?.settled);
+      mount.remount();
+      const settled = settleAll(mount, open);
+      expect(settled.outcomes.filter(({ kind }) => kind === 'failed')).toEqual([]);
+      execFileSync('sync', ['-f', mount.mountPath]);
+      mount.remount();
+      expect({ rule, sums: names.map((name) => sha256(mount.path(name))) }).toEqual({
+        rule,
+        sums: before,
+      });
+    }
+    expect(seen).toHaveLength(rules.length);
+  }, 180_000);
+});
+
+async function moveWithFault(
+  mount: LoopMount,
+  disk: FaultDisk,
+  names: readonly string[],
+  rule: FaultRule,
+): Promise<{ intents: MoveIntent[]; outcomes: FinishOutcome[] }> {
+  // Prepared on a sound disk for all but reads: it is the move that must survive.
+  if (rule.op === 'read') await disk.fail(rule);
+  const moves = readyMoves(prepare(mount, names));
+  if (rule.op !== 'read') await disk.fail(rule);
+  const outcomes = finish(mount, moves);
+  await disk.fail(null);
+  return { intents: moves.map(({ intent }) => intent), outcomes };
+}
+
+function hasProgram(name: string): boolean {
+  try {
+    execFileSync('which', [name], { stdio: 'pipe' });
+    return true;
+  } catch {
+    return false;
+  }
+}

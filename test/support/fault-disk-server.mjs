@@ -1,0 +1,148 @@
+/**
+ * The server of a fault disk: fault-disk-server.mjs SOCKET BYTES. Serves NBD (fixed newstyle) from
+ * memory; each line on standard input sets the rule or asks for its hits, each answered by a line.
+ *
+ * Source: github.com/NetworkBlockDevice/nbd, doc/proto.md.
+ */
+
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+
+const [socketPath, size] = process.argv.slice(2);
+const image = Buffer.alloc(Number(size));
+const EIO = 5;
+const EINVAL = 22;
+const OPTION_EXPORT_NAME = 1;
+const OPTION_INFO = 6;
+const OPTION_GO = 7;
+const REPLY_ACK = 1;
+const REPLY_INFO = 3;
+const REPLY_UNSUPPORTED = 0x80000001;
+const COMMANDS = ['read', 'write', 'disconnect', 'flush', 'trim', 'cache', 'zero'];
+/** HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, CAN_MULTI_CONN. */
+const FLAGS = 1 | 4 | 8 | 32 | 64 | 256;
+
+let rule = null;
+let seenCount = 0;
+let hitCount = 0;
+
+net
+  .createServer((socket) => serve(socket).catch(() => socket.destroy()))
+  .listen(socketPath, () => {
+    console.log('{}');
+  });
+const input = createInterface({ input: process.stdin });
+input.on('line', (line) => {
+  const asked = JSON.parse(line);
+  if ('rule' in asked) {
+    rule = asked.rule;
+    seenCount = 0;
+    hitCount = 0;
+  }
+  console.log(JSON.stringify({ hitCount }));
+});
+input.on('close', () => process.exit(0));
+
+async function serve(socket) {
+  socket.on('error', () => {});
+  const read = reader(socket);
+  const hello = Buffer.alloc(18);
+  hello.write('NBDMAGICIHAVEOPT', 0, 'latin1');
+  hello.writeUInt16BE(3, 16);
+  socket.write(hello);
+  const clientFlags = (await read(4)).readUInt32BE();
+  if (!(await negotiate(socket, read, (clientFlags & 2) !== 0))) return;
+  for (;;) {
+    const request = await read(28);
+    const command = COMMANDS[request.readUInt16BE(6)];
+    const cookie = Buffer.from(request.subarray(8, 16));
+    const at = Number(request.readBigUInt64BE(16));
+    const length = request.readUInt32BE(24);
+    const data = command === 'write' ? await read(length) : null;
+    if (command === 'disconnect') return socket.end();
+    const { error, content } = answer(command, at, length, data);
+    const reply = Buffer.alloc(16);
+    reply.writeUInt32BE(0x67446698, 0);
+    reply.writeUInt32BE(error, 4);
+    cookie.copy(reply, 8);
+    socket.write(content && error === 0 ? Buffer.concat([reply, content]) : reply);
+  }
+}
+
+async function negotiate(socket, read, noZeroes) {
+  for (;;) {
+    const head = await read(16);
+    const option = head.readUInt32BE(8);
+    const length = head.readUInt32BE(12);
+    if (length > 0) await read(length);
+    const reply = (type, data = Buffer.alloc(0)) => {
+      const frame = Buffer.alloc(20);
+      frame.writeBigUInt64BE(0x3e889045565a9n, 0);
+      frame.writeUInt32BE(option, 8);
+      frame.writeUInt32BE(type, 12);
+      frame.writeUInt32BE(data.length, 16);
+      socket.write(Buffer.concat([frame, data]));
+    };
+    const about = Buffer.alloc(option === OPTION_EXPORT_NAME ? (noZeroes ? 10 : 134) : 12);
+    const from = option === OPTION_EXPORT_NAME ? 0 : 2;
+    about.writeBigUInt64BE(BigInt(image.length), from);
+    about.writeUInt16BE(FLAGS, from + 8);
+    if (option === OPTION_EXPORT_NAME) {
+      socket.write(about);
+      return true;
+    }
+    if (option === OPTION_GO || option === OPTION_INFO) {
+      reply(REPLY_INFO, about);
+      reply(REPLY_ACK);
+      if (option === OPTION_GO) return true;
+    } else reply(REPLY_UNSUPPORTED);
+  }
+}
+
+function answer(command, at, length, data) {
+  const hit = meets(command, length);
+  if (hit && !rule.flip) return { error: EIO };
+  switch (command) {
+    case 'read': {
+      const content = Buffer.from(image.subarray(at, at + length));
+      if (hit) content[0] ^= 1;
+      return { error: 0, content };
+    }
+    case 'write':
+      data.copy(image, at);
+      if (hit) image[at] ^= 1;
+      return { error: 0 };
+    case 'trim':
+    case 'zero':
+      image.fill(0, at, at + length);
+      return { error: 0 };
+    case 'flush':
+      return { error: 0 };
+    default:
+      return { error: EINVAL };
+  }
+}
+
+function meets(command, length) {
+  if (!rule || rule.op !== command || length < (rule.bytesMin ?? 0)) return false;
+  seenCount += 1;
+  if (seenCount < rule.nth || (rule.count !== null && hitCount >= rule.count)) return false;
+  hitCount += 1;
+  return true;
+}
+
+/** @returns a function that waits for that many bytes. */
+function reader(socket) {
+  let buffered = Buffer.alloc(0);
+  let wake = () => {};
+  socket.on('data', (chunk) => {
+    buffered = buffered.length === 0 ? chunk : Buffer.concat([buffered, chunk]);
+    wake();
+  });
+  return async (count) => {
+    while (buffered.length < count) await new Promise((resolve) => (wake = resolve));
+    const bytes = buffered.subarray(0, count);
+    buffered = buffered.subarray(count);
+    return bytes;
+  };
+}

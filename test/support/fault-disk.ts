@@ -1,0 +1,102 @@
+/**
+ * An image whose requests can be made to fail: an NBD server in a process of its own, and nbdfuse.
+ * A loop device on it with direct I/O has those errors exactly. Its process is told by lines on its standard input, since the test must not touch a
+ * mount from the process that serves it.
+ */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { tempDirectory } from './temp-directory.js';
+
+const SERVER = join(dirname(fileURLToPath(import.meta.url)), 'fault-disk-server.mjs');
+
+export interface FaultRule {
+  readonly op: 'read' | 'write' | 'flush';
+  /** The first request that fails, from 1. */
+  readonly nth: number;
+  /** How many fail; null for all from there on. */
+  readonly count: number | null;
+  /** Flips a bit instead of failing. */
+  readonly flip?: boolean;
+  /** Only requests of this size or more: data, not the journal's. */
+  readonly bytesMin?: number;
+}
+
+export class FaultDisk implements AsyncDisposable {
+  /** For a `LoopMount`. */
+  readonly imagePath: string;
+  readonly #server: ChildProcess;
+  readonly #fuse: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(parts: {
+    imagePath: string;
+    server: ChildProcess;
+    fuse: ChildProcess;
+    lines: AsyncIterator<string>;
+  }) {
+    this.imagePath = parts.imagePath;
+    this.#server = parts.server;
+    this.#fuse = parts.fuse;
+    this.#lines = parts.lines;
+  }
+
+  static async start(sizeBytes: number): Promise<FaultDisk> {
+    const directory = tempDirectory('fault-disk');
+    const socket = join(directory, 'nbd.sock');
+    const server = spawn(process.execPath, [SERVER, socket, String(sizeBytes)], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    if (!server.stdout) throw new Error('no output of the fault disk');
+    const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
+    await lines.next();
+    const point = join(directory, 'fuse');
+    mkdirSync(point);
+    writeFileSync(join(point, 'disk'), '');
+    const file = join(point, 'disk');
+    const fuse = spawn('nbdfuse', ['-C', '4', file, `nbd+unix:///?socket=${socket}`], {
+      stdio: 'inherit',
+    });
+    while (!existsSync(file) || statSync(file).size !== sizeBytes) await pause(20);
+    return new FaultDisk({ imagePath: file, server, fuse, lines });
+  }
+
+  /** Forgets earlier rules. */
+  async fail(rule: FaultRule | null): Promise<void> {
+    await this.#ask(JSON.stringify({ rule }));
+  }
+
+  /** @returns requests that a rule met since the last one was set. */
+  async hitCount(): Promise<number> {
+    return (await this.#ask('{}')).hitCount;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        execFileSync('umount', [this.imagePath], { stdio: 'pipe' });
+        break;
+      } catch (cause) {
+        // The kernel lets go of a detached loop device a moment later.
+        if (tries === 50) throw cause;
+        await pause(40);
+      }
+    }
+    if (this.#fuse.exitCode === null) await once(this.#fuse, 'close');
+    this.#server.stdin?.end();
+    if (this.#server.exitCode === null) await once(this.#server, 'close');
+  }
+
+  async #ask(line: string): Promise<{ hitCount: number }> {
+    this.#server.stdin?.write(`${line}\n`);
+    return JSON.parse((await this.#lines.next()).value);
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
