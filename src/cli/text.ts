@@ -89,15 +89,20 @@ export function defragStatusText(status: Output<'defrag status'>): string {
   if (status.run && !status.running) {
     lines.push(`  Last run: ${status.run.state}, ${durationText(runMs(status.run))}`);
   }
-  for (const { outcome, reason, count } of status.run?.exclusions ?? []) {
-    lines.push(`  ${capitalised(outcome)}: ${count} (${printable(reason)})`);
-  }
+  if (status.run) lines.push(...exclusionLines(status.run));
   if (status.run?.error) lines.push(`  Error: ${printable(status.run.error.message)}`);
   if (status.evacuation) {
     const { doneCount, plannedCount } = status.evacuation;
     lines.push(`  Evacuating a disk: ${doneCount} of ${plannedCount} extents`);
   }
   return lines.join('\n');
+}
+
+/** What a run left as it was, or not as it should be, and why. */
+export function exclusionLines({ exclusions }: RunView): string[] {
+  return exclusions.map(
+    ({ outcome, reason, count }) => `  ${capitalised(outcome)}: ${count} (${printable(reason)})`,
+  );
 }
 
 function runMs(run: RunView): number {

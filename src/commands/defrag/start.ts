@@ -5,6 +5,7 @@ import { intensityFlag, threadsFlag } from '../../cli/flags.js';
 import { defragPlanText } from '../../cli/fs-text.js';
 import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
+import { exclusionLines } from '../../cli/text.js';
 import { QUIET_MS_DEFAULT } from '../../domain/fs-runs.js';
 
 /** Begins defragmentation in the background. */
@@ -90,11 +91,11 @@ with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the 
     const { run } = started;
     this.log(`Defragmentation started with ${intensity} intensity`);
     if (!run) this.log('Nothing is fragmented now');
-    else if (wait)
-      this.log(
-        `Run ${run.state}: ${run.doneCount} moved, ${run.skippedCount} skipped, ${run.failedCount} failed`,
-      );
-    else this.log("Use 'defrag-status' to check progress");
+    else if (wait) {
+      const { state, doneCount, skippedCount, failedCount } = run;
+      this.log(`Run ${state}: ${doneCount} moved, ${skippedCount} skipped, ${failedCount} failed`);
+      for (const line of exclusionLines(run)) this.log(line);
+    } else this.log("Use 'defrag-status' to check progress");
     if (wait && run?.state === 'failed') process.exitCode = 1;
     else if (wait && run && run.failedCount > 0) process.exitCode = 64;
     return started;
