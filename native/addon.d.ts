@@ -374,8 +374,11 @@ export interface ScanReply {
   readonly mapSpaceBytes: number;
   readonly mapCellBytes: number;
   readonly mapIsLogical: boolean;
-  /** Rows of 8: size, allocated, fragments, ideal, mtime and access (signed, ms), tier, flags. */
-  readonly candidates: BigUint64Array;
+  /**
+   * Rows of 8: size, allocated, fragments, ideal, mtime and access in ms, tier, flags. Not as
+   * `bigint`, since there are thousands, and no file is longer than a safe integer.
+   */
+  readonly candidates: Float64Array;
   /** In hex; empty where there is none. */
   readonly candidateHandles: string[];
   readonly candidatePaths: string[];

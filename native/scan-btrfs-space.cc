@@ -49,12 +49,13 @@ int ReadBtrfsSpace(int fd, BtrfsSpace* space) {
   TreeSearch search(fd);
   const TreeKey device_from{BTRFS_DEV_ITEMS_OBJECTID, BTRFS_DEV_ITEM_KEY, 0};
   const TreeKey device_upto{BTRFS_DEV_ITEMS_OBJECTID, BTRFS_DEV_ITEM_KEY, UINT64_MAX};
-  int error_number = search.ForEach(kChunkTree, device_from, device_upto, [&](const TreeItem& item) {
+  const auto add_device = [&](const TreeItem& item) {
     const auto record = item.As<btrfs_dev_item>();
     space->devices.push_back({record.devid, record.total_bytes, space->device_bytes});
     space->device_bytes += record.total_bytes;
     return true;
-  });
+  };
+  const int error_number = search.ForEach(kChunkTree, device_from, device_upto, add_device);
   if (error_number != 0) return error_number;
 
   const TreeKey from{BTRFS_FIRST_CHUNK_TREE_OBJECTID, BTRFS_CHUNK_ITEM_KEY, 0};

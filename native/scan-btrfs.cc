@@ -173,9 +173,8 @@ class OpenFile {
     const bool is_whole = extent.offset == 0 && extent.num_bytes == extent.ram_bytes;
     if (!is_whole) {
       const uint64_t base = logical - extent.offset;
-      if (!partial_.insert(std::to_string(extent.disk_bytenr) + "@" + std::to_string(base)).second) {
-        return;
-      }
+      const auto use = std::to_string(extent.disk_bytenr) + "@" + std::to_string(base);
+      if (!partial_.insert(use).second) return;
     }
     users_->Use(extent.disk_bytenr);
   }
@@ -206,7 +205,8 @@ void Scanner::ReadPart(const Part& part, TreeSearch* search, Tally* tally) {
   const BtrfsRoot& root = roots_[part.root];
   OpenFile file(root.id, pass_, root.is_visible, users_, tally);
   uint64_t files = 0;
-  const TreeKey upto{std::min<uint64_t>(part.upto, BTRFS_LAST_FREE_OBJECTID), UINT8_MAX, UINT64_MAX};
+  const uint64_t last = std::min<uint64_t>(part.upto, BTRFS_LAST_FREE_OBJECTID);
+  const TreeKey upto{last, UINT8_MAX, UINT64_MAX};
   const int error_number =
       search->ForEach(root.id, {part.from, 0, 0}, upto, [&](const TreeItem& item) {
         if (item.key.type == BTRFS_EXTENT_DATA_KEY) {

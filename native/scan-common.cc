@@ -164,7 +164,7 @@ void ScanByHandle(int mount_fd, const FileFacts& facts, Tally* tally) {
   }
 }
 
-/** Source: Documentation/ABI/stable/sysfs-block (size, in sectors of 512 bytes for every device). */
+/** Source: Documentation/ABI/stable/sysfs-block (size, in sectors of 512 bytes). */
 void PlanMap(const Options& options, MapPlan* map) {
   if (options.map_cell_count == 0) return;
   if (options.fs_type == "btrfs") return PlanBtrfsMap(options, map);

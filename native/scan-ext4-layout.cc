@@ -1,4 +1,4 @@
-/** Finds ext4's inode tables: superblock and group descriptors, with every feature that moves them. */
+/** Finds ext4's inode tables: superblock, group descriptors, and what moves them. */
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -19,8 +19,8 @@ constexpr uint32_t kCompatSparseSuper2 = 0x200;
 constexpr uint32_t kIncompatMetaBg = 0x10;
 constexpr uint32_t kIncompat64Bit = 0x80;
 /**
- * filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, dirdata, csum_seed, large_dir,
- * inline_data, encrypt, casefold. None of the others exists, or is for file systems with data.
+ * filetype, recover, meta_bg, extents, 64bit, mmp, flex_bg, ea_inode, dirdata, csum_seed,
+ * large_dir, inline_data, encrypt, casefold. None of the others exists, or is for file systems with data.
  */
 constexpr uint32_t kIncompatKnown = 0x2 | 0x4 | kIncompatMetaBg | 0x40 | kIncompat64Bit | 0x100 |
                                     0x200 | 0x400 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000 |

@@ -80,7 +80,7 @@ bool Ext4Mapper::Map(const uint8_t* inode, Tally* tally) {
   return true;
 }
 
-/** Every record must lie in the range that its parent gives it; else the node is somebody else's. */
+/** Every record must lie in the range that its parent gives it; else the node is no longer ours. */
 bool Ext4Mapper::MapTree(const uint8_t* node, size_t node_bytes, int depth, uint64_t from,
                          uint64_t upto) {
   const uint32_t count = Read16(node + 2);

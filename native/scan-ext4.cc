@@ -83,7 +83,8 @@ class Scanner {
           tally->Fail(got < 0 ? errno : EIO);
           continue;
         }
-        const uint64_t first = uint64_t{group} * layout_.inodes_per_group + at / layout_.inode_bytes;
+        const uint64_t first =
+            uint64_t{group} * layout_.inodes_per_group + at / layout_.inode_bytes;
         ScanTable(table, static_cast<uint32_t>(first + 1), &mapper, tally);
       }
     }

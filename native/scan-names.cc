@@ -15,7 +15,7 @@
 #include <climits>
 #include <unordered_map>
 
-#include "scan-walk.h"
+#include "scan-beneath.h"
 
 namespace scan {
 
@@ -24,7 +24,8 @@ namespace {
 constexpr size_t kListBytes = 64 * 1024;
 
 bool IsSame(const Handle& a, const Handle& b) {
-  return a.type == b.type && a.length == b.length && memcmp(a.bytes.data(), b.bytes.data(), a.length) == 0;
+  return a.type == b.type && a.length == b.length &&
+         memcmp(a.bytes.data(), b.bytes.data(), a.length) == 0;
 }
 
 /** @returns the path below the mount, empty when the kernel does not know it. */

@@ -1,4 +1,4 @@
-/** The border of the analysis of mounted file systems: an object in, figures in typed arrays out. */
+/** The border of the scan of mounted file systems: an object in, figures in typed arrays out. */
 
 #include "scan-napi.h"
 
@@ -20,7 +20,7 @@ using scan::Report;
 constexpr size_t kCandidateColumns = 8;
 constexpr size_t kPathBytesMax = 64 * 1024;
 
-/** Reads the properties of one object; `ok` turns false at the first that is missing or another type. */
+/** Reads the properties of one object; `ok` turns false at the first that is not as expected. */
 class ObjectReader {
  public:
   ObjectReader(napi_env env, napi_value object) : env_(env), object_(object) {}
@@ -102,6 +102,15 @@ class ObjectWriter {
     napi_create_typedarray(env_, napi_biguint64_array, count, buffer, 0, &array);
     Set(name, array);
   }
+  void Array(const char* name, const std::vector<double>& numbers) {
+    void* data = nullptr;
+    napi_value buffer = nullptr;
+    napi_value array = nullptr;
+    if (napi_create_arraybuffer(env_, numbers.size() * 8, &data, &buffer) != napi_ok) return;
+    if (!numbers.empty()) memcpy(data, numbers.data(), numbers.size() * 8);
+    napi_create_typedarray(env_, napi_float64_array, numbers.size(), buffer, 0, &array);
+    Set(name, array);
+  }
   void Map(const MapPlan& map) {
     Number("mapSpaceBytes", static_cast<int64_t>(map.space_bytes));
     Number("mapCellBytes", static_cast<int64_t>(map.cell_bytes));
@@ -135,7 +144,7 @@ std::string HexOf(const std::string& path) {
 
 /** A column of numbers in rows, one of handles, one of paths. */
 void WriteCandidates(napi_env env, const std::vector<Candidate>& files, ObjectWriter* reply) {
-  std::vector<uint64_t> rows;
+  std::vector<double> rows;
   rows.reserve(files.size() * kCandidateColumns);
   napi_value handles = nullptr;
   napi_value paths = nullptr;
@@ -143,10 +152,13 @@ void WriteCandidates(napi_env env, const std::vector<Candidate>& files, ObjectWr
   napi_create_array_with_length(env, files.size(), &paths);
   for (uint32_t index = 0; index < files.size(); index += 1) {
     const Candidate& file = files[index];
-    // Times before 1970 are negative: the other side reads them as signed.
-    rows.insert(rows.end(), {file.size_bytes, file.allocated_bytes, file.fragment_count,
-                             file.ideal_count, static_cast<uint64_t>(file.mtime_ms),
-                             static_cast<uint64_t>(file.access_ms), file.tier, file.flags});
+    for (const uint64_t figure : {file.size_bytes, file.allocated_bytes, file.fragment_count,
+                                  file.ideal_count}) {
+      rows.push_back(static_cast<double>(figure));
+    }
+    rows.insert(rows.end(), {static_cast<double>(file.mtime_ms),
+                             static_cast<double>(file.access_ms), static_cast<double>(file.tier),
+                             static_cast<double>(file.flags)});
     napi_handle_scope scope = nullptr;
     napi_open_handle_scope(env, &scope);
     const std::pair<napi_value, std::string> texts[] = {{handles, HexOf(file.handle)},
@@ -158,7 +170,7 @@ void WriteCandidates(napi_env env, const std::vector<Candidate>& files, ObjectWr
     }
     napi_close_handle_scope(env, scope);
   }
-  reply->Array("candidates", rows.data(), rows.size());
+  reply->Array("candidates", rows);
   reply->Set("candidateHandles", handles);
   reply->Set("candidatePaths", paths);
 }

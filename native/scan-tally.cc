@@ -1,4 +1,4 @@
-/** The rules of counting: what is a mapping, a fragment, a fragmented file; histograms; candidates. */
+/** The rules of counting: mappings, fragments, fragmented files; histograms; candidates. */
 
 #include "scan.h"
 
@@ -32,8 +32,8 @@ bool IsBetter(const Candidate& a, const Candidate& b) {
 /**
  * Whether a mapping goes on where the one before ended on the disk.
  *
- * A compressed one is longer in the file than on the disk, by how much FIEMAP does not say. The next
- * one then begins at most the file's length behind; the same bound serves sources that know better.
+ * A compressed one is longer in the file than on the disk, by how much FIEMAP does not say. The
+ * next one then begins at most the file's length behind; the same bound serves sources that know better.
  */
 bool Touches(const Mapping& before, const Mapping& next) {
   const uint64_t end = before.physical + before.length;

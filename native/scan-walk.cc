@@ -4,14 +4,13 @@
  * Works for every user and file system. Each open is below the mount's descriptor, follows no link
  * and enters no other mount (openat2), so that a name that somebody swaps leads nowhere else.
  *
- * Source: getdents64(2), openat2(2), name_to_handle_at(2).
+ * Source: getdents64(2).
  */
 
-#include "scan-walk.h"
+#include "scan-beneath.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,7 +18,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <unordered_map>
 
@@ -28,8 +26,6 @@ namespace scan {
 namespace {
 
 constexpr size_t kListBytes = 64 * 1024;
-/** Longer ones are opened in steps: the kernel takes 4096 bytes with the final 0. */
-constexpr size_t kPathBytesMax = 4000;
 /** Files between two looks at the stop flag. */
 constexpr uint64_t kFilesPerCheck = 64;
 /** Source: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID. */
@@ -238,46 +234,6 @@ bool Walker::IsFirstName(const struct stat& status) {
 }
 
 }  // namespace
-
-Fd OpenBeneath(int root_fd, const std::string& path, int flags) {
-  open_how how{};
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  if (path.size() > kPathBytesMax) {
-    const size_t cut = path.rfind('/', kPathBytesMax);
-    const Fd part = OpenBeneath(root_fd, path.substr(0, cut), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return part.ok() ? OpenBeneath(part.get(), path.substr(cut + 1), flags) : Fd();
-  }
-  const char* name = path.empty() ? "." : path.c_str();
-  // An O_PATH descriptor reads nothing and takes no such flag.
-  how.flags = static_cast<uint64_t>(flags | (flags & O_PATH ? 0 : O_NOATIME));
-  long fd = syscall(SYS_openat2, root_fd, name, &how, sizeof(how));
-  if (fd < 0 && errno == EPERM && !(flags & O_PATH)) {
-    // Only its owner may read without a change of the time of access.
-    how.flags = static_cast<uint64_t>(flags);
-    fd = syscall(SYS_openat2, root_fd, name, &how, sizeof(how));
-  }
-  return Fd(static_cast<int>(fd));
-}
-
-std::string JoinPath(const std::string& directory, const char* name) {
-  return directory.empty() ? name : directory + "/" + name;
-}
-
-Handle HandleOf(int fd, const char* name) {
-  Handle handle;
-  alignas(file_handle) char storage[sizeof(file_handle) + MAX_HANDLE_SZ];
-  auto* reply = reinterpret_cast<file_handle*>(storage);
-  reply->handle_bytes = MAX_HANDLE_SZ;
-  int mount_id = 0;
-  if (name_to_handle_at(fd, name, reply, &mount_id, *name == 0 ? AT_EMPTY_PATH : 0) != 0 ||
-      reply->handle_bytes > handle.bytes.size() || reply->handle_type > UINT8_MAX) {
-    return handle;
-  }
-  handle.type = static_cast<uint8_t>(reply->handle_type);
-  handle.length = static_cast<uint8_t>(reply->handle_bytes);
-  memcpy(handle.bytes.data(), reply->f_handle, handle.length);
-  return handle;
-}
 
 void ScanWalk(const Options& options, Report* report) {
   const Fd root = OpenMount(options, 0, report);

@@ -40,7 +40,8 @@ uint32_t Big32(const uint8_t* at) {
 /** By O_DIRECT, since XFS writes past the page cache of its device. */
 class Device {
  public:
-  explicit Device(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC)) {
+  explicit Device(const std::string& path)
+      : fd_(open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC)) {
     if (posix_memalign(&page_, kPageBytes, kPageBytes) != 0) page_ = nullptr;
   }
   ~Device() { free(page_); }

@@ -1,9 +1,9 @@
 /**
  * XFS in bulk: the inodes of an allocation group by the thousand, then FIEMAP by handle.
  *
- * Bulkstat tells how many records a file has. A file with one, as long as itself, is contiguous, and
- * needs no more where nothing is shared. All others are opened by handle, which follows no path: only
- * their map says where they lie, and what is shared, unwritten or a hole.
+ * Bulkstat tells how many records a file has. A file with one, as long as itself, is contiguous,
+ * and needs no more where nothing is shared. All others are opened by handle, which follows no
+ * path: only their map says where they lie, and what is shared, unwritten or a hole.
  *
  * Source: ioctl_xfs_bulkstat(2), ioctl_xfs_fsgeometry(2); fs/xfs/libxfs/xfs_fs.h, which has no
  * package that every machine with XFS has.
@@ -72,7 +72,7 @@ constexpr uint32_t kOneGroup = 1 << 0;
 constexpr uint32_t kSpecial = 1 << 1;
 constexpr uint64_t kSpecialRoot = 1;
 constexpr uint32_t kInodesPerCall = 1024;
-/** Real-time, preallocated, extent size hints: what may leave unwritten blocks, or lie elsewhere. */
+/** Real-time, preallocated, extent size hints: may leave unwritten blocks, or lie elsewhere. */
 constexpr uint64_t kSpecialFlags = 0x1 | 0x2 | 0x800 | 0x10000;
 /** FILEID_INO32_GEN with XFS_FILEID_TYPE_64FLAG: inode 64 bits, generation 32. */
 constexpr uint8_t kHandleType = 0x81;

@@ -171,7 +171,12 @@ static void ext4(const char *device) {
 }
 
 struct bulk_head { uint64_t ino; uint32_t flags, icount, ocount, agno; uint64_t reserved[5]; };
-struct bulk_inode { uint64_t before[12]; uint32_t more[5], extents, attr; uint16_t rest[4], mode, pad; uint64_t end[7]; };
+struct bulk_inode {
+  uint64_t before[12];
+  uint32_t more[5], extents, attr;
+  uint16_t rest[4], mode, pad;
+  uint64_t end[7];
+};
 
 static void xfs(const char *path) {
   static struct { struct bulk_head head; struct bulk_inode inodes[2048]; } request;

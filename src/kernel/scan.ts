@@ -184,11 +184,7 @@ function tierFigures(figures: readonly number[]): TierFigures {
 
 function candidates(task: ScanTask, reply: ScanReply): ScanCandidate[] {
   const row = (index: number) =>
-    Array.from(
-      reply.candidates.subarray(index * CANDIDATE_COLUMNS, (index + 1) * CANDIDATE_COLUMNS),
-      // Times before 1970 are negative.
-      (value) => Number(BigInt.asIntN(64, value)),
-    );
+    reply.candidates.subarray(index * CANDIDATE_COLUMNS, (index + 1) * CANDIDATE_COLUMNS);
   return reply.candidateHandles.map((handle, index) => {
     const [
       size = 0,

@@ -1,7 +1,7 @@
 /** Opening and naming files without ever leaving a mount. */
 
-#ifndef DYNAMICFS_NATIVE_SCAN_WALK_H_
-#define DYNAMICFS_NATIVE_SCAN_WALK_H_
+#ifndef DYNAMICFS_NATIVE_SCAN_BENEATH_H_
+#define DYNAMICFS_NATIVE_SCAN_BENEATH_H_
 
 #include <dirent.h>
 
@@ -31,4 +31,4 @@ void ForEachEntry(char* list, size_t bytes, Body body) {
 
 }  // namespace scan
 
-#endif  // DYNAMICFS_NATIVE_SCAN_WALK_H_
+#endif  // DYNAMICFS_NATIVE_SCAN_BENEATH_H_
