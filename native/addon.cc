@@ -260,6 +260,9 @@ constexpr ExportedFunction kExports[] = {
     {"startCommit", StartCommit},
     {"commitRange", CommitRange},
     {"defragmentRange", DefragmentRange},
+    {"cloneRange", CloneRange},
+    {"leaseFile", LeaseFile},
+    {"setModifiedTime", SetModifiedTime},
 };
 
 }  // namespace
