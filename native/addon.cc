@@ -277,6 +277,9 @@ constexpr ExportedFunction kExports[] = {
     {"btrfsTreeItems", BtrfsTreeItems},
     {"scanFileSystem", ScanFileSystem},
     {"scanFreeSpace", ScanFreeSpace},
+    {"cloneRange", CloneRange},
+    {"leaseFile", LeaseFile},
+    {"setModifiedTime", SetModifiedTime},
 };
 
 }  // namespace

@@ -1,7 +1,9 @@
-/** The move of Btrfs. Source: linux/btrfs.h, btrfs_ioctl_defrag_range_args. */
+/** The move of Btrfs, and its way back. */
 
 #include <linux/btrfs.h>
+#include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -11,6 +13,7 @@ using addon::Arguments;
 using addon::IntValue;
 using addon::RejectCall;
 
+/** Source: linux/btrfs.h, btrfs_ioctl_defrag_range_args. */
 napi_value DefragmentRange(napi_env env, napi_callback_info info) {
   const Arguments<4> arguments(env, info);
   int fd;
@@ -27,4 +30,44 @@ napi_value DefragmentRange(napi_env env, napi_callback_info info) {
   request.len = static_cast<uint64_t>(length);
   request.extent_thresh = static_cast<uint32_t>(threshold);
   return IntValue(env, ioctl(fd, BTRFS_IOC_DEFRAG_RANGE, &request) >= 0 ? 0 : errno);
+}
+
+/** Source: ioctl_ficlonerange(2). */
+napi_value CloneRange(napi_env env, napi_callback_info info) {
+  const Arguments<5> arguments(env, info);
+  int fd;
+  int source_fd;
+  int64_t source_start;
+  int64_t length;
+  int64_t start;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadInt(1, &source_fd) ||
+      !arguments.ReadCount(2, &source_start) || !arguments.ReadCount(3, &length) ||
+      !arguments.ReadCount(4, &start)) {
+    return RejectCall(env, "expected (fd, sourceFd, sourceStartBytes, lengthBytes, startBytes)");
+  }
+  file_clone_range request = {};
+  request.src_fd = source_fd;
+  request.src_offset = static_cast<uint64_t>(source_start);
+  request.src_length = static_cast<uint64_t>(length);
+  request.dest_offset = static_cast<uint64_t>(start);
+  return IntValue(env, ioctl(fd, FICLONERANGE, &request) == 0 ? 0 : errno);
+}
+
+/** Source: futimens(3). */
+napi_value SetModifiedTime(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int fd;
+  int64_t nanoseconds;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadSigned(1, &nanoseconds)) {
+    return RejectCall(env, "expected (fd: number, mtimeNs: bigint)");
+  }
+  constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
+  int64_t seconds = nanoseconds / kNanosecondsPerSecond;
+  int64_t rest = nanoseconds % kNanosecondsPerSecond;
+  if (rest < 0) {
+    seconds -= 1;
+    rest += kNanosecondsPerSecond;
+  }
+  const timespec times[2] = {{0, UTIME_OMIT}, {seconds, rest}};
+  return IntValue(env, futimens(fd, times) == 0 ? 0 : errno);
 }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -276,4 +277,18 @@ napi_value WriteBack(napi_env env, napi_callback_info info) {
                                    : SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
                                          SYNC_FILE_RANGE_WAIT_AFTER;
   return IntValue(env, sync_file_range(fd, start, length, flags) == 0 ? 0 : errno);
+}
+
+/** Source: fcntl(2), F_SETLEASE. */
+napi_value LeaseFile(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int fd;
+  int take;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadInt(1, &take)) {
+    return RejectCall(env, "expected (fd: number, take: 0 | 1)");
+  }
+  if (take == 0) return IntValue(env, fcntl(fd, F_SETLEASE, F_UNLCK) == 0 ? 0 : errno);
+  // Whoever opens the file meanwhile makes the kernel send a signal; the usual one ends a process.
+  if (fcntl(fd, F_SETSIG, SIGURG) != 0) return IntValue(env, errno);
+  return IntValue(env, fcntl(fd, F_SETLEASE, F_WRLCK) == 0 ? 0 : errno);
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { OUTPUT_SCHEMAS } from '../src/cli/schemas.js';
 import { ERROR_KINDS } from '../src/domain/errors.js';
+import { SKIP_REASONS } from '../src/domain/move-tasks.js';
 import { kernelAddon } from '../src/kernel/addon.js';
 import { CRASH_POINTS } from '../src/kernel/crash-point.js';
 import { packageRoot } from '../src/kernel/package-root.js';
@@ -118,6 +119,14 @@ describe('docs/architecture.md', () => {
       allMatches(read('docs/architecture.md'), /`((?:rewrite|discard|put|move)-\w+(?:-\w+)*)`/g),
     );
     expect([...CRASH_POINTS].filter((point) => !named.has(point))).toEqual([]);
+  });
+});
+
+describe('docs/file-moves.md', () => {
+  it('explains every reason for which a file is left alone', () => {
+    const [, table = ''] = read('docs/file-moves.md').split('## Why files are left alone');
+    const explained = allMatches(table, /^\| `([\w-]+)` \| /gm);
+    expect(explained).toEqual([...SKIP_REASONS]);
   });
 });
 

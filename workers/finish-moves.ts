@@ -25,7 +25,8 @@ import { pieceOfIntent, sameMark } from './move-content.js';
 import { Pace, Stopped } from './move-pace.js';
 import { movePiece, OpenDonors } from './move-piece.js';
 import { settle } from './settle.js';
-import { undoMove } from './undo-move.js';
+import { shareBack } from './share-back.js';
+import { type MovedPiece, undoMove } from './undo-move.js';
 import { checkDonors, type Moving, type Verifier, verifyMoved } from './verify-moves.js';
 
 const WHOLE_FILE = { startBytes: 0, lengthBytes: Number.MAX_SAFE_INTEGER };
@@ -152,14 +153,18 @@ function conclude(group: Group, one: Moving): FinishOutcome {
   if (error && !skipReasonOf(error)) {
     return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: false };
   }
-  if (move.intent.method !== 'swap-extents') dropPageCache(file, pieceOfIntent(move.intent));
+  if (!isSwap(one)) dropPageCache(file, pieceOfIntent(move.intent));
+  const fragmentsAfter = countFragments(file);
+  if (goBackIfWorse(group, one, fragmentsAfter)) {
+    return { kind: 'skipped', settled: true, reason: 'no-better-place' };
+  }
   return {
     kind: 'moved',
     settled: true,
     verification,
     movedBytes,
     fragmentsBefore: move.plan.fragmentsBefore,
-    fragmentsAfter: countFragments(file),
+    fragmentsAfter,
     resumeBytes: error ? null : (one.stoppedAtBytes ?? move.plan.resumeBytes),
   };
 }
@@ -172,23 +177,41 @@ function notMoved({ error, stoppedAtBytes }: Moving): FinishOutcome {
   return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: true };
 }
 
-/** Only ext4 has something to undo: the others keep the old blocks in place until it is sure. */
-function rollBack(
-  { mount, donors }: Group,
-  { move }: Moving,
-  error: MaintenanceError,
-): FinishOutcome {
-  const { intent } = move;
+/** XFS has nothing to undo: only what was verified is swapped in. */
+function rollBack({ mount, donors }: Group, one: Moving, error: MaintenanceError): FinishOutcome {
+  const { intent } = one.move;
   const failed = { kind: 'failed', error: error.toWire() } as const;
-  if (intent.method !== 'move-extents' || !intent.donor) {
-    return { ...failed, settled: intent.donor === null, rolledBack: false };
-  }
+  if (isSwap(one)) return { ...failed, settled: false, rolledBack: false };
   try {
-    const donor = donors.open(intent.donor.name);
-    undoMove({ mount, intent, place: intent.donor, donor });
+    const moved = { mount, intent, place: intent.donor, donor: donors.open(intent.donor.name) };
+    if (intent.method === 'move-extents') undoMove(moved);
+    else undoDefragmentation(moved, one);
     return { ...failed, settled: true, rolledBack: true };
   } catch {
     return { ...failed, settled: false, rolledBack: false };
+  }
+}
+
+function undoDefragmentation(moved: MovedPiece, one: Moving): void {
+  // Even our own descriptor would keep us from having the file to ourselves.
+  if (one.file) closeSync(one.file.fd);
+  one.file = null;
+  shareBack(moved);
+}
+
+/**
+ * Btrfs may find no better place than the one it left. The file goes back to that, unless somebody
+ * has it open.
+ */
+function goBackIfWorse({ mount, donors }: Group, one: Moving, fragmentsAfter: number): boolean {
+  const { intent, plan } = one.move;
+  if (intent.method !== 'defragment-range' || fragmentsAfter <= plan.fragmentsBefore) return false;
+  try {
+    const donor = donors.open(intent.donor.name);
+    undoDefragmentation({ mount, intent, place: intent.donor, donor }, one);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -207,7 +230,6 @@ function removeSettled(
   const needed = new Set<string>();
   const all = new Set<string>();
   for (const [index, { intent }] of moves.entries()) {
-    if (!intent.donor) continue;
     all.add(intent.donor.name);
     if (!outcomes[index]?.settled) needed.add(intent.donor.name);
   }

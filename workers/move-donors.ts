@@ -9,10 +9,12 @@ import {
   rmdirSync,
   statSync,
 } from 'node:fs';
+import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import { type Fragment, fragmentsOf, fragmentsWithin } from '../src/domain/move-plan.js';
 import type { DonorPlace } from '../src/domain/move-tasks.js';
 import { type ByteRun, roundUp } from '../src/domain/units.js';
 import { allocate } from '../src/kernel/allocate.js';
+import { cloneRange } from '../src/kernel/clone-range.js';
 import {
   below,
   type DirectoryHandle,
@@ -70,6 +72,25 @@ export class Donors implements Disposable {
     }
   }
 
+  /** Btrfs: the donor shares the old blocks, which so stay until the new ones are verified. */
+  reserveClone(piece: ByteRun, file: OpenFile, { blockBytes, mark }: FileStatus): ReservedDonor {
+    const name = this.#groupName;
+    this.#shared ??= openDonor(this.#donorDirectory(), name, true);
+    const donor = this.#shared;
+    const startBytes = this.#sharedEndBytes;
+    const lengthBytes = Math.min(piece.lengthBytes, mark.sizeBytes - piece.startBytes);
+    const from = { startBytes: piece.startBytes, lengthBytes };
+    try {
+      cloneRange(donor, startBytes, file, from);
+    } catch (cause) {
+      throw notShareable(asMaintenanceError(cause));
+    }
+    // Whole blocks, so that each range can be shared back.
+    this.#sharedEndBytes = startBytes + roundUp(lengthBytes, blockBytes);
+    ftruncateSync(donor.fd, this.#sharedEndBytes);
+    return { donor, place: { name, startBytes, runs: [] }, fragments: [] };
+  }
+
   /** XFS: a file for each, near the inode of the file, whose owner quotas want it to have. */
   reserveOwn(
     shape: DonorShape,
@@ -117,6 +138,13 @@ export class Donors implements Disposable {
     if (!this.#directory) throw new Error('the donor directory was just made');
     return this.#directory;
   }
+}
+
+/** A file without checksums (chattr +C) cannot share with a donor that has them. */
+function notShareable(error: MaintenanceError): MaintenanceError {
+  if (error.details.errnoName !== 'EINVAL') return error;
+  const details = { ...error.details, errnoName: 'EOPNOTSUPP' };
+  return new MaintenanceError('ERR_UNSUPPORTED', error.message, { details });
 }
 
 function allocateShape(

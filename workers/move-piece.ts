@@ -76,7 +76,6 @@ export function movePiece(move: PieceMove): PieceMoved {
   const { intent, donors } = move;
   if (intent.method === 'defragment-range') return defragment(move);
   const place = intent.donor;
-  if (!place) throw new MaintenanceError('ERR_INVARIANT', `${intent.method} needs a donor`);
   const donor = donors.open(place.name);
   if (intent.method === 'move-extents') return moveByWindows(move, place, donor);
   return swapWhole(move, place, donor);

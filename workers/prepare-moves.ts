@@ -72,10 +72,10 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
 
 const NOT_BEGUN: PrepareOutcome = { kind: 'not-begun' };
 
-/** A file whose donor there is, if it needs one, and whose content is still to be read. */
+/** A file whose donor there is, and whose content is still to be read. */
 interface Reserved {
   readonly candidate: Candidate;
-  readonly donor: ReservedDonor | null;
+  readonly donor: ReservedDonor;
 }
 
 type Contents = ReadonlyMap<Reserved, string | MaintenanceError> | 'stopped';
@@ -104,7 +104,7 @@ function readContents({ mount, method, pace }: Group, reserved: readonly Reserve
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
     try {
       if (method === 'move-extents') return cachedSource(from);
-      if (!donor) return bufferedSource(from);
+      if (method === 'defragment-range') return bufferedSource(from);
       const copy = copySource(mount, from, donor.donor);
       copies.push(copy);
       return copy;
@@ -146,10 +146,10 @@ function conclude(
   closeSync(file.fd);
   const result = contents === 'stopped' ? 'stopped' : contents.get(one);
   if (result === 'stopped' || result instanceof MaintenanceError) {
-    if (donor) giveUp({ method, donors }, donor, piece);
+    giveUp({ method, donors }, donor, piece);
     return result === 'stopped' ? NOT_BEGUN : outcomeOf(result);
   }
-  if (donor && method !== 'move-extents') closeSync(donor.donor.fd);
+  if (hasOwnDonor(method)) closeSync(donor.donor.fd);
   const intent: MoveIntent = {
     handle: request.handle,
     method,
@@ -157,7 +157,7 @@ function conclude(
     lengthBytes: piece.lengthBytes,
     checksum: task.verify ? (result ?? null) : null,
     mark: status.mark,
-    donor: donor?.place ?? null,
+    donor: donor.place,
   };
   return { kind: 'ready', intent, plan };
 }
@@ -188,7 +188,10 @@ function prepareOne(group: Group, request: MoveRequest, index: number): PrepareO
 
 function reserveFor(group: Group, candidate: Candidate, index: number): PrepareOutcome | Reserved {
   const { piece, plan } = candidate;
-  if (group.method === 'defragment-range') return { candidate, donor: null };
+  if (group.method === 'defragment-range') {
+    const { file, status } = candidate;
+    return { candidate, donor: group.donors.reserveClone(piece, file, status) };
+  }
   const donor = reserve(group, candidate, index);
   const pieceFragmentsAfter = donor.fragments.length;
   if (pieceFragmentsAfter < piece.fragmentCount) {
@@ -222,8 +225,13 @@ function giveUp(
   reserved: ReservedDonor,
   piece: Piece,
 ): void {
-  if (method === 'move-extents') donors.release(reserved, piece);
-  else donors.discard(reserved);
+  if (hasOwnDonor(method)) donors.discard(reserved);
+  else donors.release(reserved, piece);
+}
+
+/** On XFS; elsewhere a group shares one. */
+function hasOwnDonor(method: MoveMethod): boolean {
+  return method === 'swap-extents' || method === 'commit-range';
 }
 
 function freeBytes(mount: OpenFile): number {

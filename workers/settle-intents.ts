@@ -24,6 +24,7 @@ import { syncFileSystem } from '../src/kernel/sync-file-system.js';
 import { checksumOnDisk, sameMark } from './move-content.js';
 import { OpenDonors } from './move-piece.js';
 import { settle } from './settle.js';
+import { shareBack } from './share-back.js';
 import { undoMove } from './undo-move.js';
 
 export default (task: SettleIntentsTask) => settle(() => settleIntents(task));
@@ -46,7 +47,7 @@ export function settleIntents(task: SettleIntentsTask): SettleIntentsReply {
 
   const kept = new Set(
     task.intents.flatMap(({ donor }, index) =>
-      donor && outcomes[index]?.kind === 'failed' ? [donor.name] : [],
+      outcomes[index]?.kind === 'failed' ? [donor.name] : [],
     ),
   );
   const names = directory ? donorNames(directory) : [];
@@ -69,9 +70,13 @@ function settleOne(mount: OpenFile, donors: OpenDonors, intent: MoveIntent): Set
   } finally {
     closeSync(file.fd);
   }
-  if (intent.method === 'move-extents' && intent.donor) {
-    const place = intent.donor;
+  const place = intent.donor;
+  if (intent.method === 'move-extents') {
     undoMove({ mount, intent, place, donor: donors.open(place.name) });
+    return { kind: 'restored' };
+  }
+  if (intent.method === 'defragment-range') {
+    shareBack({ mount, intent, place, donor: donors.open(place.name) });
     return { kind: 'restored' };
   }
   throw new MaintenanceError(

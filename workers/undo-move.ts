@@ -7,7 +7,7 @@
  * the donor itself gives zeros.
  */
 
-import { closeSync, constants, fsyncSync, futimesSync, openSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, openSync } from 'node:fs';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { MaintenanceError } from '../src/domain/errors.js';
 import { cutAt, fragmentsOf, fragmentsWithin, windowsOf } from '../src/domain/move-plan.js';
@@ -16,7 +16,7 @@ import { type ByteRun, MIB, roundUp } from '../src/domain/units.js';
 import { deviceName } from '../src/kernel/device-number.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import { readFully, writeFully } from '../src/kernel/file-io.js';
-import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
+import { fileMappings, fileStatus, setModifiedTime } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
@@ -116,8 +116,7 @@ function restoreCache(file: OpenFile, moved: MovedPiece, ranges: readonly ByteRu
     for (const range of cutAt(ranges, intent.mark.sizeBytes)) {
       eachOldChunk(device, moved, range, (chunk, atBytes) => writeFully(file, chunk, atBytes));
     }
-    const mtimeSeconds = Number(BigInt(intent.mark.mtimeNs)) / 1e9;
-    futimesSync(file.fd, mtimeSeconds, mtimeSeconds);
+    setModifiedTime(file, intent.mark.mtimeNs);
   } finally {
     closeSync(device.fd);
   }

@@ -21,8 +21,8 @@ import type { OpenDonors } from './move-piece.js';
 /** A file under way: what was done to it, and its open descriptor until its end. */
 export interface Moving {
   readonly move: MoveToFinish;
-  /** Null when it could not be opened. */
-  readonly file: OpenFile | null;
+  /** Null when it could not be opened, or was closed. */
+  file: OpenFile | null;
   movedBytes: number;
   /** Where a stop ended it; null when all of the piece moved. */
   stoppedAtBytes: number | null;
@@ -53,7 +53,7 @@ interface Check {
  */
 export function checkDonors({ donors, pace }: Verifier, movings: readonly Moving[]): void {
   const checks = openChecks(movings, ({ move }) => {
-    const donor = donors.open(move.intent.donor?.name ?? '');
+    const donor = donors.open(move.intent.donor.name);
     // Until it is written, XFS lists what was copied as unwritten.
     finishWriteBack(donor);
     const { sizeBytes } = fileStatus(donor).mark;

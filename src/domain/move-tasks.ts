@@ -158,8 +158,7 @@ export interface MoveIntent {
   /** BLAKE3 of the piece in hex before the move; null with --no-verify. */
   readonly checksum: string | null;
   readonly mark: FileMark;
-  /** Null on Btrfs, whose old blocks the kernel keeps until the new ones are written. */
-  readonly donor: DonorPlace | null;
+  readonly donor: DonorPlace;
 }
 
 export interface DonorPlace {
@@ -167,7 +166,7 @@ export interface DonorPlace {
   readonly name: string;
   /** Where in the donor the piece lies. */
   readonly startBytes: number;
-  /** Where on the device: tells after a crash which blocks of the file are the donor's. */
+  /** ext4, XFS: where on the device, which tells after a crash whose blocks a file has. */
   readonly runs: readonly ByteRun[];
 }
 

@@ -74,3 +74,9 @@ export function fileMappings(file: OpenFile, run: ByteRun): MappingRecords {
   if (errno !== 0) throw new KernelCallError('read the map of', errno, file.path);
   return records;
 }
+
+/** To the nanosecond, which Node.js rounds; the access time stays. Source: futimens(3). */
+export function setModifiedTime(file: OpenFile, mtimeNs: string): void {
+  const errno = kernelAddon().setModifiedTime(file.fd, BigInt(mtimeNs));
+  if (errno !== 0) throw new KernelCallError('set the time of', errno, file.path);
+}
