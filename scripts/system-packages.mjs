@@ -30,6 +30,7 @@ const FOR_FILE_SYSTEMS = [
 const FOR_TESTS = [
   ...FOR_FILE_SYSTEMS,
   { program: 'setfattr', package: 'attr', why: 'attributes to keep' },
+  { program: 'nbdfuse', package: 'libnbd-bin', why: 'disks that fail' },
 ];
 const FOR_BENCH = [...FOR_FILE_SYSTEMS, { program: 'fio', package: 'fio', why: 'disk load' }];
 
