@@ -67,8 +67,10 @@ async function runProfile({ directory, say, fsType, profile }) {
       figures[name] = await withCopy(bench, fsType, contender);
       const { ms, after } = figures[name];
       const rate = bench.fragmentedBytes / MIB / (ms / 1000);
-      say(`${fsType} ${profile} ${name}: ${ms.toFixed(0)} ms, ${rate.toFixed(0)} MB/s, ` +
-        `fragments ${bench.fragmentCount} → ${after.fragmentCount}, worse ${after.worseCount}`);
+      say(
+        `${fsType} ${profile} ${name}: ${ms.toFixed(0)} ms, ${rate.toFixed(0)} MB/s, ` +
+          `fragments ${bench.fragmentCount} → ${after.fragmentCount}, worse ${after.worseCount}`,
+      );
     }
     rounds.push(figures);
   }
@@ -76,10 +78,29 @@ async function runProfile({ directory, say, fsType, profile }) {
   const [verified, plain] = TARGETS[profile][fsType];
   const label = `${fsType} ${profile}`;
   return [
-    row(`${label}: ${PEERS[fsType].name}`, 'MB/s', over((r) => bench.fragmentedBytes / MIB / (r.peer.ms / 1000))),
-    row(`${label}: verified to ${PEERS[fsType].name}`, 'ratio', over((r) => r.peer.ms / r.verified.ms), { atLeast: verified }),
-    row(`${label}: --no-verify to ${PEERS[fsType].name}`, 'ratio', over((r) => r.peer.ms / r.plain.ms), { atLeast: plain }),
-    row(`${label}: fragments left, ours to ${PEERS[fsType].name}`, 'ratio', over((r) => r.verified.after.fragmentCount / r.peer.after.fragmentCount), { below: 1 }),
+    row(
+      `${label}: ${PEERS[fsType].name}`,
+      'MB/s',
+      over((r) => bench.fragmentedBytes / MIB / (r.peer.ms / 1000)),
+    ),
+    row(
+      `${label}: verified to ${PEERS[fsType].name}`,
+      'ratio',
+      over((r) => r.peer.ms / r.verified.ms),
+      { atLeast: verified },
+    ),
+    row(
+      `${label}: --no-verify to ${PEERS[fsType].name}`,
+      'ratio',
+      over((r) => r.peer.ms / r.plain.ms),
+      { atLeast: plain },
+    ),
+    row(
+      `${label}: fragments left, ours to ${PEERS[fsType].name}`,
+      'ratio',
+      over((r) => r.verified.after.fragmentCount / r.peer.after.fragmentCount),
+      { below: 1 },
+    ),
   ];
 }
 
@@ -129,8 +150,16 @@ async function withCopy({ image, files }, fsType, contender) {
 function withMount(image, fsType, use) {
   const mountPath = `${image}.mount`;
   mkdirSync(mountPath, { recursive: true });
-  const device = execFileSync('losetup', ['-f', '--show', '--direct-io=on', image], { encoding: 'utf8' }).trim();
-  execFileSync('mount', [...(fsType === 'btrfs' ? ['-o', 'nodiscard'] : []), '-t', fsType, device, mountPath]);
+  const device = execFileSync('losetup', ['-f', '--show', '--direct-io=on', image], {
+    encoding: 'utf8',
+  }).trim();
+  execFileSync('mount', [
+    ...(fsType === 'btrfs' ? ['-o', 'nodiscard'] : []),
+    '-t',
+    fsType,
+    device,
+    mountPath,
+  ]);
   const end = () => {
     execFileSync('umount', [mountPath]);
     execFileSync('losetup', ['-d', device]);
@@ -160,7 +189,11 @@ function runPeer(peer, { mountPath, device }) {
 /** Handles are collected and threads started before the clock: an agent has both. */
 function runOurs({ mountPath }, fsType, verify) {
   const handles = JSON.parse(
-    execFileSync('python3', [new URL('./support/handles.py', import.meta.url).pathname, mountPath], { encoding: 'utf8', maxBuffer: 256 * MIB }),
+    execFileSync(
+      'python3',
+      [new URL('./support/handles.py', import.meta.url).pathname, mountPath],
+      { encoding: 'utf8', maxBuffer: 256 * MIB },
+    ),
   );
   dropCaches([]);
   const pool = new Piscina({ minThreads: THREAD_COUNT, maxThreads: THREAD_COUNT });
@@ -172,7 +205,7 @@ function runOurs({ mountPath }, fsType, verify) {
     if (!reply.ok) throw new Error(JSON.stringify(reply.error));
     return reply.value;
   };
-  let waiting = handles.map((handle) => ({ handle, startBytes: 0 }));
+  const waiting = handles.map((handle) => ({ handle, startBytes: 0 }));
   let groupCount = 0;
   const lane = async () => {
     while (waiting.length > 0) {
@@ -226,7 +259,12 @@ function fragmentCounts(paths) {
   const counts = [];
   for (let at = 0; at < paths.length; at += 500) {
     const output = execFileSync('filefrag', paths.slice(at, at + 500), { encoding: 'utf8' });
-    counts.push(...output.trim().split('\n').map((line) => Number(/(\d+) extents? found/.exec(line)?.[1])));
+    counts.push(
+      ...output
+        .trim()
+        .split('\n')
+        .map((line) => Number(/(\d+) extents? found/.exec(line)?.[1])),
+    );
   }
   return counts;
 }

@@ -26,6 +26,8 @@
 #include <vector>
 
 #include "move-calls.h"
+#include "trim-calls.h"
+#include "scan-napi.h"
 
 namespace {
 
@@ -263,6 +265,12 @@ constexpr ExportedFunction kExports[] = {
     {"cloneRange", CloneRange},
     {"leaseFile", LeaseFile},
     {"setModifiedTime", SetModifiedTime},
+    {"trimFileSystem", TrimFileSystem},
+    {"finishFrees", FinishFrees},
+    {"freeSpaceRuns", FreeSpaceRuns},
+    {"btrfsTreeItems", BtrfsTreeItems},
+    {"scanFileSystem", ScanFileSystem},
+    {"scanFreeSpace", ScanFreeSpace},
 };
 
 }  // namespace

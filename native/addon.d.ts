@@ -232,6 +232,58 @@ export interface Addon {
    * Source: futimens(3).
    */
   setModifiedTime(fd: number, mtimeNs: bigint): number;
+
+  /**
+   * Asks a mounted file system to discard what is free in a range of its addresses.
+   *
+   * Source: linux/fs.h (FITRIM, struct fstrim_range), fstrim(8).
+   */
+  trimFileSystem(
+    fd: number,
+    startBytes: bigint,
+    lengthBytes: bigint,
+    minLengthBytes: bigint,
+  ): TrimFileSystemReply;
+
+  /**
+   * Waits until XFS has freed the blocks of the files that were deleted; it does so in the background.
+   *
+   * Source: ioctl_xfs_free_eofblocks, asked for files of 2^64 bytes: none is, but it waits at its end.
+   */
+  finishFrees(fd: number): number;
+
+  /**
+   * Lists the free runs of a range of the data device, joined where they touch.
+   *
+   * Source: ioctl_getfsmap(2).
+   */
+  freeSpaceRuns(fd: number, startBytes: bigint, lengthBytes: bigint): FreeSpaceRunsReply;
+
+  /**
+   * Returns the items of one object and type in a tree, each with its header of 32 bytes.
+   *
+   * Source: linux/btrfs.h (BTRFS_IOC_TREE_SEARCH_V2, struct btrfs_ioctl_search_header).
+   */
+  btrfsTreeItems(
+    fd: number,
+    treeId: bigint,
+    itemType: number,
+    objectId: bigint,
+  ): BtrfsTreeItemsReply;
+
+  /**
+   * Counts the files of a mount and where they lie, in threads of its own; the caller waits.
+   *
+   * Source: native/scan-*.cc names what each way of doing it reads.
+   */
+  scanFileSystem(request: ScanRequest): ScanReply;
+
+  /**
+   * Lists the free space of a mount.
+   *
+   * Source: ioctl_getfsmap(2); BTRFS_IOC_TREE_SEARCH_V2 on Btrfs.
+   */
+  scanFreeSpace(request: FreeSpaceRequest): FreeSpaceReply;
 }
 
 export interface OpenReply {
@@ -285,4 +337,88 @@ export interface MappedBytesReply {
   readonly mappedBytes: bigint;
   /** Records of the file system that touch the range; two may lie side by side on the disk. */
   readonly mappingCount: number;
+}
+
+export interface TrimFileSystemReply {
+  readonly errno: number;
+  /** What the file system says it asked for. */
+  readonly trimmedBytes: bigint;
+}
+
+export interface FreeSpaceRunsReply {
+  readonly errno: number;
+  /** Start and length in bytes, one behind the other. */
+  readonly runs: Float64Array;
+  /** Where the file system ends, or the range if that is sooner. */
+  readonly endBytes: bigint;
+}
+
+export interface BtrfsTreeItemsReply {
+  readonly errno: number;
+  readonly items: Buffer;
+}
+
+/** Empty strings for what there is none of. */
+export interface ScanRequest {
+  readonly source: 'walk' | 'ext4' | 'xfs' | 'btrfs';
+  readonly mountPath: string;
+  readonly fsType: string;
+  readonly subtree: string;
+  readonly devicePath: string;
+  readonly threadCount: number;
+  readonly candidateLimit: number;
+  readonly nameCount: number;
+  readonly mapCellCount: number;
+  readonly targetFragmentBytes: number;
+  readonly nowMs: number;
+  /** Stop flag (1 ends it), then the files so far: lower and upper 32 bits. */
+  readonly control: Int32Array | null;
+}
+
+/** With an errno, only that and the call that failed. */
+export interface ScanReply {
+  readonly errno: number;
+  readonly failedCall: string;
+  readonly stopped: boolean;
+  readonly sharedKnown: boolean;
+  readonly truncated: boolean;
+  /** 0 when no file failed. */
+  readonly firstErrno: number;
+  /** In the order of enum Figure in native/scan.h. */
+  readonly figures: BigUint64Array;
+  readonly countClasses: BigUint64Array;
+  readonly sizeClassCounts: BigUint64Array;
+  readonly sizeClassBytes: BigUint64Array;
+  /** Empty without a map, as are the other cells. */
+  readonly usedCells: BigUint64Array;
+  readonly fragmentedCells: BigUint64Array;
+  readonly mapSpaceBytes: number;
+  readonly mapCellBytes: number;
+  readonly mapIsLogical: boolean;
+  /** Rows of 8: size, allocated, fragments, ideal, mtime and access (signed, ms), tier, flags. */
+  readonly candidates: BigUint64Array;
+  /** In hex; empty where there is none. */
+  readonly candidateHandles: string[];
+  readonly candidatePaths: string[];
+}
+
+export interface FreeSpaceRequest {
+  readonly mountPath: string;
+  readonly fsType: string;
+  readonly mapCellCount: number;
+}
+
+export interface FreeSpaceReply {
+  readonly errno: number;
+  readonly failedCall: string;
+  /** 0 GETFSMAP, 1 free-space tree, 2 extent tree. */
+  readonly source: number;
+  /** Free bytes, bytes of the largest run, runs, bytes in no chunk. */
+  readonly figures: BigUint64Array;
+  readonly classCounts: BigUint64Array;
+  readonly classBytes: BigUint64Array;
+  readonly freeCells: BigUint64Array;
+  readonly mapSpaceBytes: number;
+  readonly mapCellBytes: number;
+  readonly mapIsLogical: boolean;
 }

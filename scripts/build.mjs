@@ -101,14 +101,23 @@ function emitDeclarations() {
 function compileAddon() {
   const sources = filesUnder('native', '.cc');
   const target = 'native/build/dynamicfs.node';
-  const newestMs = Math.max(
+  const changedAtMs = Math.max(
     ...[...sources, ...filesUnder('native', '.h')].map((path) => statSync(path).mtimeMs),
   );
-  if (existsSync(target) && statSync(target).mtimeMs > newestMs) return;
+  if (existsSync(target) && statSync(target).mtimeMs > changedAtMs) return;
 
   mkdirSync(dirname(target), { recursive: true });
   const temporary = `${target}.${process.pid}`;
-  const flags = ['-O2', '-std=c++17', '-shared', '-fPIC', '-pthread', '-Wall', '-Wextra', '-Werror'];
+  const flags = [
+    '-O2',
+    '-std=c++17',
+    '-shared',
+    '-fPIC',
+    '-pthread',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+  ];
   run('g++', [...flags, '-I', relative(root, resolve(napiHeaders)), ...sources, '-o', temporary]);
   // Writing over the old file would crash the processes that have it mapped.
   renameSync(temporary, target);

@@ -7,6 +7,7 @@
  */
 
 import { closeSync, constants, fsyncSync } from 'node:fs';
+import { basename } from 'node:path';
 import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import { skipReasonOf } from '../src/domain/move-plan.js';
 import type {
@@ -49,9 +50,15 @@ export function settleIntents(task: SettleIntentsTask): SettleIntentsReply {
       outcomes[index]?.kind === 'failed' ? [donor.name] : [],
     ),
   );
-  const leftOver = directory ? donorNames(directory).filter((name) => !kept.has(name)) : [];
+  const names = directory ? donorNames(directory) : [];
+  const leftOver = names.filter((name) => !kept.has(name) && isOfGroup(name, task.groupPrefix));
   for (const name of leftOver) donors.remove(name);
   return { outcomes, deletedDonorCount: leftOver.length };
+}
+
+/** One that was being made has `new-` before the name of its group. */
+function isOfGroup(donorName: string, groupPrefix = ''): boolean {
+  return basename(donorName).replace(/^new-/, '').startsWith(groupPrefix);
 }
 
 function settleOne(mount: OpenFile, donors: OpenDonors, intent: MoveIntent): SettleOutcome {

@@ -6,9 +6,7 @@
  *   owned:   lock and a new epoch are ours; workers take jobs, the reconciler keeps runs going
  */
 
-import { type Stats, statSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { batchIntervalMs } from '../domain/defrag-plan.js';
@@ -18,21 +16,19 @@ import {
   MaintenanceError,
   type WireError,
 } from '../domain/errors.js';
+import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { type FileLock, tryLockFile } from '../kernel/file-lock.js';
 import type { Log } from '../observability/log.js';
-import { CATALOGUE_FILE } from '../pool/extent-pool/context.js';
-import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
-import { processAnalyze } from '../processors/analyze.js';
-import { DefragBatches } from '../processors/defrag-batch.js';
-import { processPolicyTick } from '../processors/policy-tick.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
+import type { PoolWork } from '../processors/pool-work.js';
 import { claimBatch, drain } from '../processors/run-batch.js';
-import { processTrimBatch } from '../processors/trim-batch.js';
 import { JOB_KINDS, type JobKind, queuePrefix } from '../queue/names.js';
 import { parsePayload } from '../queue/payloads.js';
 import { PoolQueues } from '../queue/pool-queues.js';
 import { workerOptions } from '../queue/worker-options.js';
 import { storeError } from '../store/database.js';
 import type { RegisteredPool } from '../store/registry.js';
+import { agentLockPath, openWork } from './open-work.js';
 import { within } from './within.js';
 
 /** What closing waits for Redis; what concerns data is waited for without a limit. */
@@ -42,34 +38,37 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set(['ERR_USAGE', 'ERR_POLICY_REFUS
 
 export class AgentPool {
   readonly registered: RegisteredPool;
-  readonly pool: ExtentPool;
+  readonly work: PoolWork;
   readonly queues: PoolQueues;
   readonly #lock: FileLock;
   readonly #log: Log;
   readonly #workers: Worker[] = [];
-  readonly #defrag: DefragBatches;
   readonly #underWay = new Set<Promise<unknown>>();
-  readonly #catalogue: Stats | undefined;
   #reconciling: Promise<void> = Promise.resolve();
+  #prepared: Promise<void> | null = null;
   #closing = false;
   #closed: Promise<void> | null = null;
 
-  private constructor(registered: RegisteredPool, lock: FileLock, redis: Redis, log: Log) {
+  private constructor(
+    registered: RegisteredPool,
+    stateDirectory: string,
+    lock: FileLock,
+    redis: Redis,
+    log: Log,
+  ) {
     this.registered = registered;
     this.#lock = lock;
     this.#log = log;
-    this.#catalogue = catalogueOf(registered.path);
-    this.pool = ExtentPool.open(registered.path);
-    const { context } = this.pool;
+    this.work = openWork(registered, stateDirectory);
+    const { context } = this.work.pool;
     try {
       if (context.poolId !== registered.poolId) throw replaced(registered);
       context.ownerEpoch = context.store.owner.acquire(`${hostname()}:${process.pid}`, Date.now());
     } catch (cause) {
-      context.closeFiles();
+      this.work.closeUnused();
       throw cause;
     }
     this.queues = new PoolQueues(registered.poolId, redis);
-    this.#defrag = new DefragBatches(context);
   }
 
   /**
@@ -78,11 +77,16 @@ export class AgentPool {
    * @returns null while another agent works on it.
    * @throws MaintenanceError when the pool cannot be opened.
    */
-  static take(registered: RegisteredPool, redis: Redis, log: Log): AgentPool | null {
-    const lock = tryLockFile(join(registered.path, 'agent.lock'));
+  static take(
+    registered: RegisteredPool,
+    stateDirectory: string,
+    redis: Redis,
+    log: Log,
+  ): AgentPool | null {
+    const lock = tryLockFile(agentLockPath(registered, stateDirectory));
     if (!lock) return null;
     try {
-      return new AgentPool(registered, lock, redis, log);
+      return new AgentPool(registered, stateDirectory, lock, redis, log);
     } catch (cause) {
       lock.release();
       throw cause;
@@ -90,6 +94,11 @@ export class AgentPool {
   }
 
   startWorkers(redis: Redis): void {
+    const settled = this.#prepare().catch((cause) =>
+      this.#log.warn({ error: String(cause) }, 'what was left half done is not settled yet'),
+    );
+    this.#underWay.add(settled);
+    void settled.finally(() => this.#underWay.delete(settled));
     for (const kind of JOB_KINDS) {
       const worker = new Worker(kind, (job: Job) => this.#process(kind, job), {
         ...workerOptions(redis),
@@ -125,13 +134,25 @@ export class AgentPool {
 
   /** False once another agent has taken the pool over, for example after a lock file was deleted. */
   isOwner(): boolean {
-    return this.pool.context.store.owner.read()?.epoch === this.pool.context.ownerEpoch;
+    const { store, ownerEpoch } = this.pool.context;
+    return store.owner.read()?.epoch === ownerEpoch;
   }
 
-  /** False once the directory was moved, deleted or replaced: what we hold open is not the pool. */
+  /** False once the pool was moved, deleted, replaced or unmounted: what we hold open is not it. */
   isThere(): boolean {
-    const now = catalogueOf(this.registered.path);
-    return now?.ino === this.#catalogue?.ino && now?.dev === this.#catalogue?.dev;
+    return this.work.isThere();
+  }
+
+  get pool(): MaintainedPool {
+    return this.work.pool;
+  }
+
+  disks(): DiskFigures[] {
+    return this.work.disks();
+  }
+
+  fragmentation(): FragmentationGauges | null {
+    return this.work.fragmentation();
   }
 
   /** Waits for the extents under way, then lets the pool go. A second call waits for the first. */
@@ -149,7 +170,7 @@ export class AgentPool {
     await within(REDIS_GRACE_MS, this.queues.close());
     await Promise.allSettled(this.#underWay);
     try {
-      await this.pool.close();
+      await this.work.close();
     } finally {
       this.#lock.release();
     }
@@ -158,7 +179,7 @@ export class AgentPool {
   async #reconcile(): Promise<void> {
     if (this.#closing) return;
     const { store, ownerEpoch } = this.pool.context;
-    this.#defrag.forgetIdle();
+    this.work.forgetIdle();
     const runs = store.runs.openRuns().filter((run) => run.state === 'running');
     // An evacuation and a defragmentation share the queue: turns are taken at the pace of the faster.
     const rewrites = runs.filter((run) => run.kind !== 'trim');
@@ -187,22 +208,38 @@ export class AgentPool {
 
   async #dispatch(kind: JobKind, job: Job): Promise<unknown> {
     const { poolId } = this.registered;
-    const { context } = this.pool;
+    const { work } = this;
     if (this.#closing) throw new MaintenanceError('ERR_AGENT', 'the agent lets this pool go');
     switch (kind) {
       case 'analyze':
-        parsePayload(kind, poolId, job.data);
-        context.assertOwner();
-        return processAnalyze(context);
-      case 'defrag-batch':
-        return await this.#defrag.process(this.#owned(parsePayload(kind, poolId, job.data)));
+        this.#owned(parsePayload(kind, poolId, job.data));
+        return await work.analyze();
+      case 'defrag-batch': {
+        const payload = this.#owned(parsePayload(kind, poolId, job.data));
+        await this.#prepare();
+        return await work.defrag(payload);
+      }
       case 'trim-batch':
-        return await processTrimBatch(context, this.#owned(parsePayload(kind, poolId, job.data)));
+        return await work.trim(this.#owned(parsePayload(kind, poolId, job.data)));
       case 'policy-tick':
-        parsePayload(kind, poolId, job.data);
-        context.assertOwner();
-        return processPolicyTick(context);
+        this.#owned(parsePayload(kind, poolId, job.data));
+        await this.#prepare();
+        return await work.tick();
     }
+  }
+
+  /** Settles what a dead agent left, once; a failure is tried again at the next turn. */
+  #prepare(): Promise<void> {
+    this.#prepared ??= this.#settle().catch((cause) => {
+      this.#prepared = null;
+      throw cause;
+    });
+    return this.#prepared;
+  }
+
+  async #settle(): Promise<void> {
+    const settled = await this.work.prepare();
+    if (settled) this.#log.info({ ...settled }, 'settled what was left half done');
   }
 
   /** The payload, once it is sure that nobody took the pool over. @throws MaintenanceError. */
@@ -217,7 +254,7 @@ export class AgentPool {
    */
   #runFailed(kind: JobKind, job: Job, error: Error): void {
     if (this.#closing || (kind !== 'defrag-batch' && kind !== 'trim-batch')) return;
-    const { context } = this.pool;
+    const { context } = this.work.pool;
     try {
       const reason = wireOf(error);
       if (!reason || REFUSALS.has(reason.code)) return;
@@ -238,10 +275,6 @@ function wireOf(error: Error): WireError | null {
   } catch {
     return null;
   }
-}
-
-function catalogueOf(poolPath: string): Stats | undefined {
-  return statSync(join(poolPath, CATALOGUE_FILE), { throwIfNoEntry: false });
 }
 
 function replaced({ path, poolId }: RegisteredPool): MaintenanceError {

@@ -179,7 +179,7 @@ export class Agent {
     try {
       const pool = this.#pools.get(registered.poolId) ?? this.#take(registered);
       if (!pool) return;
-      if (!pool.isThere()) return this.#drop(pool, 'its directory is gone');
+      if (!pool.isThere()) return this.#drop(pool, 'it is not there any more');
       if (!pool.isOwner()) return this.#drop(pool, 'another agent took it over');
       if (this.#redis?.status !== 'ready') return;
       if (due) await pool.schedule();
@@ -193,7 +193,7 @@ export class Agent {
   #take(registered: RegisteredPool): AgentPool | null {
     const { poolId, path } = registered;
     if (!this.#redis || this.#stopping || this.#dropping.has(poolId)) return null;
-    const pool = AgentPool.take(registered, this.#redis, this.#log);
+    const pool = AgentPool.take(registered, this.#stateDirectory, this.#redis, this.#log);
     if (!pool) {
       this.#trouble(registered, 'another agent works on this pool; standing by');
       return null;

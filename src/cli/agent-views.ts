@@ -25,7 +25,7 @@ export function agentStatus(): Output<'agent status'> {
       httpUrl: info?.httpUrl ?? null,
       redis: info?.redis ?? null,
       stateDirectory,
-      pools: registry.all().map(({ poolId, path }) => ({ poolId, path })),
+      pools: registry.all().map(({ poolId, path, kind }) => ({ poolId, path, kind })),
     };
   } finally {
     registry.close();

@@ -4,8 +4,9 @@ import type { Job } from 'bullmq';
 import { MaintenanceError } from '../domain/errors.js';
 import { isOpen } from '../domain/runs.js';
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { FsPool } from '../pool/fs-pool/fs-pool.js';
 import type { PoolQueues } from '../queue/pool-queues.js';
-import { withPool } from './pool-access.js';
+import { withAnyPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
 import type { JobView } from './schemas.js';
 
@@ -18,6 +19,8 @@ export const JOB_STATES = [
   'failed',
 ] as const;
 export type JobStateName = (typeof JOB_STATES)[number];
+
+type AnyPool = ExtentPool | FsPool;
 
 export function listJobs(
   poolPath: string,
@@ -59,24 +62,25 @@ export function cancelJob(poolPath: string, jobId: string): Promise<JobView> {
   });
 }
 
-function stopRunOf(pool: ExtentPool, job: Job): void {
+function stopRunOf(pool: AnyPool, job: Job): void {
   const runId: unknown = job.data?.runId;
   const { store, clock } = pool.context;
+  const extents = pool.kind === 'extent' ? pool.context.store : null;
   const run = typeof runId === 'number' ? store.runs.get(runId) : null;
   if (!run || !isOpen(run.state)) return;
   store.transaction(() => {
     store.runs.setState(run.runId, 'stopped', clock());
     if (run.kind === 'defrag') store.settings.write({ defragEnabled: false });
     if (run.diskId !== null && run.kind === 'evacuate')
-      store.disks.setEvacuating(run.diskId, false);
+      extents?.disks.setEvacuating(run.diskId, false);
   });
 }
 
 function withQueues<T>(
   poolPath: string,
-  body: (pool: ExtentPool, queues: PoolQueues) => Promise<T>,
+  body: (pool: AnyPool, queues: PoolQueues) => Promise<T>,
 ): Promise<T> {
-  return withPool(poolPath, 'write', async (pool) => {
+  return withAnyPool(poolPath, 'write', async (pool) => {
     const link = await linkQueue(pool, (message) => process.stderr.write(`${message}\n`));
     try {
       return await body(pool, link.queues);
@@ -94,7 +98,7 @@ async function find(queues: PoolQueues, jobId: string): Promise<Job> {
   });
 }
 
-async function jobView(pool: ExtentPool, job: Job): Promise<JobView> {
+async function jobView(pool: AnyPool, job: Job): Promise<JobView> {
   return {
     jobId: job.id ?? '',
     poolId: pool.id,

@@ -39,7 +39,14 @@ export async function createPoolWithDisks(
     throw cause;
   }
   await pool.close();
-  return { schemaVersion: 1, poolId: pool.id, path: pool.path, extentBytes, replicaCount };
+  return {
+    schemaVersion: 1,
+    kind: 'extent',
+    poolId: pool.id,
+    path: pool.path,
+    extentBytes,
+    replicaCount,
+  };
 }
 
 /** @returns the directories that have to be made for `path`, the innermost first. */

@@ -11,6 +11,25 @@ export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
+const LATIN1_ESCAPES = /[\u0080-\u00ff]/g;
+
+/** @param hex the bytes of a name. @returns the name when it is UTF-8, else null. */
+export function textOfHex(hex: string): string | null {
+  const bytes = Buffer.from(hex, 'hex');
+  const text = bytes.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(bytes) ? text : null;
+}
+
+/** As `printable`, of a name that need be no text: what is no UTF-8 shows as `\xff`. */
+export function printableHex(hex: string): string {
+  const text = textOfHex(hex);
+  if (text !== null) return printable(text);
+  return printable(Buffer.from(hex, 'hex').toString('latin1')).replace(
+    LATIN1_ESCAPES,
+    (character) => `\\x${character.charCodeAt(0).toString(16)}`,
+  );
+}
+
 /** `1 object`, `2 objects`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -6,7 +6,7 @@
 
 import type { Run } from '../domain/runs.js';
 import { makeStateDirectory } from '../kernel/state-directory.js';
-import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
 import type { PoolQueues } from '../queue/pool-queues.js';
 import { Registry } from '../store/registry.js';
 import { ensureAgent } from './agent-control.js';
@@ -23,7 +23,7 @@ export interface QueueLink {
  * @throws MaintenanceError ERR_AGENT, ERR_QUEUE.
  */
 export async function linkQueue(
-  pool: ExtentPool,
+  pool: MaintainedPool,
   note: (message: string) => void,
 ): Promise<QueueLink> {
   const stateDirectory = makeStateDirectory();
@@ -55,14 +55,16 @@ export async function linkQueue(
   };
 }
 
-/** Tells this node's agent of a pool. */
-export function registerPool(pool: ExtentPool): void {
+/** Tells this node's agent of a pool. A file system was registered when its store was made. */
+export function registerPool(pool: MaintainedPool): void {
+  if (pool.kind === 'file-system') return;
   const registry = new Registry(makeStateDirectory());
   try {
     registry.register({
       poolId: pool.id,
       path: pool.path,
       kind: 'extent',
+      fileSystemUuid: null,
       registeredAtMs: Date.now(),
     });
   } finally {

@@ -5,6 +5,7 @@ import { MaintenanceError } from '../domain/errors.js';
 import type { Run, RunTrigger } from '../domain/runs.js';
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { beginEvacuation, findDisk } from '../pool/extent-pool/remove-disk.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
 import type { DiskRow } from '../store/disks.js';
 
 const FRAGMENTS_MIN = 2;
@@ -49,7 +50,7 @@ export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null 
 }
 
 /** Turns passes off and ends the open run after the extents under way. @returns the run it ended. */
-export function stopDefrag(pool: ExtentPool): Run | null {
+export function stopDefrag(pool: MaintainedPool): Run | null {
   const { store, clock } = pool.context;
   return store.transaction(() => {
     store.settings.write({ defragEnabled: false });
@@ -60,7 +61,7 @@ export function stopDefrag(pool: ExtentPool): Run | null {
 }
 
 /** @throws MaintenanceError ERR_TARGET_NOT_FOUND when no run is open. */
-export function setDefragPaused(pool: ExtentPool, paused: boolean): Run {
+export function setDefragPaused(pool: MaintainedPool, paused: boolean): Run {
   const { store, clock } = pool.context;
   return store.transaction(() => {
     const open = store.runs.open('defrag');
@@ -150,7 +151,7 @@ export function beginTrim(pool: ExtentPool, intent: TrimIntent): { run: Run; joi
 }
 
 /** Ends the open trim after the batch under way. */
-export function stopTrim(pool: ExtentPool): Run | null {
+export function stopTrim(pool: MaintainedPool): Run | null {
   const { store, clock } = pool.context;
   return store.transaction(() => {
     const open = store.runs.open('trim');

@@ -46,10 +46,12 @@ export const RunOutput = z.strictObject({
   plannedCount: count,
   plannedBytes: bytes,
   processedCount: count,
+  processedBytes: bytes,
   doneCount: count,
   skippedCount: count,
   failedCount: count,
   unsupportedCount: count,
+  unverifiedCount: count,
   doneBytes: bytes,
   confirmedBytes: bytes,
   reclaimedBytes: bytes,
@@ -80,6 +82,9 @@ export const DiskMapOutput = z.strictObject({
     }),
   ),
 });
+
+/** A file system has no id of its own where nobody may read it. */
+export const FsDiskMapOutput = z.strictObject({ ...DiskMapOutput.shape, diskId: z.string() });
 
 export const JobOutput = z.strictObject({
   jobId: z.string(),

@@ -9,7 +9,14 @@
 import { z } from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
 import { TIERS } from '../domain/heat.js';
-import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
+import {
+  DefragPlanOutput,
+  DoctorOutput,
+  FsAnalyzeOutput,
+  FsDiskListOutput,
+  FsInitOutput,
+  FsStatusOutput,
+} from './fs-schemas.js';
 import {
   bytes,
   count,
@@ -24,11 +31,18 @@ import {
   versioned,
   WireErrorSchema,
 } from './schema-parts.js';
+import {
+  TrimForecastOutput,
+  TrimNowOutput,
+  TrimSettingsOutput,
+  TrimStatusOutput,
+} from './trim-schemas.js';
 
 export const ErrorOutput = z.strictObject({ ...versioned, error: WireErrorSchema });
 
 export const InitOutput = z.strictObject({
   ...versioned,
+  kind: z.literal('extent'),
   poolId: z.uuid(),
   path: z.string(),
   extentBytes: bytes,
@@ -36,7 +50,11 @@ export const InitOutput = z.strictObject({
 });
 
 export const DiskOutput = z.strictObject({ ...versioned, disk: Disk });
-export const DiskListOutput = z.strictObject({ ...versioned, disks: z.array(Disk) });
+export const DiskListOutput = z.strictObject({
+  ...versioned,
+  kind: z.literal('extent'),
+  disks: z.array(Disk),
+});
 export const DiskRemoveOutput = z.strictObject({
   ...versioned,
   diskId: z.uuid(),
@@ -109,6 +127,7 @@ export const ExtentListOutput = z.strictObject({
 
 export const StatusOutput = z.strictObject({
   ...versioned,
+  kind: z.literal('extent'),
   poolId: z.uuid(),
   path: z.string(),
   extentBytes: bytes,
@@ -134,6 +153,7 @@ export const RecoverOutput = z.strictObject({
 
 export const AnalyzeOutput = z.strictObject({
   ...versioned,
+  kind: z.literal('extent'),
   analyzedAtMs: timeMs,
   ...figures,
   recommendation: z.enum(['None', 'Consider', 'Recommended', 'Urgent']),
@@ -163,6 +183,7 @@ export const EnqueuedOutput = z.strictObject({
 
 export const DefragStartOutput = z.strictObject({
   ...versioned,
+  dryRun: z.literal(false),
   intensity: z.enum(INTENSITIES),
   threads: count,
   jobId: z.string().nullable(),
@@ -187,55 +208,6 @@ export const DefragStatusOutput = z.strictObject({
   evacuation: RunOutput.nullable(),
 });
 
-export const TrimForecastOutput = z.strictObject({
-  ...versioned,
-  dryRun: z.literal(true),
-  disks: z.array(
-    z.strictObject({
-      diskId: z.uuid(),
-      path: z.string(),
-      rangeCount: count,
-      requestedBytes: bytes,
-      reclaimableBytes: bytes.nullable(),
-      skippedBytes: bytes,
-    }),
-  ),
-});
-
-export const TrimNowOutput = z.strictObject({
-  ...versioned,
-  dryRun: z.literal(false),
-  jobId: z.string().nullable(),
-  run: RunOutput,
-});
-
-export const TrimSettingsOutput = z.strictObject({
-  ...versioned,
-  enabled: z.boolean(),
-  intensity: z.enum(TRIM_INTENSITIES),
-  batchBytes: bytes,
-  secureErase: z.boolean(),
-});
-
-export const TrimStatusOutput = z.strictObject({
-  ...versioned,
-  operations: count,
-  requestedBytes: bytes,
-  confirmedBytes: bytes,
-  reclaimedBytes: bytes,
-  ranges: count,
-  failures: count,
-  unsupported: count,
-  pendingBytes: bytes,
-  pendingRanges: count,
-  lastTrimAtMs: timeMs.nullable(),
-  enabled: z.boolean(),
-  intensity: z.enum(TRIM_INTENSITIES),
-  batchBytes: bytes,
-  secureErase: z.boolean(),
-  run: RunOutput.nullable(),
-});
-
 export const AgentStatusOutput = z.strictObject({
   ...versioned,
   running: z.boolean(),
@@ -245,7 +217,13 @@ export const AgentStatusOutput = z.strictObject({
   httpUrl: z.string().nullable(),
   redis: z.string().nullable(),
   stateDirectory: z.string(),
-  pools: z.array(z.strictObject({ poolId: z.uuid(), path: z.string() })),
+  pools: z.array(
+    z.strictObject({
+      poolId: z.uuid(),
+      path: z.string(),
+      kind: z.enum(['extent', 'file-system']),
+    }),
+  ),
 });
 
 export const JobListOutput = z.strictObject({ ...versioned, jobs: z.array(JobOutput) });
@@ -253,19 +231,19 @@ export const JobDetailOutput = z.strictObject({ ...versioned, job: JobOutput });
 
 /** Output schemas by command id. */
 export const OUTPUT_SCHEMAS = {
-  init: InitOutput,
+  init: z.union([InitOutput, FsInitOutput]),
   'disk add': DiskOutput,
   'disk remove': DiskRemoveOutput,
-  'disk list': DiskListOutput,
+  'disk list': z.union([DiskListOutput, FsDiskListOutput]),
   put: PutOutput,
   get: GetOutput,
   rm: RemoveOutput,
   ls: ListOutput,
   'extent list': ExtentListOutput,
-  status: StatusOutput,
+  status: z.union([StatusOutput, FsStatusOutput]),
   recover: RecoverOutput,
-  'defrag analyze': z.union([AnalyzeOutput, EnqueuedOutput]),
-  'defrag start': DefragStartOutput,
+  'defrag analyze': z.union([AnalyzeOutput, FsAnalyzeOutput, EnqueuedOutput]),
+  'defrag start': z.union([DefragStartOutput, DefragPlanOutput]),
   'defrag stop': DefragStatusOutput,
   'defrag pause': DefragStatusOutput,
   'defrag resume': DefragStatusOutput,
@@ -274,6 +252,7 @@ export const OUTPUT_SCHEMAS = {
   'trim status': TrimStatusOutput,
   'trim stop': TrimStatusOutput,
   'trim set': TrimSettingsOutput,
+  doctor: DoctorOutput,
   'agent status': AgentStatusOutput,
   'agent start': AgentStatusOutput,
   'agent stop': AgentStatusOutput,

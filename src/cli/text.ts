@@ -26,7 +26,7 @@ export function durationText(ms: number): string {
   return shown.map(([value, unit]) => `${value}${unit}`).join(' ');
 }
 
-function capitalised(word: string): string {
+export function capitalised(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
@@ -36,7 +36,7 @@ export function shortId(uuid: string): string {
 }
 
 export function analysisText(
-  analysis: Extract<Output<'defrag analyze'>, { tiers: unknown }>,
+  analysis: Extract<Output<'defrag analyze'>, { kind: 'extent' }>,
 ): string {
   const lines = [
     'Fragmentation Analysis:',
@@ -104,6 +104,9 @@ function runMs(run: RunView): number {
   return (run.endedAtMs ?? run.startedAtMs) - run.startedAtMs;
 }
 
+/** Only reading the free space of a mount tells. */
+const UNKNOWN_PENDING = 'see `trim now --dry-run`';
+
 export function trimStatusText(status: Output<'trim status'>, nowMs: number): string {
   const last =
     status.lastTrimAtMs === null
@@ -115,8 +118,8 @@ export function trimStatusText(status: Output<'trim status'>, nowMs: number): st
     `  Total bytes trimmed: ${bytesText(status.confirmedBytes)}`,
     `  Total ranges trimmed: ${status.ranges}`,
     `  Failed operations: ${status.failures}`,
-    `  Pending bytes: ${status.pendingBytes}`,
-    `  Pending ranges: ${status.pendingRanges}`,
+    `  Pending bytes: ${status.pendingBytes ?? UNKNOWN_PENDING}`,
+    `  Pending ranges: ${status.pendingRanges ?? UNKNOWN_PENDING}`,
     `  Last TRIM: ${last}`,
     `  Bytes reclaimed: ${bytesText(status.reclaimedBytes)}`,
     `  Automatic: ${status.enabled ? status.intensity : 'off'}, batches of ${formatBytes(status.batchBytes)}${status.secureErase ? ', secure erase' : ''}`,
@@ -172,7 +175,7 @@ export function disksText(disks: readonly DiskView[]): string {
   return [table, ...problems].join('\n');
 }
 
-export function statusText(status: Output<'status'>): string {
+export function statusText(status: Extract<Output<'status'>, { kind: 'extent' }>): string {
   const { objectCount, fileCount, contentBytes } = status;
   const lines = [
     `Pool ${printable(status.path)}`,

@@ -1,6 +1,8 @@
 /** `trim now` and `trim set`. */
 
+import type { Intensity } from '../domain/defrag-plan.js';
 import { MaintenanceError } from '../domain/errors.js';
+import type { Run } from '../domain/runs.js';
 import {
   TRIM_BATCH_BYTES_MAX,
   TRIM_BATCH_BYTES_MIN,
@@ -8,7 +10,8 @@ import {
 } from '../domain/trim-schedule.js';
 import { formatBytes } from '../domain/units.js';
 import { forecastTrim } from '../pool/extent-pool/trim.js';
-import { findNamedDisk, withPool } from './pool-access.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { findNamedDisk, locate, openFileSystem, withAnyPool, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
 import { beginTrim } from './run-control.js';
 import type { Output } from './schemas.js';
@@ -21,12 +24,19 @@ type TrimResult = Extract<Output<'trim now'>, { dryRun: false }>;
 export interface TrimNowOptions {
   readonly disk: string | null;
   readonly secureErase: boolean;
+  /** Of a mounted file system: how long to rest between two windows. */
+  readonly intensity: Intensity;
   readonly quiet: boolean;
   readonly note: (message: string) => void;
 }
 
-export function forecast(poolPath: string, diskName: string | null): Promise<Forecast> {
-  return withPool(poolPath, 'read', (pool) => {
+export async function forecast(poolPath: string, diskName: string | null): Promise<Forecast> {
+  const located = locate(poolPath);
+  if (located) {
+    const { forecastFs } = await import('./fs-trim.js');
+    return await forecastFs(located, diskName);
+  }
+  return await withPool(poolPath, 'read', (pool) => {
     const { context } = pool;
     const disks = diskName === null ? context.store.disks.all() : [findNamedDisk(pool, diskName)];
     return { schemaVersion: 1, dryRun: true, disks: forecastTrim(context, disks) };
@@ -34,21 +44,40 @@ export function forecast(poolPath: string, diskName: string | null): Promise<For
 }
 
 /** A trim that is under way already is waited for first: it began before this one was asked for. */
-export function trimNow(poolPath: string, options: TrimNowOptions): Promise<TrimResult> {
-  return withPool(poolPath, 'write', async (pool) => {
-    const disk = options.disk === null ? null : findNamedDisk(pool, options.disk).path;
-    const link = await linkQueue(pool, options.note);
+export async function trimNow(poolPath: string, options: TrimNowOptions): Promise<TrimResult> {
+  const located = locate(poolPath);
+  if (located) {
+    const { beginFsTrimNow } = await import('./fs-trim.js');
+    const pool = openFileSystem(located, 'write');
     try {
-      for (;;) {
-        const { run, joined } = beginTrim(pool, { ...options, disk, trigger: 'manual' });
-        const jobId = await link.enqueue(run.runId);
-        const ended = await waitForRun(pool, run.runId, options.quiet);
-        if (!joined) return { schemaVersion: 1, dryRun: false, jobId, run: runView(pool, ended) };
-      }
+      return await followTrim(pool, options, () => beginFsTrimNow(located, pool, options));
     } finally {
-      await link.close();
+      await pool.close();
     }
+  }
+  return await withPool(poolPath, 'write', (pool) => {
+    const disk = options.disk === null ? null : findNamedDisk(pool, options.disk).path;
+    const intent = { ...options, disk, trigger: 'manual' } as const;
+    return followTrim(pool, options, () => beginTrim(pool, intent));
   });
+}
+
+async function followTrim(
+  pool: MaintainedPool,
+  options: TrimNowOptions,
+  begin: () => { run: Run; joined: boolean },
+): Promise<TrimResult> {
+  const link = await linkQueue(pool, options.note);
+  try {
+    for (;;) {
+      const { run, joined } = begin();
+      const jobId = await link.enqueue(run.runId);
+      const ended = await waitForRun(pool, run.runId, options.quiet);
+      if (!joined) return { schemaVersion: 1, dryRun: false, jobId, run: runView(pool, ended) };
+    }
+  } finally {
+    await link.close();
+  }
 }
 
 export interface TrimChanges {
@@ -73,7 +102,8 @@ export function setTrim(poolPath: string, changes: TrimChanges): Promise<Output<
       },
     );
   }
-  return withPool(poolPath, 'write', (pool) => {
+  return withAnyPool(poolPath, 'write', (pool) => {
+    if (pool.kind === 'file-system') refuseForMounts(changes);
     pool.context.store.settings.write({
       ...(intensity === null ? {} : { trimIntensity: intensity }),
       ...(batchBytes === null ? {} : { trimBatchBytes: batchBytes }),
@@ -88,5 +118,13 @@ export function setTrim(poolPath: string, changes: TrimChanges): Promise<Output<
       batchBytes: now.trimBatchBytes,
       secureErase: now.trimSecureErase,
     };
+  });
+}
+
+/** Windows have their own size, and what is free on a mount may be overwritten by its users only. */
+function refuseForMounts({ batchBytes, secureErase }: TrimChanges): void {
+  if (batchBytes === null && secureErase !== true) return;
+  throw new MaintenanceError('ERR_UNSUPPORTED', 'a mounted file system has no such setting', {
+    nextStep: 'Leave out --batch-size and --secure-erase.',
   });
 }

@@ -2,9 +2,10 @@
 
 import { estimatedRemainingMs, type Run } from '../domain/runs.js';
 import type { DiskInfo, ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
 import type { DiskView, Output, RunView } from './schemas.js';
 
-export function runView(pool: ExtentPool, run: Run): RunView {
+export function runView(pool: MaintainedPool, run: Run): RunView {
   const { store } = pool.context;
   const { runId, kind, state, trigger, intensity, startedAtMs, endedAtMs, error, progress } = run;
   return {
@@ -32,7 +33,7 @@ export function diskView({ uuid, ...rest }: DiskInfo): DiskView {
   return { diskId: uuid, ...rest };
 }
 
-export function defragStatus(pool: ExtentPool): Output<'defrag status'> {
+export function defragStatus(pool: MaintainedPool): Output<'defrag status'> {
   const { store } = pool.context;
   const settings = pool.context.settings();
   const open = store.runs.open('defrag');
@@ -83,11 +84,14 @@ export function trimStatus(pool: ExtentPool): Output<'trim status'> {
   };
 }
 
-export function poolStatus(pool: ExtentPool, audit: boolean): Output<'status'> {
+type ExtentStatus = Extract<Output<'status'>, { kind: 'extent' }>;
+
+export function poolStatus(pool: ExtentPool, audit: boolean): ExtentStatus {
   const { store, poolId, extentBytes } = pool.context;
   const objects = store.objects.totals();
   return {
     schemaVersion: 1,
+    kind: 'extent',
     poolId,
     path: pool.path,
     extentBytes,

@@ -5,7 +5,7 @@ import { InvariantError, MaintenanceError } from '../domain/errors.js';
 import { isOpen, type Run } from '../domain/runs.js';
 import { agentIsRunning } from '../kernel/agent-file.js';
 import { stateDirectory } from '../kernel/state-directory.js';
-import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { startProgress } from './progress.js';
 
 const LOOK_EVERY_MS = 100;
@@ -17,9 +17,13 @@ const AGENT_AWAY_MS_MAX = 15_000;
  * @throws MaintenanceError ERR_INTERRUPTED on Ctrl-C, ERR_AGENT when the agent is gone; the run goes on,
  *   or will, without this command.
  */
-export async function waitForRun(pool: ExtentPool, runId: number, quiet: boolean): Promise<Run> {
+export async function waitForRun(
+  pool: MaintainedPool,
+  runId: number,
+  quiet: boolean,
+): Promise<Run> {
   const first = getRun(pool, runId);
-  const unit = first.kind === 'trim' ? 'ranges' : 'extents';
+  const unit = unitOf(pool, first);
   const total = first.progress.plannedCount;
   const progress = await startProgress({ label: first.kind, unit, total, quiet });
   let interrupted = false;
@@ -47,11 +51,17 @@ export async function waitForRun(pool: ExtentPool, runId: number, quiet: boolean
   }
 }
 
+function unitOf(pool: MaintainedPool, { kind }: Run): 'ranges' | 'windows' | 'extents' | 'files' {
+  const isExtent = pool.kind === 'extent';
+  if (kind === 'trim') return isExtent ? 'ranges' : 'windows';
+  return isExtent ? 'extents' : 'files';
+}
+
 function isEmbedded(): boolean {
   return !process.env.DYNAMICFS_REDIS_URL;
 }
 
-function getRun(pool: ExtentPool, runId: number): Run {
+function getRun(pool: MaintainedPool, runId: number): Run {
   const run = pool.context.store.runs.get(runId);
   if (!run) throw new InvariantError(`run ${runId} is gone`);
   return run;

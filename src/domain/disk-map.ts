@@ -47,7 +47,12 @@ export function drawDiskMap(
       at = upTo;
     }
   }
-  return { cellBytes, cells: cells.map((bytes) => ({ kind: dominant(bytes, cellBytes), bytes })) };
+  return { cellBytes, cells: cells.map((bytes) => mapCell(bytes, cellBytes)) };
+}
+
+/** A cell of which the bytes are known. */
+export function mapCell(bytes: Readonly<Record<MapKind, number>>, cellBytes: number): MapCell {
+  return { kind: dominant(bytes, cellBytes), bytes };
 }
 
 function emptyBytes(): Record<MapKind, number> {

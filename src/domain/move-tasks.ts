@@ -222,8 +222,13 @@ export type FinishOutcome =
 // ---- settle-intents
 
 export interface SettleIntentsTask extends MoveMount {
-  /** All open intents of the mount. Donors that none of them names are deleted too. */
+  /** All open intents of the pool. Its donors that none of them names are deleted too. */
   readonly intents: readonly MoveIntent[];
+  /**
+   * What the names of the pool's groups begin with: a file system may be two pools, mounted at two
+   * places or known to two nodes, and the other's donors hold the other's data. All, when absent.
+   */
+  readonly groupPrefix?: string;
 }
 
 export interface SettleIntentsReply {

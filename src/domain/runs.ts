@@ -48,10 +48,14 @@ export interface RunProgress {
   readonly plannedCount: number;
   readonly plannedBytes: number;
   readonly processedCount: number;
+  /** File systems only, whose files differ in size by orders of magnitude; else 0. */
+  readonly processedBytes: number;
   readonly doneCount: number;
   readonly skippedCount: number;
   readonly failedCount: number;
   readonly unsupportedCount: number;
+  /** Files moved that somebody wrote to meanwhile, so that nothing could be compared. */
+  readonly unverifiedCount: number;
   /** Bytes of rewritten extents, or bytes that the disk was asked to discard. */
   readonly doneBytes: number;
   /** Trim: bytes seen to be unallocated afterwards. */
@@ -66,10 +70,12 @@ export const NO_PROGRESS: RunProgress = {
   plannedCount: 0,
   plannedBytes: 0,
   processedCount: 0,
+  processedBytes: 0,
   doneCount: 0,
   skippedCount: 0,
   failedCount: 0,
   unsupportedCount: 0,
+  unverifiedCount: 0,
   doneBytes: 0,
   confirmedBytes: 0,
   reclaimedBytes: 0,
@@ -86,8 +92,16 @@ export function isOpen(state: RunState): boolean {
  * @returns milliseconds until the run ends at its pace so far; null before there is a pace.
  */
 export function estimatedRemainingMs(run: Run): number | null {
-  const { plannedCount, processedCount, busyMs } = run.progress;
+  const { plannedCount, processedCount, plannedBytes, processedBytes, busyMs } = run.progress;
   if (!isOpen(run.state) || processedCount === 0) return null;
-  const leftCount = Math.max(0, plannedCount - processedCount);
-  return Math.round((busyMs / processedCount) * leftCount);
+  const [planned, processed] =
+    processedBytes > 0 ? [plannedBytes, processedBytes] : [plannedCount, processedCount];
+  return Math.round((busyMs / processed) * Math.max(0, planned - processed));
+}
+
+/** What a run left alone, by reason. */
+export interface RunExclusion {
+  readonly outcome: 'skipped' | 'failed';
+  readonly reason: string;
+  readonly count: number;
 }

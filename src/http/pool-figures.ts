@@ -1,45 +1,31 @@
 /** Gathers what /metrics tells of one pool. */
 
+import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import type { PoolFigures } from '../observability/metrics.js';
-import { accountDisks } from '../pool/extent-pool/audit.js';
-import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { JOB_KINDS } from '../queue/names.js';
 import type { PoolQueues } from '../queue/pool-queues.js';
 
 /** A pool that the agent works on. */
 export interface ServedPool {
-  readonly pool: ExtentPool;
+  readonly pool: MaintainedPool;
   readonly queues: PoolQueues;
+  disks(): DiskFigures[];
+  /** The last analysis; null before the first. */
+  fragmentation(): FragmentationGauges | null;
 }
 
-export async function poolFigures(
-  { pool, queues }: ServedPool,
-  redisUp: boolean,
-): Promise<PoolFigures> {
-  const { context } = pool;
-  const { store } = context;
-  const accounts = accountDisks(context);
+export async function poolFigures(served: ServedPool, redisUp: boolean): Promise<PoolFigures> {
+  const { store } = served.pool.context;
   const open = store.runs.openRuns();
   const count = (kind: string) => open.filter((run) => run.kind === kind).length;
   return {
-    poolId: pool.id,
+    poolId: served.pool.id,
     totals: store.totals.read(),
-    analysis: context.settings().lastAnalysis ?? null,
-    disks: store.disks.all().map((disk) => {
-      const account = accounts.find((one) => one.diskId === disk.diskId);
-      return {
-        uuid: disk.uuid,
-        online: context.diskState(disk).condition === 'online',
-        capacityBytes: disk.capacityBytes,
-        usedBytes: account?.usedBytes ?? 0,
-        freeBytes: account?.freeBytes ?? 0,
-        pendingBytes: account?.pendingBytes ?? 0,
-        pendingRunCount: account?.pendingRunCount ?? 0,
-        reservedBytes: account?.reservedBytes ?? 0,
-      };
-    }),
+    analysis: served.fragmentation(),
+    disks: served.disks(),
     activeRuns: { defrag: count('defrag'), evacuate: count('evacuate'), trim: count('trim') },
-    jobs: redisUp ? await jobCounts(queues) : [],
+    jobs: redisUp ? await jobCounts(served.queues) : [],
   };
 }
 

@@ -6,24 +6,15 @@
  */
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { FragmentationAnalysis } from '../domain/fragmentation.js';
+import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import type { Totals } from '../domain/totals.js';
 
 /** What is measured of one pool at one scrape. */
 export interface PoolFigures {
   readonly poolId: string;
   readonly totals: Totals;
-  readonly analysis: FragmentationAnalysis | null;
-  readonly disks: readonly {
-    readonly uuid: string;
-    readonly online: boolean;
-    readonly capacityBytes: number;
-    readonly usedBytes: number;
-    readonly freeBytes: number;
-    readonly pendingBytes: number;
-    readonly pendingRunCount: number;
-    readonly reservedBytes: number;
-  }[];
+  readonly analysis: FragmentationGauges | null;
+  readonly disks: readonly DiskFigures[];
   readonly activeRuns: Readonly<Record<'defrag' | 'evacuate' | 'trim', number>>;
   readonly jobs: readonly {
     readonly queue: string;

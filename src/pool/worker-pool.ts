@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Piscina } from 'piscina';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
+import type { FreeSpaceReport, FreeSpaceTask, ScanReport, ScanTask } from '../domain/file-scan.js';
 import type {
   FinishMovesTask,
   FinishOutcome,
@@ -29,6 +30,12 @@ import type {
   StoreTask,
   TaskReply,
 } from '../domain/tasks.js';
+import type {
+  ReadTrimWindowsTask,
+  TrimWindowList,
+  TrimWindowOutcome,
+  TrimWindowTask,
+} from '../domain/trim-tasks.js';
 import { packageRoot } from '../kernel/package-root.js';
 
 /** Each kind of task, by the file in `workers/` that runs it. */
@@ -37,9 +44,13 @@ interface Tasks {
   'read-extents': { task: ReadTask; result: ReadOutcome[] };
   'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
-  'prepare-moves': { task: PrepareMovesTask; result: PrepareOutcome[] };
-  'finish-moves': { task: FinishMovesTask; result: FinishOutcome[] };
+  'scan-file-system': { task: ScanTask; result: ScanReport };
+  'scan-free-space': { task: FreeSpaceTask; result: FreeSpaceReport };
+  'prepare-moves': { task: PrepareMovesTask; result: readonly PrepareOutcome[] };
+  'finish-moves': { task: FinishMovesTask; result: readonly FinishOutcome[] };
   'settle-intents': { task: SettleIntentsTask; result: SettleIntentsReply };
+  'read-trim-windows': { task: ReadTrimWindowsTask; result: TrimWindowList };
+  'trim-window': { task: TrimWindowTask; result: TrimWindowOutcome };
 }
 
 /** Threads hold buffers of an extent each: they go after this long without work. */

@@ -6,7 +6,7 @@
  */
 
 import type { Run } from '../domain/runs.js';
-import type { PoolContext } from '../pool/extent-pool/context.js';
+import type { MaintenanceContext } from '../pool/maintained-pool.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
 
 export interface BatchReport {
@@ -17,15 +17,15 @@ export interface BatchReport {
 
 export const SUPERSEDED: BatchReport = { outcome: 'superseded', processedCount: 0, doneBytes: 0 };
 
-const draining = new WeakSet<PoolContext>();
+const draining = new WeakSet<MaintenanceContext>();
 
 /** From now on no batch of this process begins a step: the agent ends, and its runs stay open. */
-export function drain(context: PoolContext): void {
+export function drain(context: MaintenanceContext): void {
   draining.add(context);
 }
 
 /** @returns the run, or null when another job or owner took over, or the run is not running. */
-export function claimBatch(context: PoolContext, payload: RunBatchPayload): Run | null {
+export function claimBatch(context: MaintenanceContext, payload: RunBatchPayload): Run | null {
   const run = context.store.runs.get(payload.runId);
   const current =
     run?.state === 'running' &&
@@ -35,12 +35,12 @@ export function claimBatch(context: PoolContext, payload: RunBatchPayload): Run 
 }
 
 /** Read before each step, so that a stop, pause or drain takes effect after the step under way. */
-export function stillRunning(context: PoolContext, runId: number): boolean {
+export function stillRunning(context: MaintenanceContext, runId: number): boolean {
   return !draining.has(context) && context.store.runs.get(runId)?.state === 'running';
 }
 
 /** Ends a run in which nothing is left to do. */
-export function completeRun(context: PoolContext, run: Run): void {
+export function completeRun(context: MaintenanceContext, run: Run): void {
   const { store } = context;
   store.transaction(() => {
     context.assertOwner();

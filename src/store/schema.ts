@@ -3,13 +3,52 @@
  * made by an older version runs the steps that it lacks, in one transaction.
  */
 
-/** Every byte of a disk is in exactly one of: header, `journal_segments`, `fragments`, `space_runs`. */
-const STEP_1 = `
+/** Shared by the first steps of both kinds of pools; later changes are steps of each. */
+const SETTINGS_TABLE = `
 CREATE TABLE pool_settings (
   key TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
+`;
 
+const RUNS_TABLE = `
+CREATE TABLE runs (
+  run_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind TEXT NOT NULL CHECK (kind IN ('defrag', 'evacuate', 'trim')),
+  state TEXT NOT NULL,
+  trigger TEXT NOT NULL,
+  intensity TEXT NOT NULL,
+  thread_count INTEGER NOT NULL,
+  disk_id INTEGER,
+  secure_erase INTEGER NOT NULL DEFAULT 0,
+  batch_index INTEGER NOT NULL DEFAULT 0,
+  started_at_ms INTEGER NOT NULL,
+  ended_at_ms INTEGER,
+  error TEXT,
+  cursor_disk_id INTEGER,
+  cursor_bytes INTEGER NOT NULL DEFAULT 0,
+  progress TEXT NOT NULL
+);
+CREATE UNIQUE INDEX runs_one_open_per_kind ON runs (kind) WHERE state IN ('running', 'paused');
+`;
+
+const COUNTER_TABLES = `
+CREATE TABLE totals (
+  name TEXT PRIMARY KEY,
+  value REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE owner (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  epoch INTEGER NOT NULL,
+  holder TEXT NOT NULL,
+  acquired_at_ms INTEGER NOT NULL
+);
+`;
+
+/** Every byte of a disk is in exactly one of: header, `journal_segments`, `fragments`, `space_runs`. */
+const STEP_1 = `
+${SETTINGS_TABLE}
 CREATE TABLE disks (
   disk_id INTEGER PRIMARY KEY,
   uuid TEXT NOT NULL UNIQUE,
@@ -96,25 +135,7 @@ CREATE TABLE space_runs (
 CREATE INDEX space_runs_by_length ON space_runs (disk_id, in_reserve, state, length_bytes, start_bytes);
 CREATE INDEX space_runs_by_owner ON space_runs (owner) WHERE owner IS NOT NULL;
 
-CREATE TABLE runs (
-  run_id INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind TEXT NOT NULL CHECK (kind IN ('defrag', 'evacuate', 'trim')),
-  state TEXT NOT NULL,
-  trigger TEXT NOT NULL,
-  intensity TEXT NOT NULL,
-  thread_count INTEGER NOT NULL,
-  disk_id INTEGER,
-  secure_erase INTEGER NOT NULL DEFAULT 0,
-  batch_index INTEGER NOT NULL DEFAULT 0,
-  started_at_ms INTEGER NOT NULL,
-  ended_at_ms INTEGER,
-  error TEXT,
-  cursor_disk_id INTEGER,
-  cursor_bytes INTEGER NOT NULL DEFAULT 0,
-  progress TEXT NOT NULL
-);
-CREATE UNIQUE INDEX runs_one_open_per_kind ON runs (kind) WHERE state IN ('running', 'paused');
-
+${RUNS_TABLE}
 CREATE TABLE run_exclusions (
   run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
   extent_id INTEGER NOT NULL,
@@ -124,20 +145,62 @@ CREATE TABLE run_exclusions (
   PRIMARY KEY (run_id, extent_id, disk_id)
 ) WITHOUT ROWID;
 
-CREATE TABLE totals (
-  name TEXT PRIMARY KEY,
-  value REAL NOT NULL
+${COUNTER_TABLES}`;
+
+export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1];
+
+/**
+ * `pools/<id>/pool.sqlite` in the state directory: what is known of one mounted file system. Rows are
+ * bounded by what one run wants to do, never one per file.
+ */
+const FS_POOL_STEP_1 = `
+${SETTINGS_TABLE}
+${RUNS_TABLE}
+${COUNTER_TABLES}
+CREATE TABLE run_options (
+  run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+  options TEXT NOT NULL,
+  scan TEXT
+);
+
+CREATE TABLE run_reasons (
+  run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  outcome TEXT NOT NULL CHECK (outcome IN ('skipped', 'failed')),
+  reason TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (run_id, outcome, reason)
 ) WITHOUT ROWID;
 
-CREATE TABLE owner (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
-  epoch INTEGER NOT NULL,
-  holder TEXT NOT NULL,
-  acquired_at_ms INTEGER NOT NULL
+CREATE TABLE candidates (
+  candidate_id INTEGER PRIMARY KEY,
+  run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  handle TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'skipped', 'failed')),
+  reason TEXT,
+  tier_rank INTEGER NOT NULL,
+  gain INTEGER NOT NULL,
+  allocated_bytes INTEGER NOT NULL,
+  fragment_count INTEGER NOT NULL,
+  resume_bytes INTEGER NOT NULL DEFAULT 0,
+  fragments_after INTEGER,
+  UNIQUE (run_id, handle)
+);
+CREATE INDEX candidates_pending ON candidates (run_id, tier_rank, gain DESC) WHERE state = 'pending';
+
+CREATE TABLE move_intents (
+  intent_id INTEGER PRIMARY KEY,
+  run_id INTEGER NOT NULL,
+  intent TEXT NOT NULL,
+  written_at_ms INTEGER NOT NULL
+);
+
+CREATE TABLE trim_windows (
+  start_bytes INTEGER PRIMARY KEY,
+  record TEXT NOT NULL
 );
 `;
 
-export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1];
+export const FS_POOL_SCHEMA_STEPS: readonly string[] = [FS_POOL_STEP_1];
 
 const REGISTRY_STEP_1 = `
 CREATE TABLE pools (
@@ -148,5 +211,21 @@ CREATE TABLE pools (
 ) WITHOUT ROWID;
 `;
 
+/** A directory is one extent pool; a mount point may see several file systems come and go. */
+const REGISTRY_STEP_2 = `
+CREATE TABLE pools_of_kinds (
+  pool_id TEXT PRIMARY KEY,
+  path TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('extent', 'file-system')),
+  registered_at_ms INTEGER NOT NULL,
+  file_system_uuid TEXT CHECK ((file_system_uuid IS NULL) = (kind = 'extent'))
+) WITHOUT ROWID;
+INSERT INTO pools_of_kinds SELECT pool_id, path, kind, registered_at_ms, NULL FROM pools;
+DROP TABLE pools;
+ALTER TABLE pools_of_kinds RENAME TO pools;
+CREATE UNIQUE INDEX pools_by_path ON pools (path) WHERE kind = 'extent';
+CREATE UNIQUE INDEX pools_by_mount ON pools (path, file_system_uuid) WHERE kind = 'file-system';
+`;
+
 /** `registry.sqlite` in the state directory: which pools this node's agent works on. */
-export const REGISTRY_SCHEMA_STEPS: readonly string[] = [REGISTRY_STEP_1];
+export const REGISTRY_SCHEMA_STEPS: readonly string[] = [REGISTRY_STEP_1, REGISTRY_STEP_2];

@@ -5,11 +5,10 @@ import type { FragmentationAnalysis } from '../domain/fragmentation.js';
 import type { TrimIntensity } from '../domain/trim-schedule.js';
 import { type Db, transaction } from './database.js';
 
-export interface PoolSettings {
+/** What every kind of pool has. */
+export interface MaintenanceSettings {
   readonly poolId: string;
   readonly createdAtMs: number;
-  readonly extentBytes: number;
-  readonly replicaCount: number;
   readonly defragEnabled: boolean;
   readonly defragIntensity: Intensity;
   readonly defragThreadCount: number;
@@ -19,28 +18,32 @@ export interface PoolSettings {
   readonly trimIntensity: TrimIntensity;
   readonly trimBatchBytes: number;
   readonly trimSecureErase: boolean;
+}
+
+/** Of an extent pool. */
+export interface PoolSettings extends MaintenanceSettings {
+  readonly extentBytes: number;
+  readonly replicaCount: number;
   /** Absent before the first `analyze` job. */
   readonly lastAnalysis?: FragmentationAnalysis;
 }
 
-export class SettingsStore {
+export class SettingsStore<S extends MaintenanceSettings = PoolSettings> {
   readonly #db: Db;
 
   constructor(db: Db) {
     this.#db = db;
   }
 
-  read(): PoolSettings {
+  read(): S {
     const rows = this.#db.prepare('SELECT key, value FROM pool_settings').all() as {
       key: string;
       value: string;
     }[];
-    return Object.fromEntries(
-      rows.map((row) => [row.key, JSON.parse(row.value)]),
-    ) as unknown as PoolSettings;
+    return Object.fromEntries(rows.map((row) => [row.key, JSON.parse(row.value)])) as unknown as S;
   }
 
-  write(changes: Partial<PoolSettings>): void {
+  write(changes: Partial<S>): void {
     const upsert = this.#db.prepare(
       'INSERT INTO pool_settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
     );

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CliPool, emptyPool, fragmentedPool } from '../support/cli-pools.js';
-import { CliNode } from '../support/cli-run.js';
+import { CliNode, ofExtents } from '../support/cli-run.js';
 
 const node = new CliNode();
 let pool: CliPool;
@@ -107,7 +107,7 @@ describe('the examples of the specification', () => {
     const [first = '', second = ''] = pool.disks;
     const one = await node.text('trim-now', '--pool', pool.path, '--disk', first);
     expectInOrder(one, TRIM_DONE);
-    const pending = await node.json('disk list', ['--pool', pool.path]);
+    const pending = ofExtents(await node.json('disk list', ['--pool', pool.path]));
     const pendingBytes = Object.fromEntries(pending.disks.map((d) => [d.path, d.pendingBytes]));
     expect(pendingBytes[first]).toBe(0);
     expect(pendingBytes[second]).toBeGreaterThan(0);
@@ -156,7 +156,7 @@ describe("the prototype's other commands", () => {
     );
     expect(await node.text('status', '--pool', path)).toContain('4 (4 B) in 1 file (1 object)');
 
-    const disks = await node.json('disk list', ['-p', path]);
+    const disks = ofExtents(await node.json('disk list', ['-p', path]));
     const holder = disks.disks.find(
       (d) => d.usedBytes > Math.min(...disks.disks.map((o) => o.usedBytes)),
     );

@@ -202,7 +202,13 @@ describe('runs', () => {
 it('the registry keeps one path per pool, and one pool per path', () => {
   const registry = new Registry(tempDirectory('state'));
   open.push(registry);
-  const pool = { poolId: 'a', path: '/a', kind: 'extent', registeredAtMs: 1 } as const;
+  const pool = {
+    poolId: 'a',
+    path: '/a',
+    kind: 'extent',
+    registeredAtMs: 1,
+    fileSystemUuid: null,
+  } as const;
   registry.register(pool);
   registry.register({ ...pool, path: '/moved' });
   registry.register({ ...pool, poolId: 'b', path: '/moved', registeredAtMs: 2 });

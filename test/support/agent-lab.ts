@@ -81,6 +81,7 @@ export function register(stateDirectory: string, pool: ExtentPool): void {
     poolId: pool.id,
     path: pool.path,
     kind: 'extent',
+    fileSystemUuid: null,
     registeredAtMs: Date.now(),
   });
   registry.close();

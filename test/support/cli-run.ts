@@ -110,6 +110,12 @@ export class CliNode {
   }
 }
 
+/** What a command printed of an extent pool; of a mounted file system it prints other fields. */
+export function ofExtents<T extends object>(output: T): Extract<T, { kind: 'extent' }> {
+  expect(output).toMatchObject({ kind: 'extent' });
+  return output as Extract<T, { kind: 'extent' }>;
+}
+
 export interface CliFailure extends WireError {
   readonly exitCode: number | null;
   readonly stderr: string;

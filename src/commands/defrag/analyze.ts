@@ -1,10 +1,9 @@
 import { Flags } from '@oclif/core';
-import { analyze, queueAnalysis } from '../../cli/analysis.js';
+import { analyze, anyAnalysisText, queueAnalysis } from '../../cli/analysis.js';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { mapText, stdoutIsColoured } from '../../cli/map-text.js';
 import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
-import { analysisText } from '../../cli/text.js';
 
 /** Measures fragmentation. */
 export default class DefragAnalyze extends BaseCommand {
@@ -13,18 +12,25 @@ export default class DefragAnalyze extends BaseCommand {
 
   static override description =
     prose(`Reads only. Fragmentation ratio = fragmented extents / extents: above 15 %
-Consider, above 30 % Recommended, above 50 % Urgent.
+Consider, above 30 % Recommended, above 50 % Urgent. Any mount point will do, registered or not: there
+an extent is a file.
 
-EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 18 queue unreachable (--background), 21 not a pool.`);
+EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 12 this file system does not tell where files lie,
+18 queue unreachable (--background), 21 not a pool, 25 not mounted, 130 interrupted.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool',
     '<%= config.bin %> <%= command.id %> --pool /pool --map',
+    '<%= config.bin %> <%= command.id %> --pool /mnt/data --path db',
   ];
 
   static override flags = {
     pool: poolFlag,
     map: Flags.boolean({ summary: 'Draw where everything lies.', default: false }),
+    path: Flags.string({
+      summary: 'Of a mounted file system: only what lies there, absolute or from the mount.',
+      helpValue: 'PATH',
+    }),
     background: Flags.boolean({
       summary: 'Let the agent measure, for its metrics.',
       default: false,
@@ -38,8 +44,12 @@ EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 18 queue unreachable (--backg
       this.log(`Queued as job ${queued.jobId}`);
       return queued;
     }
-    const analysis = await analyze(flags.pool, flags.map);
-    this.log(analysisText(analysis));
+    const analysis = await analyze(flags.pool, {
+      withMaps: flags.map,
+      path: flags.path ?? null,
+      quiet: this.jsonEnabled(),
+    });
+    this.log(anyAnalysisText(analysis));
     if (analysis.maps) this.log(`\n${mapText(analysis.maps, stdoutIsColoured())}`);
     return analysis;
   }

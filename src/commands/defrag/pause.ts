@@ -1,5 +1,5 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
-import { withPool } from '../../cli/pool-access.js';
+import { withAnyPool } from '../../cli/pool-access.js';
 import { prose } from '../../cli/prose.js';
 import { setDefragPaused } from '../../cli/run-control.js';
 import type { Output } from '../../cli/schemas.js';
@@ -19,7 +19,7 @@ EXIT STATUS: 0 paused, 2 usage, 10 nothing runs.`);
 
   async run(): Promise<Output<'defrag pause'>> {
     const { flags } = await this.parse(DefragPause);
-    const status = await withPool(flags.pool, 'write', (pool) => {
+    const status = await withAnyPool(flags.pool, 'write', (pool) => {
       setDefragPaused(pool, true);
       return defragStatus(pool);
     });

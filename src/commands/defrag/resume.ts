@@ -1,6 +1,6 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { resumeDefrag } from '../../cli/defrag-start.js';
-import { withPool } from '../../cli/pool-access.js';
+import { withAnyPool } from '../../cli/pool-access.js';
 import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { defragStatus } from '../../cli/views.js';
@@ -19,7 +19,7 @@ EXIT STATUS: 0 resumed, 2 usage, 10 nothing runs, 18 queue unreachable, 26 no ag
 
   async run(): Promise<Output<'defrag resume'>> {
     const { flags } = await this.parse(DefragResume);
-    const status = await withPool(flags.pool, 'write', async (pool) => {
+    const status = await withAnyPool(flags.pool, 'write', async (pool) => {
       await resumeDefrag(pool, (message) => this.note(message));
       return defragStatus(pool);
     });

@@ -1,5 +1,5 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
-import { withPool } from '../../cli/pool-access.js';
+import { withAnyPool } from '../../cli/pool-access.js';
 import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { defragStatusText } from '../../cli/text.js';
@@ -19,7 +19,7 @@ EXIT STATUS: 0 shown, 2 usage, 10 no such pool.`);
 
   async run(): Promise<Output<'defrag status'>> {
     const { flags } = await this.parse(DefragStatus);
-    const status = await withPool(flags.pool, 'read', defragStatus);
+    const status = await withAnyPool(flags.pool, 'read', defragStatus);
     this.log(defragStatusText(status));
     return status;
   }

@@ -1,5 +1,5 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
-import { withPool } from '../../cli/pool-access.js';
+import { withAnyPool } from '../../cli/pool-access.js';
 import { prose } from '../../cli/prose.js';
 import { stopDefrag } from '../../cli/run-control.js';
 import type { Output } from '../../cli/schemas.js';
@@ -19,7 +19,7 @@ EXIT STATUS: 0 stopped (or nothing ran), 2 usage, 10 no such pool.`);
 
   async run(): Promise<Output<'defrag stop'>> {
     const { flags } = await this.parse(DefragStop);
-    const [stopped, status] = await withPool(flags.pool, 'write', (pool) => [
+    const [stopped, status] = await withAnyPool(flags.pool, 'write', (pool) => [
       stopDefrag(pool),
       defragStatus(pool),
     ]);

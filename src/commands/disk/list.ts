@@ -1,8 +1,8 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
-import { withPool } from '../../cli/pool-access.js';
+import { fsDisksText } from '../../cli/fs-text.js';
+import { listDisks } from '../../cli/pool-views.js';
 import type { Output } from '../../cli/schemas.js';
 import { disksText } from '../../cli/text.js';
-import { diskView } from '../../cli/views.js';
 
 /** Lists the disks of a pool. */
 export default class DiskList extends BaseCommand {
@@ -17,8 +17,8 @@ export default class DiskList extends BaseCommand {
 
   async run(): Promise<Output<'disk list'>> {
     const { flags } = await this.parse(DiskList);
-    const disks = await withPool(flags.pool, 'read', (pool) => pool.disks().map(diskView));
-    this.log(disksText(disks));
-    return { schemaVersion: 1, disks };
+    const list = await listDisks(flags.pool);
+    this.log(list.kind === 'extent' ? disksText(list.disks) : fsDisksText(list));
+    return list;
   }
 }

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, exitCodeOf, poolFlag } from '../../cli/base-command.js';
+import { intensityFlag } from '../../cli/flags.js';
 import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
 import { forecastText, trimNowText } from '../../cli/text.js';
@@ -12,10 +13,11 @@ export default class TrimNow extends BaseCommand {
 
   static override description =
     prose(`Reclaimed is what the disks were seen to give up, not what they were asked
-for. What fails stays pending and is tried again later.
+for. What fails stays pending and is tried again later. A mounted file system is trimmed in windows;
+what was trimmed before and not used since is left out.
 
-EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 18 queue unreachable,
-26 no agent, 32 all discards failed, 64 some failed, 130 interrupted (the run goes on).`);
+EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 12 not for this pool,
+13 mounted read-only, 18 queue unreachable, 21 not registered, 25 not mounted, 26 no agent, 32 all discards failed, 64 some failed, 130 interrupted (the run goes on).`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool',
@@ -32,6 +34,10 @@ EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 18 q
       char: 'n',
       summary: 'Say what would be freed; change nothing.',
       default: false,
+    }),
+    intensity: intensityFlag({
+      summary: 'Of a mounted file system: how much to rest between windows.',
+      default: 'medium',
     }),
     'secure-erase': Flags.boolean({
       summary: 'Overwrite with zeros before discarding.',
@@ -50,6 +56,7 @@ EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 18 q
     const result = await trimNow(flags.pool, {
       disk,
       secureErase: flags['secure-erase'],
+      intensity: flags.intensity,
       quiet: this.jsonEnabled(),
       note: (message) => this.note(message),
     });

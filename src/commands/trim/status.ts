@@ -1,8 +1,7 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
-import { withPool } from '../../cli/pool-access.js';
+import { showTrimStatus } from '../../cli/pool-views.js';
 import type { Output } from '../../cli/schemas.js';
 import { trimStatusText } from '../../cli/text.js';
-import { trimStatus } from '../../cli/views.js';
 
 /** Shows what trims did and what is pending. */
 export default class TrimStatus extends BaseCommand {
@@ -14,7 +13,7 @@ export default class TrimStatus extends BaseCommand {
 
   async run(): Promise<Output<'trim status'>> {
     const { flags } = await this.parse(TrimStatus);
-    const status = await withPool(flags.pool, 'read', trimStatus);
+    const status = await showTrimStatus(flags.pool);
     this.log(trimStatusText(status, Date.now()));
     return status;
   }

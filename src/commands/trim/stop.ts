@@ -1,9 +1,9 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
-import { withPool } from '../../cli/pool-access.js';
+import { withAnyPool } from '../../cli/pool-access.js';
+import { showTrimStatus } from '../../cli/pool-views.js';
 import { prose } from '../../cli/prose.js';
 import { stopTrim } from '../../cli/run-control.js';
 import type { Output } from '../../cli/schemas.js';
-import { trimStatus } from '../../cli/views.js';
 
 /** Ends the trim that runs, after the batch under way. */
 export default class TrimStop extends BaseCommand {
@@ -18,10 +18,8 @@ EXIT STATUS: 0 stopped (or nothing ran), 2 usage, 10 no such pool.`);
 
   async run(): Promise<Output<'trim stop'>> {
     const { flags } = await this.parse(TrimStop);
-    const [stopped, status] = await withPool(flags.pool, 'write', (pool) => [
-      stopTrim(pool),
-      trimStatus(pool),
-    ]);
+    const stopped = await withAnyPool(flags.pool, 'write', stopTrim);
+    const status = await showTrimStatus(flags.pool);
     this.log(stopped ? 'TRIM stopped' : 'No TRIM runs');
     return status;
   }

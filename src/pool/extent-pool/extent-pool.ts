@@ -9,6 +9,7 @@ import type { FragmentationAnalysis } from '../../domain/fragmentation.js';
 import type { Tier } from '../../domain/heat.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { ObjectMetadata } from '../../store/objects.js';
+import type { MaintainedPool } from '../maintained-pool.js';
 import { analyzePool } from './analyze.js';
 import { type AuditReport, accountDisks, auditPool } from './audit.js';
 import { type OpenPoolOptions, PoolContext } from './context.js';
@@ -36,7 +37,8 @@ export interface DiskInfo {
   readonly problem: string | null;
 }
 
-export class ExtentPool {
+export class ExtentPool implements MaintainedPool {
+  readonly kind = 'extent';
   /** For the modules of this project; API users need the methods only. */
   readonly context: PoolContext;
 

@@ -1,0 +1,312 @@
+/**
+ * The walk: every directory and file of a mount, by name, with FIEMAP; several threads.
+ *
+ * Works for every user and file system. Each open is below the mount's descriptor, follows no link
+ * and enters no other mount (openat2), so that a name that somebody swaps leads nowhere else.
+ *
+ * Source: getdents64(2), openat2(2), name_to_handle_at(2).
+ */
+
+#include "scan-walk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <unordered_map>
+
+namespace scan {
+
+namespace {
+
+constexpr size_t kListBytes = 64 * 1024;
+/** Longer ones are opened in steps: the kernel takes 4096 bytes with the final 0. */
+constexpr size_t kPathBytesMax = 4000;
+/** Files between two looks at the stop flag. */
+constexpr uint64_t kFilesPerCheck = 64;
+/** Source: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID. */
+constexpr uint64_t kBtrfsStandInInode = 2;
+constexpr int kFileFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+struct Directory {
+  Fd fd;
+  std::string path;
+};
+
+/** A directory to list, or a part of a list to look into. */
+struct Work {
+  std::string path;
+  std::shared_ptr<Directory> directory;
+  std::vector<char> list;
+};
+
+int64_t Milliseconds(const timespec& time) {
+  return static_cast<int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;
+}
+
+bool IsGone(int error_number) {
+  return error_number == ENOENT || error_number == ESTALE || error_number == ELOOP ||
+         error_number == ENOTDIR;
+}
+
+class Walker {
+ public:
+  Walker(const Options& options, int root_fd)
+      : options_(options), root_fd_(root_fd), control_(options.control) {}
+
+  void Push(Work work) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    waiting_.push_back(std::move(work));
+    changed_.notify_one();
+  }
+
+  /** One thread's part: takes work until there is none and nobody makes any more. */
+  void Run(Tally* tally) {
+    std::vector<char> buffer(kListBytes);
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      idle_ += 1;
+      changed_.wait(lock, [&] { return !waiting_.empty() || busy_ == 0 || ended_; });
+      idle_ -= 1;
+      if (waiting_.empty() || ended_) break;
+      // The latest first, so that few directories wait at a time.
+      Work work = std::move(waiting_.back());
+      waiting_.pop_back();
+      busy_ += 1;
+      lock.unlock();
+      if (work.directory) {
+        LookInto(*work.directory, work.list.data(), work.list.size(), tally);
+      } else {
+        List(std::move(work.path), &buffer, tally);
+      }
+      lock.lock();
+      busy_ -= 1;
+      if (control_.ShouldStop()) stopped_ = ended_ = true;
+      if (unsupported_ != 0) ended_ = true;
+      if (busy_ == 0 || ended_) changed_.notify_all();
+    }
+    changed_.notify_all();
+  }
+
+  void LookAtOne(const std::string& path, Tally* tally) { Open(root_fd_, "", path.c_str(), tally); }
+
+  bool stopped() const { return stopped_; }
+  int unsupported() const { return unsupported_; }
+
+ private:
+  void List(std::string path, std::vector<char>* buffer, Tally* tally);
+  void LookInto(const Directory& directory, char* list, size_t bytes, Tally* tally);
+  void Open(int directory_fd, const std::string& directory_path, const char* name, Tally* tally);
+  void LookAtFile(int fd, const std::string& directory_path, const char* name, Tally* tally);
+  bool IsFirstName(const struct stat& status);
+
+  const Options& options_;
+  const int root_fd_;
+  Control control_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Work> waiting_;
+  uint32_t busy_ = 0;
+  std::atomic<uint32_t> idle_{0};
+  std::atomic<bool> stopped_{false};
+  bool ended_ = false;
+  std::atomic<int> unsupported_{0};
+  std::mutex links_mutex_;
+  /** Files with several names: how many of them are still to come. */
+  std::unordered_map<std::string, uint64_t> links_;
+};
+
+void Walker::List(std::string path, std::vector<char>* buffer, Tally* tally) {
+  auto directory = std::make_shared<Directory>(
+      Directory{OpenBeneath(root_fd_, path, kDirectoryFlags), std::move(path)});
+  if (!directory->fd.ok()) {
+    if (errno == EXDEV) {
+      tally->Count(kOtherMountCount);
+    } else if (IsGone(errno)) {
+      tally->Count(kVanishedCount);
+    } else {
+      tally->Fail(errno);
+    }
+    return;
+  }
+  // In a Btrfs snapshot an empty directory stands for each subvolume below; no table has it.
+  struct stat status;
+  const bool is_stand_in = options_.fs_type == "btrfs" &&
+                           fstat(directory->fd.get(), &status) == 0 &&
+                           status.st_ino == kBtrfsStandInInode;
+  tally->Count(kDirectoryCount, !is_stand_in);
+  while (!stopped_) {
+    const long bytes = syscall(SYS_getdents64, directory->fd.get(), buffer->data(), buffer->size());
+    if (bytes < 0) tally->Fail(errno);
+    if (bytes <= 0) return;
+    const char* list = buffer->data();
+    // A large directory is a list for many threads, which nobody else would find.
+    if (idle_ > 0 && bytes > static_cast<long>(kListBytes) / 8) {
+      Push({"", directory, std::vector<char>(list, list + bytes)});
+    } else {
+      LookInto(*directory, buffer->data(), static_cast<size_t>(bytes), tally);
+    }
+  }
+}
+
+void Walker::LookInto(const Directory& directory, char* list, size_t bytes, Tally* tally) {
+  std::vector<const dirent64*> files;
+  ForEachEntry(list, bytes, [&](const dirent64* entry) {
+    if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) {
+      files.push_back(entry);
+    } else if (entry->d_type == DT_DIR) {
+      Push({JoinPath(directory.path, entry->d_name), nullptr, {}});
+    }
+  });
+  // In the order of their inodes on the disk.
+  std::sort(files.begin(), files.end(),
+            [](const dirent64* a, const dirent64* b) { return a->d_ino < b->d_ino; });
+
+  uint64_t seen = 0;
+  for (const dirent64* entry : files) {
+    if (++seen % kFilesPerCheck == 0) {
+      control_.AddFiles(kFilesPerCheck);
+      if (control_.ShouldStop()) stopped_ = true;
+      if (stopped_ || unsupported_ != 0) return;
+    }
+    if (entry->d_type == DT_UNKNOWN) {
+      struct stat status;
+      if (fstatat(directory.fd.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (S_ISDIR(status.st_mode)) Push({JoinPath(directory.path, entry->d_name), nullptr, {}});
+      if (!S_ISREG(status.st_mode)) continue;
+    }
+    Open(directory.fd.get(), directory.path, entry->d_name, tally);
+  }
+  control_.AddFiles(seen % kFilesPerCheck);
+}
+
+void Walker::Open(int directory_fd, const std::string& directory_path, const char* name,
+                  Tally* tally) {
+  const Fd file = OpenBeneath(directory_fd, name, kFileFlags);
+  if (file.ok()) {
+    LookAtFile(file.get(), directory_path, name, tally);
+  } else if (errno == EXDEV) {
+    tally->Count(kOtherMountCount);
+  } else if (IsGone(errno) || errno == ENXIO) {
+    tally->Count(kVanishedCount);
+  } else {
+    tally->Fail(errno);
+  }
+}
+
+void Walker::LookAtFile(int fd, const std::string& directory_path, const char* name,
+                        Tally* tally) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return tally->Fail(errno);
+  if (!S_ISREG(status.st_mode) || status.st_nlink == 0) return tally->Count(kVanishedCount);
+  if (status.st_nlink > 1 && !IsFirstName(status)) return;
+
+  FileFacts facts;
+  facts.size_bytes = static_cast<uint64_t>(status.st_size);
+  facts.mtime_ms = Milliseconds(status.st_mtim);
+  facts.atime_ms = Milliseconds(status.st_atim);
+  facts.link_count = static_cast<uint32_t>(status.st_nlink);
+  tally->Begin(facts);
+  if (status.st_size > 0 || status.st_blocks > 0) {
+    const int error_number = ReadFiemap(fd, tally);
+    if (error_number == EOPNOTSUPP || error_number == ENOTTY) unsupported_ = error_number;
+    if (error_number != 0) return tally->Fail(error_number);
+  }
+  tally->End([&](Candidate* candidate) {
+    candidate->handle = HandleOf(fd);
+    candidate->path = JoinPath(directory_path, name);
+  });
+}
+
+/** Every name but the first met is passed over; the entry goes when all were met. */
+bool Walker::IsFirstName(const struct stat& status) {
+  std::string key(reinterpret_cast<const char*>(&status.st_dev), sizeof(status.st_dev));
+  key.append(reinterpret_cast<const char*>(&status.st_ino), sizeof(status.st_ino));
+  const std::lock_guard<std::mutex> lock(links_mutex_);
+  const auto [entry, is_first] = links_.emplace(key, status.st_nlink);
+  if (--entry->second == 0) links_.erase(entry);
+  return is_first;
+}
+
+}  // namespace
+
+Fd OpenBeneath(int root_fd, const std::string& path, int flags) {
+  open_how how{};
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  if (path.size() > kPathBytesMax) {
+    const size_t cut = path.rfind('/', kPathBytesMax);
+    const Fd part = OpenBeneath(root_fd, path.substr(0, cut), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return part.ok() ? OpenBeneath(part.get(), path.substr(cut + 1), flags) : Fd();
+  }
+  const char* name = path.empty() ? "." : path.c_str();
+  // An O_PATH descriptor reads nothing and takes no such flag.
+  how.flags = static_cast<uint64_t>(flags | (flags & O_PATH ? 0 : O_NOATIME));
+  long fd = syscall(SYS_openat2, root_fd, name, &how, sizeof(how));
+  if (fd < 0 && errno == EPERM && !(flags & O_PATH)) {
+    // Only its owner may read without a change of the time of access.
+    how.flags = static_cast<uint64_t>(flags);
+    fd = syscall(SYS_openat2, root_fd, name, &how, sizeof(how));
+  }
+  return Fd(static_cast<int>(fd));
+}
+
+std::string JoinPath(const std::string& directory, const char* name) {
+  return directory.empty() ? name : directory + "/" + name;
+}
+
+Handle HandleOf(int fd, const char* name) {
+  Handle handle;
+  alignas(file_handle) char storage[sizeof(file_handle) + MAX_HANDLE_SZ];
+  auto* reply = reinterpret_cast<file_handle*>(storage);
+  reply->handle_bytes = MAX_HANDLE_SZ;
+  int mount_id = 0;
+  if (name_to_handle_at(fd, name, reply, &mount_id, *name == 0 ? AT_EMPTY_PATH : 0) != 0 ||
+      reply->handle_bytes > handle.bytes.size() || reply->handle_type > UINT8_MAX) {
+    return handle;
+  }
+  handle.type = static_cast<uint8_t>(reply->handle_type);
+  handle.length = static_cast<uint8_t>(reply->handle_bytes);
+  memcpy(handle.bytes.data(), reply->f_handle, handle.length);
+  return handle;
+}
+
+void ScanWalk(const Options& options, Report* report) {
+  const Fd root = OpenMount(options, 0, report);
+  if (report->error_number != 0) return;
+  // By O_PATH first: opening a device or a queue does something.
+  const Fd start = OpenBeneath(root.get(), options.subtree, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  struct stat status;
+  if (!start.ok() || fstat(start.get(), &status) != 0) {
+    report->error_number = errno;
+    report->failed_call = "open";
+    return;
+  }
+  Walker walker(options, root.get());
+  if (S_ISDIR(status.st_mode)) {
+    walker.Push({options.subtree, nullptr, {}});
+    RunTallies(options, report, [&](Tally* tally) { walker.Run(tally); });
+  } else if (S_ISREG(status.st_mode)) {
+    report->tally = std::make_unique<Tally>(options, report->map);
+    walker.LookAtOne(options.subtree, report->tally.get());
+  } else {
+    report->error_number = EOPNOTSUPP;
+    report->failed_call = "scan, as no file or directory,";
+    return;
+  }
+  report->stopped = walker.stopped();
+  if (walker.unsupported() != 0) {
+    report->error_number = walker.unsupported();
+    report->failed_call = "read the maps of files on";
+  }
+}
+
+}  // namespace scan

@@ -1,0 +1,105 @@
+/** What is shown of a mounted file system. */
+
+import { statfsSync } from 'node:fs';
+import { discardLimits, loopBacking } from '../kernel/discard-limits.js';
+import type { FsMount } from '../pool/fs-pool/detect.js';
+import type { FsPool } from '../pool/fs-pool/fs-pool.js';
+import type { Output } from './schemas.js';
+import { runView } from './views.js';
+
+export type FsStatusView = Extract<Output<'status'>, { kind: 'file-system' }>;
+export type FsDiskListView = Extract<Output<'disk list'>, { kind: 'file-system' }>;
+
+export function fsStatus(pool: FsPool): FsStatusView {
+  const { store } = pool.context;
+  const settings = pool.context.settings();
+  const mount = pool.context.findMount();
+  const { lastAnalysis } = settings;
+  return {
+    schemaVersion: 1,
+    kind: 'file-system',
+    poolId: pool.id,
+    path: pool.path,
+    fsType: settings.fsType,
+    fileSystemUuid: settings.fileSystemUuid,
+    condition: conditionOf(mount),
+    options: mount ? [...mount.entry.options, ...mount.entry.superOptions] : [],
+    ...spaceOf(mount),
+    disks: devicesOf(mount),
+    openRuns: store.runs.openRuns().map((run) => runView(pool, run)),
+    openMoveCount: store.intents.count(),
+    owner: store.owner.read()?.holder ?? null,
+    lastAnalysis: lastAnalysis
+      ? {
+          analyzedAtMs: lastAnalysis.analyzedAtMs,
+          fragmentationRatio: lastAnalysis.fragmentationRatio,
+          recommendation: lastAnalysis.recommendation,
+        }
+      : null,
+  };
+}
+
+export function fsDisks(pool: FsPool): FsDiskListView {
+  const mount = pool.context.findMount();
+  return {
+    schemaVersion: 1,
+    kind: 'file-system',
+    condition: conditionOf(mount),
+    ...spaceOf(mount),
+    disks: devicesOf(mount),
+  };
+}
+
+export function fsTrimStatus(pool: FsPool): Output<'trim status'> {
+  const { store } = pool.context;
+  const totals = store.totals.read();
+  const settings = pool.context.settings();
+  const run = store.runs.open('trim') ?? store.runs.last('trim');
+  return {
+    schemaVersion: 1,
+    operations: totals.trim_operations,
+    requestedBytes: totals.trim_bytes_requested,
+    confirmedBytes: totals.trim_bytes_confirmed,
+    reclaimedBytes: totals.trim_bytes_reclaimed,
+    ranges: totals.trim_ranges,
+    failures: totals.trim_failures,
+    unsupported: totals.trim_unsupported,
+    pendingBytes: null,
+    pendingRanges: null,
+    lastTrimAtMs: totals.trim_last_at_ms || null,
+    enabled: settings.trimEnabled,
+    intensity: settings.trimIntensity,
+    batchBytes: settings.trimBatchBytes,
+    secureErase: false,
+    run: run && runView(pool, run),
+  };
+}
+
+function conditionOf(mount: FsMount | null): FsStatusView['condition'] {
+  if (!mount) return 'missing';
+  return mount.isReadOnly ? 'read-only' : 'online';
+}
+
+function spaceOf(mount: FsMount | null) {
+  if (!mount) return { capacityBytes: null, usedBytes: null, freeBytes: null };
+  const { blocks, bfree, bsize } = statfsSync(mount.path);
+  return {
+    capacityBytes: blocks * bsize,
+    usedBytes: (blocks - bfree) * bsize,
+    freeBytes: bfree * bsize,
+  };
+}
+
+function devicesOf(mount: FsMount | null): FsStatusView['disks'] {
+  return (mount?.devices ?? []).map(({ name, path }) => {
+    const { granularityBytes, maxBytes, isRotational, sizeBytes } = discardLimits(name);
+    return {
+      path,
+      capacityBytes: sizeBytes,
+      rotational: isRotational,
+      discardGranularityBytes: granularityBytes,
+      discardMaxBytes: maxBytes,
+      backingPath: loopBacking(name)?.path ?? null,
+    };
+  });
+}

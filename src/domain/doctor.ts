@@ -1,0 +1,263 @@
+/** What a look at a mount and at the devices below it says to who wants it maintained. Pure. */
+
+import {
+  type DeviceLayer,
+  describeLayers,
+  dropReason,
+  firstDropping,
+  layersTopDown,
+} from './device-layers.js';
+import type { DetectedMount } from './mounts.js';
+
+/** `problem`: what was asked for will not work; `warning`: it works, but not as one may think. */
+export const FINDING_SEVERITIES = ['problem', 'warning', 'info', 'ok'] as const;
+export type FindingSeverity = (typeof FINDING_SEVERITIES)[number];
+
+export interface Finding {
+  readonly severity: FindingSeverity;
+  /** `mount`, `defrag`, `trim`, `privileges`, `maintainers`, or the name of a device. */
+  readonly layer: string;
+  readonly what: string;
+  /** The line or the step that changes it; null where nothing has to be done. */
+  readonly fix: string | null;
+}
+
+/** Null is "could not be read" throughout. */
+export interface DoctorFacts {
+  readonly mount: DetectedMount;
+  readonly layers: readonly DeviceLayer[];
+  readonly ext4Features: Ext4Features | null;
+  /** Whether the mounted XFS can exchange ranges, so that a moved file keeps its inode whole. */
+  readonly xfsCanExchange: boolean | null;
+  readonly canAdminister: boolean;
+  readonly canOpenByHandle: boolean;
+  readonly maintainers: readonly Maintainer[];
+}
+
+export interface Ext4Features {
+  readonly hasExtents: boolean;
+  readonly hasBigalloc: boolean;
+  readonly hasEncryption: boolean;
+  readonly hasVerity: boolean;
+}
+
+/** Something else on this machine that does the same work. */
+export interface Maintainer {
+  readonly name: string;
+  readonly path: string;
+  readonly does: 'trim' | 'defragment' | 'check' | 'balance';
+}
+
+/** @returns what is wrong first; never empty. */
+export function diagnose(facts: DoctorFacts): Finding[] {
+  const findings = [
+    ...privilegeFindings(facts),
+    ...mountFindings(facts),
+    ...trimFindings(facts),
+    ...defragFindings(facts),
+    ...maintainerFindings(facts),
+  ];
+  const rank = (finding: Finding) => FINDING_SEVERITIES.indexOf(finding.severity);
+  return findings.sort((a, b) => rank(a) - rank(b));
+}
+
+function finding(
+  severity: FindingSeverity,
+  layer: string,
+  what: string,
+  fix: string | null = null,
+): Finding {
+  return { severity, layer, what, fix };
+}
+
+function privilegeFindings({ canAdminister, canOpenByHandle }: DoctorFacts): Finding[] {
+  if (canAdminister && canOpenByHandle) return [];
+  const missing = [
+    ...(canAdminister ? [] : ['CAP_SYS_ADMIN']),
+    ...(canOpenByHandle ? [] : ['CAP_DAC_READ_SEARCH']),
+  ].join(' and ');
+  const what = `without ${missing} only the analysis by a walk works`;
+  return [finding('problem', 'privileges', what, 'run dynamicfs as root')];
+}
+
+function mountFindings({ mount, layers }: DoctorFacts): Finding[] {
+  const { entry, fsType } = mount;
+  const stack = layers.map(describeLayers).join('; ') || 'no block device';
+  const findings = [finding('ok', 'mount', `${entry.typeName} at ${entry.mountPath}: ${stack}`)];
+  if (mount.isReadOnly) {
+    const fix = `mount -o remount,rw ${entry.mountPath}, after a look into the kernel log for why it is read-only`;
+    findings.push(finding('problem', 'mount', 'mounted read-only: nothing is changed on it', fix));
+  }
+  if (fsType === 'other') {
+    const what = `${entry.typeName} can be analysed where it has FIEMAP, and not be maintained`;
+    findings.push(finding('problem', 'mount', what, 'use ext4, XFS or Btrfs'));
+  }
+  if (!mount.isWhole) {
+    const what = `only ${entry.root} of the file system is mounted here; a trim concerns all of it`;
+    findings.push(finding('info', 'mount', what));
+  }
+  return findings;
+}
+
+function trimFindings({ mount, layers }: DoctorFacts): Finding[] {
+  if (mount.fsType === 'other') return [];
+  const findings: Finding[] = [];
+  for (const top of layers) {
+    const culprit = firstDropping(top);
+    if (culprit) {
+      const { what, fix } = dropReason(culprit);
+      const severity = culprit.isRotational ? 'info' : 'problem';
+      findings.push(finding(severity, culprit.name, `no trim: ${what}`, fix));
+    } else {
+      const granularity = top.discardGranularityBytes;
+      const what = `discards get through from ${top.name} down, ${granularity} bytes at least`;
+      findings.push(finding('ok', 'trim', what), ...hiddenDrops(top));
+    }
+  }
+  return [...findings, ...onlineDiscard(mount), ...trimHabits(mount, layers)];
+}
+
+/** Above what takes none, a layer may say that it takes some: a stack of several members does. */
+function hiddenDrops(top: DeviceLayer): Finding[] {
+  return layersTopDown(top)
+    .filter((layer) => layer.discardMaxBytes === 0 && layer.below.length === 0)
+    .map((layer) => {
+      const { what, fix } = dropReason(layer);
+      return finding('warning', layer.name, `part of the discards is lost: ${what}`, fix);
+    });
+}
+
+function onlineDiscard({ entry, fsType }: DetectedMount): Finding[] {
+  const option = [...entry.options, ...entry.superOptions].find((name) => /^discard/.test(name));
+  if (option === undefined) return [];
+  if (option === 'discard=async') {
+    const what = 'discard=async: Btrfs gives back what is freed by itself, little is left to trim';
+    return [finding('info', 'trim', what)];
+  }
+  const what = `mounted with ${option}: each deletion waits for the device, and there is little left to trim`;
+  const fix =
+    fsType === 'btrfs'
+      ? `mount -o remount,discard=async ${entry.mountPath}`
+      : `mount -o remount,nodiscard ${entry.mountPath}, and leave it to dynamicfs`;
+  return [finding('warning', 'trim', what, fix)];
+}
+
+function trimHabits({ fsType }: DetectedMount, layers: readonly DeviceLayer[]): Finding[] {
+  const isLoop = layers.some((layer) => layer.kind === 'loop');
+  const confirm = isLoop
+    ? 'what a trim frees is confirmed by the blocks of the file behind the loop device'
+    : 'what a trim frees cannot be confirmed on this device: its size is asked, not seen';
+  const habit = {
+    ext4: 'ext4 leaves out groups in which nothing was freed since their last trim and this mount',
+    xfs: 'XFS names whole ranges as trimmed; dynamicfs counts the free space in them',
+    btrfs: 'Btrfs is trimmed by chunk, and all that belongs to no chunk along with the first one',
+    other: '',
+  }[fsType];
+  return [finding('info', 'trim', confirm), finding('info', 'trim', habit)];
+}
+
+function defragFindings(facts: DoctorFacts): Finding[] {
+  const { mount } = facts;
+  if (mount.fsType === 'other') return [];
+  const findings = { ext4: ext4Defrag, xfs: xfsDefrag, btrfs: btrfsDefrag }[mount.fsType](facts);
+  const isRotational = facts.layers.some((top) =>
+    layersTopDown(top).some((layer) => layer.below.length === 0 && layer.isRotational),
+  );
+  const what = isRotational
+    ? 'a rotating disk: every fragment costs a seek'
+    : 'no rotating disk: only files in small fragments are worth a write';
+  return [...findings, finding('info', 'defrag', what)];
+}
+
+function ext4Defrag({ mount, ext4Features }: DoctorFacts): Finding[] {
+  const findings: Finding[] = [];
+  const journalsData = mount.entry.superOptions.includes('data=journal');
+  if (journalsData) {
+    const fix = 'mount it with data=ordered, which takes an unmount';
+    findings.push(finding('problem', 'defrag', 'data=journal: ext4 moves no extents then', fix));
+  }
+  if (!ext4Features) {
+    findings.push(
+      finding(
+        'info',
+        'defrag',
+        'EXT4_IOC_MOVE_EXT, if the features allow it: the superblock could not be read',
+      ),
+    );
+    return findings;
+  }
+  const { hasExtents, hasBigalloc, hasEncryption, hasVerity } = ext4Features;
+  if (!hasExtents) {
+    const fix = 'tune2fs -O extent on the unmounted file system, for files made after that';
+    findings.push(
+      finding('problem', 'defrag', 'made without extents: its files cannot be moved', fix),
+    );
+  }
+  if (hasBigalloc) {
+    findings.push(finding('problem', 'defrag', 'made with bigalloc: ext4 moves no extents then'));
+  }
+  if (hasEncryption) findings.push(finding('info', 'defrag', 'encrypted files are skipped'));
+  if (hasVerity) findings.push(finding('info', 'defrag', 'files under fs-verity are skipped'));
+  if (findings.every(({ severity }) => severity !== 'problem')) {
+    findings.push(finding('ok', 'defrag', 'files are moved by EXT4_IOC_MOVE_EXT'));
+  }
+  return findings;
+}
+
+function xfsDefrag({ mount, xfsCanExchange }: DoctorFacts): Finding[] {
+  const findings: Finding[] = [];
+  if (mount.entry.superOptions.some((option) => option.startsWith('rtdev='))) {
+    findings.push(finding('info', 'defrag', 'files on the realtime device are skipped'));
+  }
+  const call = xfsCanExchange ? 'XFS_IOC_COMMIT_RANGE' : 'XFS_IOC_SWAPEXT';
+  findings.push(finding('ok', 'defrag', `files are moved by ${call}; reflinked ones are skipped`));
+  return findings;
+}
+
+function btrfsDefrag({ mount }: DoctorFacts): Finding[] {
+  const { superOptions, options } = mount.entry;
+  const findings = [
+    finding('ok', 'defrag', 'files are moved by BTRFS_IOC_DEFRAG_RANGE'),
+    finding(
+      'info',
+      'defrag',
+      'what snapshots and reflinks share is skipped: moving it would cost its size again',
+    ),
+  ];
+  if ([...superOptions, ...options].includes('autodefrag')) {
+    const what = 'autodefrag is on: Btrfs rewrites small writes by itself, and unshares snapshots';
+    const fix = `mount -o remount,noautodefrag ${mount.entry.mountPath}`;
+    findings.push(finding('warning', 'maintainers', what, fix));
+  }
+  return findings;
+}
+
+function maintainerFindings({ maintainers, mount }: DoctorFacts): Finding[] {
+  const others = maintainers.filter(({ does }) => does !== 'check' && does !== 'balance');
+  const findings = maintainers.map(({ name, path, does }) => {
+    if (does === 'trim') return trimMaintainer(name, path, mount);
+    const what = `${name} will ${does} it, too (${path})`;
+    const isHarmless = does === 'check' || does === 'balance';
+    return finding(isHarmless ? 'info' : 'warning', 'maintainers', what, disableLine(name, path));
+  });
+  if (others.length > 0) return findings;
+  return [...findings, finding('ok', 'maintainers', 'nothing else trims or defragments it')];
+}
+
+function trimMaintainer(name: string, path: string, { fsType }: DetectedMount): Finding {
+  const harm =
+    fsType === 'xfs'
+      ? 'it stalls writers for as long as it takes'
+      : 'it does the work a second time, all at once';
+  return finding(
+    'warning',
+    'maintainers',
+    `${name} trims it, too (${path}): ${harm}`,
+    disableLine(name, path),
+  );
+}
+
+function disableLine(name: string, path: string): string {
+  if (name.endsWith('.timer')) return `systemctl disable --now ${name}`;
+  return path.includes('/cron.d/') ? `take it out of ${path}` : `chmod -x ${path}`;
+}

@@ -1,0 +1,178 @@
+/** The analysis of a mounted file system: what a scan found, as figures with a recommendation. Pure. */
+
+import {
+  type FreeSpaceReport,
+  fragmentationRatio,
+  freeRunClasses,
+  gainOf,
+  type ScanCandidate,
+  type ScanReport,
+  type SizeClass,
+  sequentialRatio,
+} from './file-scan.js';
+import {
+  FREE_RUN_CLASSES_BYTES,
+  type FragmentationFigures,
+  type FreeRunClass,
+  type Recommendation,
+  ratio,
+  recommend,
+} from './fragmentation.js';
+import { TIERS, type Tier } from './heat.js';
+
+export interface FsAnalysis extends FragmentationFigures {
+  readonly analyzedAtMs: number;
+  readonly durationMs: number;
+  readonly recommendation: Recommendation;
+  readonly method: ScanReport['method'];
+  readonly fallbackReason: string | null;
+  readonly disks: readonly FsDiskFigures[];
+  readonly tiers: readonly FsTierFigures[];
+  readonly files: FsFileFigures;
+  /** Class i: files of up to 2^i fragments and more than the class before. */
+  readonly fragmentCounts: readonly number[];
+  /** Class i: fragments of 2^i to 2^(i+1) - 1 bytes. */
+  readonly fragmentSizes: readonly SizeClass[];
+  readonly worstFiles: readonly FsWorstFile[];
+  /** Null where the file system tells nobody. */
+  readonly freeSpace: FsFreeSpace | null;
+}
+
+/** The file system is the disk: its members, if there are several, hold each file in parts. */
+export interface FsDiskFigures extends FragmentationFigures {
+  readonly diskId: string;
+  readonly path: string;
+  readonly devices: readonly string[];
+  readonly averageFragmentsPerExtent: number;
+  readonly sequentialRatio: number;
+}
+
+export interface FsTierFigures extends FragmentationFigures {
+  readonly tier: Tier;
+  readonly allocatedBytes: number;
+}
+
+/** Counts of the scan as they are. */
+export type FsFileFigures = Pick<
+  ScanReport,
+  | 'sizeBytes'
+  | 'allocatedBytes'
+  | 'mappingCount'
+  | 'fragmentCount'
+  | 'sharedCount'
+  | 'sharedBytes'
+  | 'sharedKnown'
+  | 'compressedCount'
+  | 'compressedBytes'
+  | 'unwrittenCount'
+  | 'unwrittenBytes'
+  | 'inlineCount'
+  | 'sparseCount'
+  | 'emptyCount'
+  | 'hardLinkedCount'
+  | 'failedCount'
+  | 'vanishedCount'
+  | 'otherMountCount'
+>;
+
+export interface FsWorstFile {
+  /** Below the mount, in hex of its bytes; null when no name was found. */
+  readonly pathHex: string | null;
+  readonly fragmentCount: number;
+  readonly idealFragmentCount: number;
+  /** Fragments that defragmenting it would save. */
+  readonly gain: number;
+  readonly sizeBytes: number;
+  readonly allocatedBytes: number;
+  readonly tier: Tier;
+  readonly flags: readonly string[];
+}
+
+export interface FsFreeSpace {
+  readonly source: FreeSpaceReport['source'];
+  readonly freeBytes: number;
+  readonly largestRunBytes: number;
+  readonly runCount: number;
+  readonly runs: readonly FreeRunClass[];
+}
+
+export interface AnalyzedDisk {
+  readonly diskId: string;
+  readonly path: string;
+  readonly devices: readonly string[];
+}
+
+/** @param worstCount of how many files the report tells by name. */
+export function makeFsAnalysis(
+  scan: ScanReport,
+  freeSpace: FreeSpaceReport | null,
+  disk: AnalyzedDisk,
+  options: { readonly nowMs: number; readonly worstCount: number },
+): FsAnalysis {
+  const figures = {
+    extentCount: scan.fileCount,
+    fragmentedExtentCount: scan.fragmentedCount,
+    fragmentationRatio: fragmentationRatio(scan),
+  };
+  return {
+    analyzedAtMs: options.nowMs,
+    durationMs: scan.durationMs,
+    ...figures,
+    recommendation: recommend(figures.fragmentationRatio),
+    method: scan.method,
+    fallbackReason: scan.fallbackReason,
+    disks: [
+      {
+        ...disk,
+        ...figures,
+        averageFragmentsPerExtent: ratio(scan.fragmentCount, scan.fileCount),
+        sequentialRatio: scan.allocatedBytes === 0 ? 1 : sequentialRatio(scan),
+      },
+    ],
+    tiers: TIERS.map((tier) => tierFigures(scan, tier)),
+    files: fileFigures(scan),
+    fragmentCounts: scan.fragmentCountHistogram,
+    fragmentSizes: scan.fragmentSizeHistogram,
+    worstFiles: scan.candidates.slice(0, options.worstCount).map(worstFile),
+    freeSpace: freeSpace && {
+      source: freeSpace.source,
+      freeBytes: freeSpace.freeBytes,
+      largestRunBytes: freeSpace.largestBytes,
+      runCount: freeSpace.runCount,
+      runs: freeRunClasses(freeSpace.runs, FREE_RUN_CLASSES_BYTES),
+    },
+  };
+}
+
+function tierFigures(scan: ScanReport, tier: Tier): FsTierFigures {
+  const { fileCount, fragmentedCount, allocatedBytes } = scan.tiers[tier];
+  return {
+    tier,
+    extentCount: fileCount,
+    fragmentedExtentCount: fragmentedCount,
+    fragmentationRatio: ratio(fragmentedCount, fileCount),
+    allocatedBytes,
+  };
+}
+
+function fileFigures(scan: ScanReport): FsFileFigures {
+  const { sizeBytes, allocatedBytes, mappingCount, fragmentCount } = scan;
+  const { sharedCount, sharedBytes, sharedKnown, compressedCount, compressedBytes } = scan;
+  const { unwrittenCount, unwrittenBytes, inlineCount, sparseCount, emptyCount } = scan;
+  const { hardLinkedCount, failedCount, vanishedCount, otherMountCount } = scan;
+  return {
+    ...{ sizeBytes, allocatedBytes, mappingCount, fragmentCount },
+    ...{ sharedCount, sharedBytes, sharedKnown, compressedCount, compressedBytes },
+    ...{ unwrittenCount, unwrittenBytes, inlineCount, sparseCount, emptyCount },
+    ...{ hardLinkedCount, failedCount, vanishedCount, otherMountCount },
+  };
+}
+
+function worstFile(file: ScanCandidate): FsWorstFile {
+  const { pathHex, fragmentCount, idealFragmentCount, sizeBytes, allocatedBytes } = file;
+  const { tier, flags } = file;
+  return {
+    ...{ pathHex, fragmentCount, idealFragmentCount, gain: gainOf(file) },
+    ...{ sizeBytes, allocatedBytes, tier, flags },
+  };
+}

@@ -1,0 +1,72 @@
+/** Finds the timers and cron jobs of others that trim or defragment. */
+
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Maintainer } from '../domain/doctor.js';
+import type { FsType } from '../domain/mounts.js';
+
+type Work = Maintainer['does'];
+
+const TIMERS: readonly { name: string; does: Work; fsTypes: readonly FsType[] }[] = [
+  { name: 'fstrim.timer', does: 'trim', fsTypes: ['ext4', 'xfs', 'btrfs', 'other'] },
+  { name: 'btrfs-trim.timer', does: 'trim', fsTypes: ['btrfs'] },
+  { name: 'btrfs-defrag.timer', does: 'defragment', fsTypes: ['btrfs'] },
+  { name: 'btrfs-balance.timer', does: 'balance', fsTypes: ['btrfs'] },
+  { name: 'btrfs-scrub.timer', does: 'check', fsTypes: ['btrfs'] },
+  { name: 'e2scrub_all.timer', does: 'check', fsTypes: ['ext4'] },
+  { name: 'xfs_scrub_all.timer', does: 'check', fsTypes: ['xfs'] },
+];
+
+const CRON_WORDS: readonly { word: RegExp; does: Work; fsTypes: readonly FsType[] }[] = [
+  { word: /fstrim/, does: 'trim', fsTypes: ['ext4', 'xfs', 'btrfs', 'other'] },
+  { word: /xfs_fsr/, does: 'defragment', fsTypes: ['xfs'] },
+  { word: /e4defrag/, does: 'defragment', fsTypes: ['ext4'] },
+  { word: /btrfs-?trim/, does: 'trim', fsTypes: ['btrfs'] },
+  { word: /btrfs-?defrag/, does: 'defragment', fsTypes: ['btrfs'] },
+  { word: /btrfs-?balance/, does: 'balance', fsTypes: ['btrfs'] },
+];
+const CRON_DIRECTORIES = ['cron.hourly', 'cron.daily', 'cron.weekly', 'cron.monthly', 'cron.d'];
+
+/** @param etcPath `/etc`, or a tree that a test has made. Never throws. */
+export function findMaintainers(fsType: FsType, etcPath = '/etc'): Maintainer[] {
+  return [...enabledTimers(fsType, etcPath), ...cronJobs(fsType, etcPath)];
+}
+
+/** Enabled is a link in a `.wants` directory; masked is a link to /dev/null. Source: systemctl(1). */
+function enabledTimers(fsType: FsType, etcPath: string): Maintainer[] {
+  const systemPath = join(etcPath, 'systemd/system');
+  const wants = namesIn(systemPath).filter((name) => name.endsWith('.wants'));
+  return TIMERS.filter(({ fsTypes }) => fsTypes.includes(fsType)).flatMap(({ name, does }) => {
+    if (linkTarget(join(systemPath, name)) === '/dev/null') return [];
+    const path = wants
+      .map((directory) => join(systemPath, directory, name))
+      .find((link) => linkTarget(link) !== null || existsSync(link));
+    return path === undefined ? [] : [{ name, path, does }];
+  });
+}
+
+function cronJobs(fsType: FsType, etcPath: string): Maintainer[] {
+  const kinds = CRON_WORDS.filter(({ fsTypes }) => fsTypes.includes(fsType));
+  return CRON_DIRECTORIES.flatMap((directory) =>
+    namesIn(join(etcPath, directory)).flatMap((name) => {
+      const kind = kinds.find(({ word }) => word.test(name));
+      return kind ? [{ name, path: join(etcPath, directory, name), does: kind.does }] : [];
+    }),
+  );
+}
+
+function linkTarget(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
+}

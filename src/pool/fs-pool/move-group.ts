@@ -1,0 +1,214 @@
+/**
+ * Moves one group of files of a run.
+ *
+ *   prepare (thread)  → intents, one transaction → finish (thread) → results, one transaction
+ * Whatever happens between these, the store names every donor that may hold the only good copy.
+ */
+
+import { statfsSync } from 'node:fs';
+import { freeBytesFloor } from '../../domain/fs-pace.js';
+import type { FsRunOptions } from '../../domain/fs-runs.js';
+import type {
+  FinishOutcome,
+  MoveControl,
+  MoveToFinish,
+  PrepareOutcome,
+} from '../../domain/move-tasks.js';
+import type { Run } from '../../domain/runs.js';
+import type { FsCandidate } from '../../store/fs-candidates.js';
+import type { FsPoolContext } from './context.js';
+import { assertWritable, movePlace } from './detect.js';
+
+export interface GroupReport {
+  readonly processedCount: number;
+  readonly movedBytes: number;
+  readonly failedCount: number;
+  /** Files of which more is to be moved, or that a stop left out. */
+  readonly later: readonly FsCandidate[];
+  /** False when an intent stays open: it has to be settled. */
+  readonly settled: boolean;
+}
+
+export interface GroupOptions {
+  readonly run: Run;
+  readonly options: FsRunOptions;
+  /** Unique among all groups of all agents. */
+  readonly groupName: string;
+  readonly control: MoveControl;
+}
+
+/** @throws MaintenanceError for what concerns the whole file system; then intents may be open. */
+export async function moveGroup(
+  context: FsPoolContext,
+  files: readonly FsCandidate[],
+  { run, options, groupName, control }: GroupOptions,
+): Promise<GroupReport> {
+  const mount = context.mount();
+  assertWritable(mount);
+  const place = movePlace(mount);
+  const { verify, allowUnshare, quietMs } = options;
+  const prepared = await context.workers.run('prepare-moves', {
+    ...place,
+    files: files.map(({ handle, resumeBytes }) => ({ handle, startBytes: resumeBytes })),
+    ...{ groupName, verify, allowUnshare, quietMs, control },
+    freeBytesMin: freeBytesFloor(capacityBytes(mount.path)),
+    dryRun: false,
+  });
+  const record = new GroupRecord(context, run);
+  const begun = begin(context, run, files, prepared, record);
+  const finished =
+    begun.length === 0
+      ? []
+      : await context.workers.run('finish-moves', {
+          ...place,
+          moves: begun.map(({ move }) => move),
+          verify,
+          control,
+        });
+  context.store.transaction(() => {
+    context.assertOwner();
+    for (const [index, { file, intentId }] of begun.entries()) {
+      const outcome = finished[index];
+      if (!outcome) continue;
+      if (outcome.settled) context.store.intents.remove(intentId);
+      record.finished(file, outcome);
+    }
+    record.save();
+  });
+  return record.report();
+}
+
+interface BegunMove {
+  readonly file: FsCandidate;
+  readonly intentId: number;
+  readonly move: MoveToFinish;
+}
+
+function begin(
+  context: FsPoolContext,
+  run: Run,
+  files: readonly FsCandidate[],
+  prepared: readonly PrepareOutcome[],
+  record: GroupRecord,
+): BegunMove[] {
+  return context.store.transaction(() => {
+    context.assertOwner();
+    const ready: { file: FsCandidate; move: MoveToFinish }[] = [];
+    for (const [index, file] of files.entries()) {
+      const outcome = prepared[index];
+      if (outcome?.kind === 'ready') {
+        ready.push({ file, move: { intent: outcome.intent, plan: outcome.plan } });
+      } else {
+        record.prepared(file, outcome);
+      }
+    }
+    const intents = ready.map(({ move }) => move.intent);
+    const ids = context.store.intents.add(run.runId, intents, context.clock());
+    return ready.map((one, index) => ({ ...one, intentId: ids[index] as number }));
+  });
+}
+
+/** What became of each file, for the store and for the caller. Safe while: in a transaction. */
+class GroupRecord {
+  readonly #context: FsPoolContext;
+  readonly #run: Run;
+  readonly #later: FsCandidate[] = [];
+  #processedCount = 0;
+  #processedBytes = 0;
+  #doneCount = 0;
+  #skippedCount = 0;
+  #failedCount = 0;
+  #unverifiedCount = 0;
+  #movedBytes = 0;
+  #settled = true;
+
+  constructor(context: FsPoolContext, run: Run) {
+    this.#context = context;
+    this.#run = run;
+  }
+
+  prepared(file: FsCandidate, outcome: PrepareOutcome | undefined): void {
+    if (outcome?.kind === 'skipped') this.#skip(file, outcome.reason);
+    else if (outcome?.kind === 'failed') this.#fail(file, outcome.error.message);
+    else this.#later.push(file);
+  }
+
+  finished(file: FsCandidate, outcome: FinishOutcome): void {
+    this.#settled &&= outcome.settled;
+    if (outcome.kind === 'skipped') this.#skip(file, outcome.reason);
+    else if (outcome.kind === 'failed') this.#fail(file, outcome.error.message);
+    else if (outcome.kind === 'not-begun') this.#later.push(file);
+    else this.#moved(file, outcome);
+  }
+
+  #moved(file: FsCandidate, outcome: Extract<FinishOutcome, { kind: 'moved' }>): void {
+    const { candidates } = this.#context.store;
+    this.#movedBytes += outcome.movedBytes;
+    if (outcome.verification === 'unverified-changed') this.#unverifiedCount += 1;
+    // One that does not get on would be tried for ever.
+    if (outcome.resumeBytes !== null && outcome.resumeBytes > file.resumeBytes) {
+      candidates.resumeAt(file.candidateId, outcome.resumeBytes);
+      this.#processedBytes += outcome.movedBytes;
+      this.#later.push({ ...file, resumeBytes: outcome.resumeBytes });
+      return;
+    }
+    candidates.done(file.candidateId, outcome.fragmentsAfter);
+    this.#doneCount += 1;
+    this.#processed(file);
+  }
+
+  #skip(file: FsCandidate, reason: string): void {
+    const { runId } = this.#run;
+    // A file that was moved up to here stays moved; the rest had nothing to gain.
+    if (file.resumeBytes > 0) this.#doneCount += 1;
+    else this.#skippedCount += 1;
+    if (file.resumeBytes > 0) this.#context.store.candidates.done(file.candidateId, 0);
+    else this.#context.store.candidates.exclude(runId, file.candidateId, 'skipped', reason);
+    this.#processed(file);
+  }
+
+  #fail(file: FsCandidate, reason: string): void {
+    const { runId } = this.#run;
+    this.#context.store.candidates.exclude(runId, file.candidateId, 'failed', reason);
+    this.#failedCount += 1;
+    this.#processed(file);
+  }
+
+  #processed(file: FsCandidate): void {
+    this.#processedCount += 1;
+    this.#processedBytes += Math.max(0, file.allocatedBytes - file.resumeBytes);
+  }
+
+  save(): void {
+    const { runs, totals } = this.#context.store;
+    runs.addProgress(this.#run.runId, {
+      processedCount: this.#processedCount,
+      processedBytes: this.#processedBytes,
+      doneCount: this.#doneCount,
+      skippedCount: this.#skippedCount,
+      failedCount: this.#failedCount,
+      unverifiedCount: this.#unverifiedCount,
+      doneBytes: this.#movedBytes,
+    });
+    totals.add({
+      defrag_extents_moved: this.#doneCount,
+      defrag_bytes_moved: this.#movedBytes,
+      defrag_errors: this.#failedCount,
+    });
+  }
+
+  report(): GroupReport {
+    return {
+      processedCount: this.#processedCount,
+      movedBytes: this.#movedBytes,
+      failedCount: this.#failedCount,
+      later: this.#later,
+      settled: this.#settled,
+    };
+  }
+}
+
+export function capacityBytes(path: string): number {
+  const { blocks, bsize } = statfsSync(path);
+  return blocks * bsize;
+}

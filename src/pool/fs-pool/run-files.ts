@@ -1,0 +1,111 @@
+/** The files of a run: found by a scan, kept in the store, handed out in groups. */
+
+import { MaintenanceError } from '../../domain/errors.js';
+import { gainOf, type ScanCandidate } from '../../domain/file-scan.js';
+import { CANDIDATE_LIMIT, type FsPace } from '../../domain/fs-pace.js';
+import { TIERS } from '../../domain/heat.js';
+import type { Run } from '../../domain/runs.js';
+import { MIB } from '../../domain/units.js';
+import type { FsCandidate, NewFsCandidate } from '../../store/fs-candidates.js';
+import type { FsPoolContext } from './context.js';
+import { scanMount } from './scan.js';
+
+const PICK_COUNT = 1_000;
+/** Of a larger file one piece moves at a time. */
+const PIECE_BYTES_MAX = 128 * MIB;
+
+export class RunFiles {
+  readonly #context: FsPoolContext;
+  readonly #runId: number;
+  #waiting: FsCandidate[] = [];
+  readonly #underWay = new Set<number>();
+
+  constructor(context: FsPoolContext, runId: number) {
+    this.#context = context;
+    this.#runId = runId;
+  }
+
+  /** The next group, hot files first; empty when none is left to begin. */
+  take({ groupFilesMax, groupBytesMax }: FsPace): FsCandidate[] {
+    if (this.#waiting.length === 0) this.#load();
+    const group: FsCandidate[] = [];
+    let bytes = 0;
+    while (group.length < groupFilesMax) {
+      const next = this.#waiting[0];
+      const nextBytes = next ? pieceBytes(next) : 0;
+      if (!next || (group.length > 0 && bytes + nextBytes > groupBytesMax)) break;
+      this.#waiting.shift();
+      this.#underWay.add(next.candidateId);
+      group.push(next);
+      bytes += nextBytes;
+    }
+    return group;
+  }
+
+  /** After a group: what of it is to be moved later goes first. */
+  give(group: readonly FsCandidate[], later: readonly FsCandidate[]): void {
+    for (const { candidateId } of group) this.#underWay.delete(candidateId);
+    this.#waiting.unshift(...later);
+  }
+
+  #load(): void {
+    const limit = PICK_COUNT + this.#underWay.size;
+    this.#waiting = this.#context.store.candidates
+      .pending(this.#runId, limit)
+      .filter(({ candidateId }) => !this.#underWay.has(candidateId));
+  }
+}
+
+function pieceBytes({ allocatedBytes, resumeBytes }: FsCandidate): number {
+  return Math.min(PIECE_BYTES_MAX, Math.max(0, allocatedBytes - resumeBytes));
+}
+
+/**
+ * Scans for files to move and adds those that the run does not know yet.
+ *
+ * @returns how many were added; null when the run was stopped or paused meanwhile.
+ * @throws MaintenanceError ERR_PERMISSION when files cannot be named by handle.
+ */
+export async function scanForRun(
+  context: FsPoolContext,
+  run: Run,
+  control: Int32Array<SharedArrayBuffer>,
+): Promise<number | null> {
+  const { store, clock } = context;
+  const options = store.options.get(run.runId);
+  const mount = context.mount();
+  const startedAtMs = clock();
+  const report = await scanMount(context.workers, mount, {
+    subtree: options.subtree,
+    threadCount: run.threadCount,
+    candidateLimit: CANDIDATE_LIMIT,
+    nameCount: 0,
+    mapCellCount: 0,
+    nowMs: startedAtMs,
+    control,
+  });
+  if (report.stopped) return null;
+  if (report.candidates.some(({ handle }) => handle === null)) throw noHandles(mount.path);
+  return store.transaction(() => {
+    context.assertOwner();
+    store.candidates.forgetBefore(run.runId);
+    const added = store.candidates.add(run.runId, report.candidates.map(toCandidate));
+    store.runs.addProgress(run.runId, { plannedCount: added.count, plannedBytes: added.bytes });
+    const durationMs = clock() - startedAtMs;
+    const truncated = report.truncated && added.count > 0;
+    store.options.setScan(run.runId, { scannedAtMs: startedAtMs, durationMs, truncated });
+    return added.count;
+  });
+}
+
+function toCandidate(file: ScanCandidate): NewFsCandidate {
+  const { handle, tier, allocatedBytes, fragmentCount } = file;
+  const tierRank = TIERS.indexOf(tier);
+  return { handle: handle ?? '', tierRank, gain: gainOf(file), allocatedBytes, fragmentCount };
+}
+
+function noHandles(path: string): MaintenanceError {
+  return new MaintenanceError('ERR_PERMISSION', `files of ${path} cannot be opened by handle`, {
+    nextStep: 'Run the agent as root, or with CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE.',
+  });
+}

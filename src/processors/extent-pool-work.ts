@@ -1,0 +1,96 @@
+/** The agent's work on an extent pool. */
+
+import { type Stats, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
+import { accountDisks } from '../pool/extent-pool/audit.js';
+import { CATALOGUE_FILE } from '../pool/extent-pool/context.js';
+import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { Payload, RunBatchPayload } from '../queue/payloads.js';
+import { processAnalyze } from './analyze.js';
+import { DefragBatches } from './defrag-batch.js';
+import { processPolicyTick } from './policy-tick.js';
+import type { DefragReport, PoolWork } from './pool-work.js';
+import type { BatchReport } from './run-batch.js';
+import { processTrimBatch } from './trim-batch.js';
+
+export class ExtentPoolWork implements PoolWork {
+  readonly pool: ExtentPool;
+  readonly #defrag: DefragBatches;
+  readonly #catalogue: Stats | undefined;
+
+  /** @throws MaintenanceError as `ExtentPool.open`. */
+  constructor(path: string) {
+    this.#catalogue = catalogueOf(path);
+    this.pool = ExtentPool.open(path);
+    this.#defrag = new DefragBatches(this.pool.context);
+  }
+
+  static lockPath(path: string): string {
+    return join(path, 'agent.lock');
+  }
+
+  /** What a dead writer left was returned when the pool was opened. */
+  async prepare(): Promise<null> {
+    return null;
+  }
+
+  async analyze(): Promise<unknown> {
+    return processAnalyze(this.pool.context);
+  }
+
+  defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport> {
+    return this.#defrag.process(payload);
+  }
+
+  trim(payload: RunBatchPayload): Promise<BatchReport> {
+    return processTrimBatch(this.pool.context, payload);
+  }
+
+  async tick(): Promise<unknown> {
+    return processPolicyTick(this.pool.context);
+  }
+
+  forgetIdle(): void {
+    this.#defrag.forgetIdle();
+  }
+
+  isThere(): boolean {
+    const now = catalogueOf(this.pool.path);
+    return now?.ino === this.#catalogue?.ino && now?.dev === this.#catalogue?.dev;
+  }
+
+  disks(): DiskFigures[] {
+    const { context } = this.pool;
+    const accounts = accountDisks(context);
+    return context.store.disks.all().map((disk) => {
+      const account = accounts.find((one) => one.diskId === disk.diskId);
+      return {
+        uuid: disk.uuid,
+        online: context.diskState(disk).condition === 'online',
+        capacityBytes: disk.capacityBytes,
+        usedBytes: account?.usedBytes ?? 0,
+        freeBytes: account?.freeBytes ?? 0,
+        pendingBytes: account?.pendingBytes ?? 0,
+        pendingRunCount: account?.pendingRunCount ?? 0,
+        reservedBytes: account?.reservedBytes ?? 0,
+      };
+    });
+  }
+
+  fragmentation(): FragmentationGauges | null {
+    return this.pool.context.settings().lastAnalysis ?? null;
+  }
+
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+
+  closeUnused(): void {
+    this.pool.context.closeFiles();
+  }
+}
+
+function catalogueOf(poolPath: string): Stats | undefined {
+  return statSync(join(poolPath, CATALOGUE_FILE), { throwIfNoEntry: false });
+}

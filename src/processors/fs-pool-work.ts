@@ -1,0 +1,129 @@
+/** The agent's work on a mounted file system. */
+
+import { statfsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { FsAnalysis } from '../domain/fs-analysis.js';
+import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
+import { TRIM_SCHEDULES } from '../domain/trim-schedule.js';
+import { fsPoolDirectory } from '../pool/fs-pool/context.js';
+import { FsPool } from '../pool/fs-pool/fs-pool.js';
+import { mountOfRegistered } from '../pool/fs-pool/register.js';
+import { analyzeMount } from '../pool/fs-pool/scan.js';
+import type { Payload, RunBatchPayload } from '../queue/payloads.js';
+import type { RegisteredFileSystem } from '../store/registry.js';
+import { FsDefragBatches } from './fs-defrag-batch.js';
+import { processFsTrim } from './fs-trim-batch.js';
+import type { DefragReport, PoolWork } from './pool-work.js';
+import type { BatchReport } from './run-batch.js';
+
+const WORST_COUNT = 20;
+
+export class FsPoolWork implements PoolWork {
+  readonly pool: FsPool;
+  readonly #defrag: FsDefragBatches;
+
+  /** @throws MaintenanceError ERR_DISK_UNAVAILABLE while it is not mounted, and as `FsPool.open`. */
+  constructor(stateDirectory: string, registered: RegisteredFileSystem) {
+    // First, and without its store: while it is away the agent asks every second.
+    mountOfRegistered(registered);
+    this.pool = FsPool.open(stateDirectory, registered);
+    this.#defrag = new FsDefragBatches(this.pool.context);
+  }
+
+  static lockPath(stateDirectory: string, poolId: string): string {
+    return join(fsPoolDirectory(stateDirectory, poolId), 'agent.lock');
+  }
+
+  prepare(): Promise<object | null> {
+    return this.#defrag.settle();
+  }
+
+  async analyze(): Promise<FsAnalysis> {
+    const { context } = this.pool;
+    const { analysis } = await analyzeMount(context.workers, context.mount(), {
+      subtree: null,
+      threadCount: availableParallelism(),
+      mapCellCount: 0,
+      worstCount: WORST_COUNT,
+      nowMs: context.clock(),
+    });
+    context.store.settings.write({ lastAnalysis: analysis });
+    return analysis;
+  }
+
+  defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport> {
+    return this.#defrag.process(payload);
+  }
+
+  trim(payload: RunBatchPayload): Promise<BatchReport> {
+    return processFsTrim(this.pool.context, payload);
+  }
+
+  async tick(): Promise<{ trimRunId: number | null }> {
+    return { trimRunId: this.#beginDueTrim() };
+  }
+
+  forgetIdle(): void {
+    this.#defrag.forgetIdle();
+  }
+
+  isThere(): boolean {
+    return this.pool.context.findMount() !== null;
+  }
+
+  disks(): DiskFigures[] {
+    const { context } = this.pool;
+    const mount = context.findMount();
+    const { blocks, bfree, bsize } = mount
+      ? statfsSync(mount.path)
+      : { blocks: 0, bfree: 0, bsize: 0 };
+    return [
+      {
+        uuid: context.fileSystemUuid,
+        online: mount !== null && !mount.isReadOnly,
+        capacityBytes: blocks * bsize,
+        usedBytes: (blocks - bfree) * bsize,
+        freeBytes: bfree * bsize,
+        pendingBytes: 0,
+        pendingRunCount: 0,
+        reservedBytes: 0,
+      },
+    ];
+  }
+
+  fragmentation(): FragmentationGauges | null {
+    return this.pool.context.settings().lastAnalysis ?? null;
+  }
+
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+
+  closeUnused(): void {
+    this.pool.context.store.close();
+  }
+
+  /** By the clock alone: what a mount has to give back is known by reading its free space only. */
+  #beginDueTrim(): number | null {
+    const { store, clock } = this.pool.context;
+    return store.transaction(() => {
+      const { trimEnabled, trimIntensity, createdAtMs } = this.pool.context.settings();
+      const nowMs = clock();
+      if (!trimEnabled || store.runs.open('trim')) return null;
+      const lastAtMs = store.totals.read().trim_last_at_ms || createdAtMs;
+      if (nowMs - lastAtMs < TRIM_SCHEDULES[trimIntensity].intervalMs) return null;
+      return store.runs.insert({
+        kind: 'trim',
+        trigger: 'schedule',
+        intensity: 'medium',
+        threadCount: 1,
+        diskId: null,
+        secureErase: false,
+        startedAtMs: nowMs,
+        plannedCount: 0,
+        plannedBytes: 0,
+      });
+    });
+  }
+}

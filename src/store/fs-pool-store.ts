@@ -1,0 +1,57 @@
+/** All tables of one file-system pool behind one connection. */
+
+import type { FsAnalysis } from '../domain/fs-analysis.js';
+import type { FsType } from '../domain/mounts.js';
+import { type Db, openDatabase, transaction } from './database.js';
+import { FsCandidates } from './fs-candidates.js';
+import { MoveIntents } from './move-intents.js';
+import { OwnerStore } from './owner.js';
+import { RunOptionStore } from './run-options.js';
+import { RunStore } from './runs.js';
+import { FS_POOL_SCHEMA_STEPS } from './schema.js';
+import { type MaintenanceSettings, SettingsStore } from './settings.js';
+import { TotalStore } from './totals.js';
+import { TrimWindowStore } from './trim-windows.js';
+
+export interface FsPoolSettings extends MaintenanceSettings {
+  readonly mountPath: string;
+  readonly fileSystemUuid: string;
+  readonly fsType: FsType;
+  /** Absent before the first `analyze` job. */
+  readonly lastAnalysis?: FsAnalysis;
+}
+
+export class FsPoolStore {
+  readonly settings: SettingsStore<FsPoolSettings>;
+  readonly runs: RunStore;
+  readonly options: RunOptionStore;
+  readonly candidates: FsCandidates;
+  readonly intents: MoveIntents;
+  readonly trimWindows: TrimWindowStore;
+  readonly totals: TotalStore;
+  readonly owner: OwnerStore;
+  readonly #db: Db;
+
+  /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
+  constructor(databasePath: string, options: { create?: boolean; readonly?: boolean } = {}) {
+    const db = openDatabase(databasePath, FS_POOL_SCHEMA_STEPS, options);
+    this.#db = db;
+    this.settings = new SettingsStore(db);
+    this.runs = new RunStore(db);
+    this.options = new RunOptionStore(db);
+    this.candidates = new FsCandidates(db);
+    this.intents = new MoveIntents(db);
+    this.trimWindows = new TrimWindowStore(db);
+    this.totals = new TotalStore(db);
+    this.owner = new OwnerStore(db);
+  }
+
+  /** All or nothing, with the write lock from the start. Nested calls join the outer one. */
+  transaction<T>(body: () => T): T {
+    return transaction(this.#db, body);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Runs on mounted file systems that are stopped, killed, or lose their mount under them.
+ *
+ * Whatever happens, every file has its content, and no donor is left over.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { afterAll, describe, expect, it } from 'vitest';
+import { until } from '../support/agent-lab.js';
+import { CliNode } from '../support/cli-run.js';
+import { makeFiles, sha256Manifest } from '../support/fs-lab.js';
+import { canMount, LOOP_FS_TYPES, LoopMount } from '../support/loop-mounts.js';
+
+const node = new CliNode();
+afterAll(() => node.stop());
+
+/** Groups of 16 at low intensity, and a rest four times as long: there is a middle to interfere in. */
+const FILE_COUNT = 64;
+const SLOWLY = ['--once', '--intensity', 'low', '--min-age', '0'];
+const QUICKLY = ['--once', '--intensity', 'high', '--min-age', '0', '--wait'];
+
+interface Worn extends Disposable {
+  readonly mount: LoopMount;
+  readonly flags: string[];
+  readonly manifest: Record<string, string>;
+}
+
+async function wornMount(fsType: LoopMount['fsType']): Promise<Worn> {
+  const mount = new LoopMount(fsType);
+  makeFiles(mount, FILE_COUNT);
+  const manifest = sha256Manifest(mount.mountPath);
+  const flags = ['--pool', mount.mountPath];
+  await node.json('init', flags);
+  return { mount, flags, manifest, [Symbol.dispose]: () => mount.remove() };
+}
+
+async function untilMoved(flags: string[], count: number): Promise<void> {
+  await until(`${count} files were moved`, async () => {
+    const { run } = await node.json('defrag status', flags);
+    return (run?.doneCount ?? 0) >= count;
+  });
+}
+
+/** A worker may have a file open at this moment. */
+async function unmountBetween(mount: LoopMount): Promise<void> {
+  await until('it can be unmounted', () => attempt(() => mount.unmount()));
+}
+
+function attempt(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function expectWhole({ mount, flags, manifest }: Worn): Promise<void> {
+  const now = sha256Manifest(mount.mountPath);
+  expect(now).toEqual(manifest);
+  expect(Object.keys(now).filter((path) => path.includes('.dynamicfs'))).toEqual([]);
+  expect(await node.json('status', flags)).toMatchObject({ openMoveCount: 0 });
+}
+
+async function finish(worn: Worn): Promise<void> {
+  const started = await node.json('defrag start', [...worn.flags, ...QUICKLY]);
+  if (started.dryRun) throw new Error('expected a run');
+  expect(started.run).toMatchObject({ state: 'completed', failedCount: 0 });
+  await expectWhole(worn);
+}
+
+describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a run on a mounted %s', (fsType) => {
+  it('stops and pauses in the middle, and goes on', async () => {
+    using worn = await wornMount(fsType);
+    await node.json('defrag start', [...worn.flags, ...SLOWLY]);
+    await untilMoved(worn.flags, 1);
+    const paused = await node.json('defrag pause', worn.flags);
+    expect(paused).toMatchObject({ running: true, paused: true });
+    await node.json('defrag resume', worn.flags);
+    await untilMoved(worn.flags, (paused.run?.doneCount ?? 0) + 1);
+    const stopped = await node.json('defrag stop', worn.flags);
+    expect(stopped.run?.state).toBe('stopped');
+    expect(stopped.run?.doneCount).toBeLessThan(FILE_COUNT);
+    await finish(worn);
+  });
+
+  it('goes on after the agent was killed in its middle', async () => {
+    using worn = await wornMount(fsType);
+    const started = await node.json('defrag start', [...worn.flags, ...SLOWLY]);
+    if (started.dryRun) throw new Error('expected a run');
+    await untilMoved(worn.flags, 1);
+    const { pid } = await node.json('agent status', []);
+    process.kill(pid ?? 0, 'SIGKILL');
+    await until('it is gone', async () => (await node.run(['agent', 'status'])).code === 26);
+    await node.json('agent start', []);
+    await untilMoved(worn.flags, 20);
+    // The same run, which takes the new pace.
+    const again = await node.json('defrag start', [...worn.flags, ...QUICKLY]);
+    if (again.dryRun) throw new Error('expected a run');
+    expect(again.run).toMatchObject({ runId: started.run?.runId, state: 'completed' });
+    await expectWhole(worn);
+  });
+
+  it('waits while the file system is not mounted', async () => {
+    using worn = await wornMount(fsType);
+    const { mount, flags } = worn;
+    await node.json('defrag start', [...flags, ...SLOWLY]);
+    await untilMoved(flags, 1);
+    await unmountBetween(mount);
+    expect(await node.json('status', flags)).toMatchObject({ condition: 'missing' });
+    const refused = await node.jsonFailure(['defrag', 'start', ...flags]);
+    expect(refused).toMatchObject({ code: 'ERR_DISK_UNAVAILABLE' });
+    mount.mount();
+    const moved = (await node.json('defrag status', flags)).run?.doneCount ?? 0;
+    await untilMoved(flags, moved + 1);
+    await finish(worn);
+  });
+
+  it('ends with the reason when the file system becomes read-only', async () => {
+    using worn = await wornMount(fsType);
+    const { mount, flags } = worn;
+    await node.json('defrag start', [...flags, ...SLOWLY]);
+    await untilMoved(flags, 1);
+    const remount = (option: string) =>
+      execFileSync('mount', ['-o', `remount,${option}`, mount.mountPath], { stdio: 'pipe' });
+    await until('it is read-only', () => attempt(() => remount('ro')));
+    const run = await until('the run is over', async () => {
+      const status = await node.json('defrag status', flags);
+      return status.running ? null : status.run;
+    });
+    expect(run).toMatchObject({ state: 'failed', error: { code: 'ERR_PERMISSION' } });
+    remount('rw');
+    await finish(worn);
+  });
+});
