@@ -4,13 +4,23 @@
  * Two profiles on one image per file system, restored for each run: 20,000 small and middling files
  * of which 30 % lie in 2–16 pieces, and 8 files of 256 MiB in about 2,000 pieces each
  * (DYNAMICFS_BENCH_SCALE shrinks both). Each run starts with cold caches and ends with a sync. Ours
- * gets the handles of all files and looks at each, as the peers do; two threads, as an agent has.
+ * begins with a scan, as the peers do; two threads, as an agent has.
  * Rounds alternate the contenders. After each run every file must be as it was.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+
+<<<<<<< HEAD
+
 import { mkdirSync, readFileSync } from 'node:fs';
+
+=======
+
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+
+>>>>>>> wt-move
+
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { row } from './support/figures.mjs';
@@ -23,6 +33,7 @@ const ROUND_COUNT = Number(process.env.DYNAMICFS_BENCH_ROUNDS ?? 2);
 const MIB = 1024 * 1024;
 const THREAD_COUNT = 2;
 const GROUP_FILES_MAX = 256;
+const GROUP_BYTES_MAX = 128 * MIB;
 const PROFILES = {
   many: { count: Math.round(20_000 * SCALE), fileBytes: 0 },
   large: { count: 8, fileBytes: Math.round(256 * SCALE) * MIB },
@@ -133,8 +144,8 @@ async function withCopy({ image, files }, fsType, contender) {
   execFileSync('cp', ['--sparse=always', image, copy]);
   const result = await withMount(copy, fsType, async (mounted) => {
     spawnSync('sync');
+    const prepared = await contender(mounted);
     dropCaches([]);
-    const prepared = contender(mounted);
     const startedAt = performance.now();
     await prepared();
     spawnSync('sync', ['-f', mounted.mountPath]);
@@ -161,9 +172,12 @@ function withMount(image, fsType, use) {
     mountPath,
   ]);
   const end = () => {
+    process.off('exit', end);
     execFileSync('umount', [mountPath]);
     execFileSync('losetup', ['-d', device]);
   };
+  // Before the scratch directory goes, also on Ctrl-C.
+  process.prependOnceListener('exit', end);
   let result;
   try {
     result = use({ mountPath, device });
@@ -186,6 +200,7 @@ function runPeer(peer, { mountPath, device }) {
   };
 }
 
+<<<<<<< HEAD
 /** Handles are collected and threads started before the clock: an agent has both. */
 function runOurs({ mountPath }, fsType, verify) {
   const handles = JSON.parse(
@@ -196,29 +211,77 @@ function runOurs({ mountPath }, fsType, verify) {
     ),
   );
   dropCaches([]);
+=======
+/** Threads are started before the clock: an agent has them. */
+async function runOurs({ mountPath, device }, fsType, verify) {
+>>>>>>> wt-move
   const pool = new Piscina({ minThreads: THREAD_COUNT, maxThreads: THREAD_COUNT });
-  const deviceNumber = statSync(mountPath).dev;
-  const mount = { mountPath, fsType, deviceNumber };
+  const mount = { mountPath, fsType, deviceNumber: statSync(mountPath).dev };
   const task = async (kind, body) => {
     const filename = new URL(`../dist/workers/${kind}.js`, import.meta.url).href;
-    const reply = await pool.run({ ...mount, ...body, control: null, verify }, { filename });
+    const reply = await pool.run({ ...mount, control: null, verify, ...body }, { filename });
     if (!reply.ok) throw new Error(JSON.stringify(reply.error));
     return reply.value;
   };
+<<<<<<< HEAD
   const waiting = handles.map((handle) => ({ handle, startBytes: 0 }));
+=======
+  await warmUp(task);
+>>>>>>> wt-move
   let groupCount = 0;
-  const lane = async () => {
-    while (waiting.length > 0) {
-      const files = waiting.splice(0, GROUP_FILES_MAX);
-      groupCount += 1;
-      await moveGroup(task, files, `bench-${groupCount}`, (more) => waiting.push(more));
-    }
-  };
   const work = async () => {
+    const { candidates } = await task('scan-file-system', scanOf(device));
+    const waiting = candidates.map(({ handle, allocatedBytes }) => ({
+      handle,
+      allocatedBytes,
+      startBytes: 0,
+    }));
+    const lane = async () => {
+      while (waiting.length > 0) {
+        groupCount += 1;
+        const again = (more) => waiting.push(more);
+        await moveGroup(task, takeGroup(waiting), `bench-${groupCount}`, again);
+      }
+    };
     await Promise.all(Array.from({ length: THREAD_COUNT }, lane));
   };
   work.end = () => pool.close();
   return work;
+}
+
+function scanOf(device) {
+  return {
+    subtree: null,
+    method: 'auto',
+    devicePaths: [device],
+    threadCount: THREAD_COUNT,
+    candidateLimit: 50_000,
+    nameCount: 0,
+    mapCellCount: 0,
+    targetFragmentBytes: 64 * MIB,
+    nowMs: Date.now(),
+  };
+}
+
+function takeGroup(waiting) {
+  const files = [];
+  let groupBytes = 0;
+  while (waiting.length > 0 && files.length < GROUP_FILES_MAX) {
+    const ofFile = Math.min(waiting[0].allocatedBytes, GROUP_BYTES_MAX);
+    if (files.length > 0 && groupBytes + ofFile > GROUP_BYTES_MAX) break;
+    groupBytes += ofFile;
+    files.push(waiting.shift());
+  }
+  return files;
+}
+
+/** Each thread loads its code once. */
+async function warmUp(task) {
+  const empty = { groupName: 'warm', allowUnshare: false, quietMs: 0, freeBytesMin: 0 };
+  for (const kind of ['prepare-moves', 'finish-moves']) {
+    const body = { files: [], moves: [], dryRun: true, ...empty };
+    await Promise.all(Array.from({ length: 4 * THREAD_COUNT }, () => task(kind, body)));
+  }
 }
 
 async function moveGroup(task, files, groupName, again) {
@@ -237,8 +300,10 @@ async function moveGroup(task, files, groupName, again) {
   const done = await task('finish-moves', { moves });
   for (const [index, outcome] of done.entries()) {
     if (outcome.kind === 'failed') throw new Error(JSON.stringify(outcome.error));
-    if (outcome.resumeBytes !== null && outcome.kind === 'moved') {
-      again({ handle: moves[index].intent.handle, startBytes: outcome.resumeBytes });
+    if (outcome.kind === 'moved' && outcome.resumeBytes !== null) {
+      const { intent, plan } = moves[index];
+      const allocatedBytes = plan.sizeBytes - outcome.resumeBytes;
+      again({ handle: intent.handle, allocatedBytes, startBytes: outcome.resumeBytes });
     }
   }
 }

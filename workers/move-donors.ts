@@ -72,23 +72,23 @@ export class Donors implements Disposable {
     }
   }
 
-  /** Btrfs: the donor shares the old blocks, which so stay until the new ones are verified. */
-  reserveClone(piece: ByteRun, file: OpenFile, { blockBytes, mark }: FileStatus): ReservedDonor {
-    const name = this.#groupName;
-    this.#shared ??= openDonor(this.#donorDirectory(), name, true);
-    const donor = this.#shared;
-    const startBytes = this.#sharedEndBytes;
-    const lengthBytes = Math.min(piece.lengthBytes, mark.sizeBytes - piece.startBytes);
-    const from = { startBytes: piece.startBytes, lengthBytes };
+  /**
+   * Btrfs: the donor shares the old blocks, which so stay until the new ones are verified. A file
+   * for each, since only at its end may a part of a block be shared.
+   */
+  reserveClone(piece: ByteRun, file: OpenFile, sizeBytes: number, index: number): ReservedDonor {
+    const directory = this.#donorDirectory();
+    const name = `${this.#groupName}-${index}`;
+    const donor = openDonor(directory, name, true);
+    const lengthBytes = Math.min(piece.lengthBytes, sizeBytes - piece.startBytes);
     try {
-      cloneRange(donor, startBytes, file, from);
+      cloneRange(donor, 0, file, { startBytes: piece.startBytes, lengthBytes });
+      return { donor, place: { name, startBytes: 0, runs: [] }, fragments: [] };
     } catch (cause) {
+      closeSync(donor.fd);
+      removeDonor(directory, name);
       throw notShareable(asMaintenanceError(cause));
     }
-    // Whole blocks, so that each range can be shared back.
-    this.#sharedEndBytes = startBytes + roundUp(lengthBytes, blockBytes);
-    ftruncateSync(donor.fd, this.#sharedEndBytes);
-    return { donor, place: { name, startBytes, runs: [] }, fragments: [] };
   }
 
   /** XFS: a file for each, near the inode of the file, whose owner quotas want it to have. */

@@ -190,7 +190,8 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
   const { piece, plan } = candidate;
   if (group.method === 'defragment-range') {
     const { file, status } = candidate;
-    return { candidate, donor: group.donors.reserveClone(piece, file, status) };
+    const { sizeBytes } = status.mark;
+    return { candidate, donor: group.donors.reserveClone(piece, file, sizeBytes, index) };
   }
   const donor = reserve(group, candidate, index);
   const pieceFragmentsAfter = donor.fragments.length;
@@ -229,9 +230,9 @@ function giveUp(
   else donors.release(reserved, piece);
 }
 
-/** On XFS; elsewhere a group shares one. */
+/** On ext4 a group shares one. */
 function hasOwnDonor(method: MoveMethod): boolean {
-  return method === 'swap-extents' || method === 'commit-range';
+  return method !== 'move-extents';
 }
 
 function freeBytes(mount: OpenFile): number {

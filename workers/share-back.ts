@@ -1,8 +1,7 @@
 /** Btrfs: gives a file its old blocks back, which the donor shares. */
 
-import { closeSync, constants, fsyncSync, ftruncateSync } from 'node:fs';
+import { closeSync, constants, fsyncSync } from 'node:fs';
 import { MaintenanceError } from '../src/domain/errors.js';
-import { roundUp } from '../src/domain/units.js';
 import { cloneRange } from '../src/kernel/clone-range.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import { leaseFile } from '../src/kernel/file-lease.js';
@@ -21,17 +20,12 @@ export function shareBack({ mount, intent, place, donor }: MovedPiece): void {
   const file = openByHandle(mount, intent.handle, constants.O_RDWR);
   try {
     using _lease = leaseFile(file);
-    const { mark, blockBytes } = fileStatus(file);
+    const { mark } = fileStatus(file);
     if (!sameMark(mark, intent.mark)) {
       throw new MaintenanceError('ERR_MAP_CHANGED', `${file.path} was written to meanwhile`);
     }
     const lengthBytes = Math.min(intent.lengthBytes, mark.sizeBytes - intent.startBytes);
-    const from = {
-      startBytes: place.startBytes,
-      lengthBytes: roundUp(lengthBytes, blockBytes),
-    };
-    cloneRange(file, intent.startBytes, donor, from);
-    ftruncateSync(file.fd, mark.sizeBytes);
+    cloneRange(file, intent.startBytes, donor, { startBytes: place.startBytes, lengthBytes });
     setModifiedTime(file, mark.mtimeNs);
     fsyncSync(file.fd);
   } catch (cause) {
