@@ -10,17 +10,7 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-
-<<<<<<< HEAD
-
-import { mkdirSync, readFileSync } from 'node:fs';
-
-=======
-
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
-
->>>>>>> wt-move
-
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { row } from './support/figures.mjs';
@@ -200,21 +190,8 @@ function runPeer(peer, { mountPath, device }) {
   };
 }
 
-<<<<<<< HEAD
-/** Handles are collected and threads started before the clock: an agent has both. */
-function runOurs({ mountPath }, fsType, verify) {
-  const handles = JSON.parse(
-    execFileSync(
-      'python3',
-      [new URL('./support/handles.py', import.meta.url).pathname, mountPath],
-      { encoding: 'utf8', maxBuffer: 256 * MIB },
-    ),
-  );
-  dropCaches([]);
-=======
 /** Threads are started before the clock: an agent has them. */
 async function runOurs({ mountPath, device }, fsType, verify) {
->>>>>>> wt-move
   const pool = new Piscina({ minThreads: THREAD_COUNT, maxThreads: THREAD_COUNT });
   const mount = { mountPath, fsType, deviceNumber: statSync(mountPath).dev };
   const task = async (kind, body) => {
@@ -223,11 +200,7 @@ async function runOurs({ mountPath, device }, fsType, verify) {
     if (!reply.ok) throw new Error(JSON.stringify(reply.error));
     return reply.value;
   };
-<<<<<<< HEAD
-  const waiting = handles.map((handle) => ({ handle, startBytes: 0 }));
-=======
   await warmUp(task);
->>>>>>> wt-move
   let groupCount = 0;
   const work = async () => {
     const { candidates } = await task('scan-file-system', scanOf(device));

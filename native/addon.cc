@@ -271,24 +271,15 @@ constexpr ExportedFunction kExports[] = {
     {"startCommit", StartCommit},
     {"commitRange", CommitRange},
     {"defragmentRange", DefragmentRange},
-<<<<<<< HEAD
-=======
-    {"cloneRange", CloneRange},
-    {"leaseFile", LeaseFile},
-    {"setModifiedTime", SetModifiedTime},
->>>>>>> wt-move
     {"trimFileSystem", TrimFileSystem},
     {"finishFrees", FinishFrees},
     {"freeSpaceRuns", FreeSpaceRuns},
     {"btrfsTreeItems", BtrfsTreeItems},
     {"scanFileSystem", ScanFileSystem},
     {"scanFreeSpace", ScanFreeSpace},
-<<<<<<< HEAD
     {"cloneRange", CloneRange},
     {"leaseFile", LeaseFile},
     {"setModifiedTime", SetModifiedTime},
-=======
->>>>>>> wt-move
 };
 
 }  // namespace

@@ -213,37 +213,6 @@ export interface Addon {
   ): number;
 
   /**
-<<<<<<< HEAD
-=======
-   * Makes a range of a file share the blocks of another file's range.
-   *
-   * Source: ioctl_ficlonerange(2).
-   */
-  cloneRange(
-    fd: number,
-    sourceFd: number,
-    sourceStartBytes: bigint,
-    lengthBytes: bigint,
-    startBytes: bigint,
-  ): number;
-
-  /**
-   * Takes (1) or gives back (0) the write lease of a file: EAGAIN when anybody else has it open;
-   * who opens it while it is held waits.
-   *
-   * Source: fcntl(2) (F_SETLEASE).
-   */
-  leaseFile(fd: number, take: number): number;
-
-  /**
-   * Sets the time of the last change of content, to the nanosecond; the access time stays.
-   *
-   * Source: futimens(3).
-   */
-  setModifiedTime(fd: number, mtimeNs: bigint): number;
-
-  /**
->>>>>>> wt-move
    * Asks a mounted file system to discard what is free in a range of its addresses.
    *
    * Source: linux/fs.h (FITRIM, struct fstrim_range), fstrim(8).
@@ -294,7 +263,6 @@ export interface Addon {
    * Source: ioctl_getfsmap(2); BTRFS_IOC_TREE_SEARCH_V2 on Btrfs.
    */
   scanFreeSpace(request: FreeSpaceRequest): FreeSpaceReply;
-<<<<<<< HEAD
 
   /**
    * Makes a range of a file share the blocks of another file's range.
@@ -323,8 +291,6 @@ export interface Addon {
    * Source: futimens(3).
    */
   setModifiedTime(fd: number, mtimeNs: bigint): number;
-=======
->>>>>>> wt-move
 }
 
 export interface OpenReply {
