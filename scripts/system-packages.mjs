@@ -25,6 +25,7 @@ const FOR_TESTS = [
   { program: 'mkfs.ext4', package: 'e2fsprogs', why: 'file systems to test on' },
   { program: 'mkfs.xfs', package: 'xfsprogs', why: 'file systems to test on' },
   { program: 'mkfs.btrfs', package: 'btrfs-progs', why: 'file systems to test on' },
+  { program: 'nbdfuse', package: 'libnbd-bin', why: 'disks that fail' },
   { program: 'setfattr', package: 'attr', why: 'attributes to keep' },
   { program: 'losetup', package: 'mount', why: 'devices to test on' },
 ];
