@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MOVE_RATE, MOVE_STOP } from '../../src/domain/move-tasks.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 import { fragmentCount, makeFragmented, sha256 } from '../support/fragmented-files.js';
 import { canMount, LOOP_FS_TYPES, type LoopFsType, LoopMount } from '../support/loop-mounts.js';
@@ -140,6 +141,64 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('moving files on %s', (fsType: Lo
     expect(settleAll(mount, intents)).toMatchObject({ outcomes: [{ kind: 'intact' }] });
     expect(sha256(mount.path('open'))).toBe(content);
     expect(leftOver()).toEqual([]);
+  });
+
+  it('stops before the next file, and leaves nothing behind', () => {
+    makeFragmented(mount, ['stopped'], { sizeBytes: 64 * KIB });
+    waitForClock();
+    const before = fragmentCount(mount.path('stopped'));
+    const moves = readyMoves(prepare(mount, ['stopped']));
+    const control = new Int32Array(new SharedArrayBuffer(8));
+    Atomics.store(control, MOVE_STOP, 1);
+    expect(prepare(mount, ['stopped'], { control })).toEqual([{ kind: 'not-begun' }]);
+    expect(finish(mount, moves, control)).toEqual([{ kind: 'not-begun', settled: true }]);
+    expect(fragmentCount(mount.path('stopped'))).toBe(before);
+    expect(leftOver()).toEqual([]);
+  });
+
+  it('keeps to the rate that it is given', () => {
+    makeFragmented(mount, ['slow'], { sizeBytes: 256 * KIB });
+    waitForClock();
+    const control = new Int32Array(new SharedArrayBuffer(8));
+    Atomics.store(control, MOVE_RATE, 2048);
+    const startedAt = performance.now();
+    expect(move(mount, ['slow'], { control })).toMatchObject([{ kind: 'moved' }]);
+    // Read and moved or written, each at 2 MiB a second.
+    expect(performance.now() - startedAt).toBeGreaterThan(200);
+  });
+
+  it('moves without verification when asked, and says so', () => {
+    makeFragmented(mount, ['trusted'], { sizeBytes: 64 * KIB });
+    waitForClock();
+    const content = sha256(mount.path('trusted'));
+    expect(move(mount, ['trusted'], { verify: false })).toMatchObject([
+      { kind: 'moved', verification: 'not-asked', fragmentsAfter: 1 },
+    ]);
+    mount.remount();
+    expect(sha256(mount.path('trusted'))).toBe(content);
+    expect(leftOver()).toEqual([]);
+  });
+
+  it('moves a large file piece by piece where the kernel allows it', () => {
+    using roomy = new LoopMount(fsType, { sizeBytes: 1024 * MIB });
+    const sizeBytes = 140 * MIB;
+    makeFragmented(roomy, ['pieces'], { sizeBytes, stepBytes: MIB });
+    waitForClock();
+    const content = sha256(roomy.path('pieces'));
+    let startBytes: number | null = 0;
+    const ends: number[] = [];
+    while (startBytes !== null) {
+      const [outcome] = move(roomy, ['pieces'], { startBytes });
+      if (outcome?.kind !== 'moved') throw new Error(JSON.stringify(outcome));
+      expect(outcome.verification).toBe('verified');
+      startBytes = outcome.resumeBytes;
+      ends.push(startBytes ?? sizeBytes);
+      waitForClock();
+    }
+    expect(ends).toEqual(fsType === 'xfs' ? [sizeBytes] : [128 * MIB, sizeBytes]);
+    expect(fragmentCount(roomy.path('pieces'))).toBeLessThan(10);
+    roomy.remount();
+    expect(sha256(roomy.path('pieces'))).toBe(content);
   });
 
   it('moves a file of 40 MiB in windows and keeps each byte', () => {
