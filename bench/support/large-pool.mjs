@@ -13,6 +13,8 @@ import { KIB, logUniform, MIB, seededRandom } from './figures.mjs';
 const BLOCK_BYTES = 4 * KIB;
 const EXTENT_BYTES_MAX = 4 * MIB;
 const FREE_BYTES_MAX = 256 * KIB;
+/** Of a disk, what is kept in reserve at most: 1 %, and a little for what is rounded. */
+const RESERVE_RATIO_MAX = 0.02;
 const FRAGMENTED_SHARE = 0.2;
 const FRAGMENTS_MAX = 8;
 /** Beside the free runs inside fragmented extents, so that there are as many runs as extents. */
@@ -40,7 +42,9 @@ export async function makeLargePool(directory, extentCount) {
 function capacityFor(extentCount) {
   const endBytes = new Array(DISK_COUNT).fill(HEADER_AND_JOURNAL_BYTES);
   for (const { disk, lengthBytes } of layout(extentCount)) endBytes[disk] += lengthBytes;
-  return Math.ceil((Math.max(...endBytes) + FREE_BYTES_MAX) / MIB) * MIB;
+  // The end of each disk is kept in reserve, which the layout stays clear of.
+  const usableRatio = 1 - RESERVE_RATIO_MAX;
+  return Math.ceil((Math.max(...endBytes) + FREE_BYTES_MAX) / usableRatio / MIB) * MIB;
 }
 
 function fillCatalogue({ context: { store } }, extentCount) {
