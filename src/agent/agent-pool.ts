@@ -180,6 +180,7 @@ export class AgentPool {
     if (this.#closing) return;
     const { store, ownerEpoch } = this.pool.context;
     this.work.forgetIdle();
+    this.work.beginUrgent();
     const runs = store.runs.openRuns().filter((run) => run.state === 'running');
     // An evacuation and a defragmentation share the queue: turns are taken at the pace of the faster.
     const rewrites = runs.filter((run) => run.kind !== 'trim');

@@ -35,14 +35,13 @@ export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null 
       return store.runs.get(open.runId);
     }
     const planned = store.candidates.planFragmented(FRAGMENTS_MIN);
-    const badCount = store.extents.badReplicas().length;
-    if (planned.count + badCount === 0) return null;
+    if (planned.count === 0) return null;
     const runId = store.runs.insert({
       ...({ kind: 'defrag', trigger: 'manual', intensity, threadCount } as const),
       diskId: null,
       secureErase: false,
       startedAtMs: clock(),
-      plannedCount: planned.count + badCount,
+      plannedCount: planned.count,
       plannedBytes: planned.bytes,
     });
     return store.runs.get(runId);

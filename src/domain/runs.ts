@@ -1,5 +1,5 @@
 /**
- * A run: one defragmentation, evacuation or trim from start to end, made of batches.
+ * A run: one defragmentation, evacuation, repair or trim from start to end, made of batches.
  *
  * States and exits:
  *   running → completed            nothing left to do
@@ -12,14 +12,20 @@
 import type { Intensity } from './defrag-plan.js';
 import type { WireError } from './errors.js';
 
-export const RUN_KINDS = ['defrag', 'evacuate', 'trim'] as const;
+export const RUN_KINDS = ['defrag', 'evacuate', 'trim', 'repair'] as const;
 export type RunKind = (typeof RUN_KINDS)[number];
 
 export const RUN_STATES = ['running', 'paused', 'completed', 'stopped', 'failed'] as const;
 export type RunState = (typeof RUN_STATES)[number];
 
-/** What started a run: a person at the CLI or API, the 60 s pass, or a trim trigger. */
-export type RunTrigger = 'manual' | 'pass' | 'threshold' | 'schedule' | 'evacuation';
+/** What started a run: a person at the CLI or API, the 60 s pass, a trim trigger, a bad replica. */
+export type RunTrigger =
+  | 'manual'
+  | 'pass'
+  | 'threshold'
+  | 'schedule'
+  | 'evacuation'
+  | 'bad-replica';
 
 export interface Run {
   readonly runId: number;

@@ -21,6 +21,8 @@ export const TOTAL_NAMES = [
   'get_bytes',
   'bad_replicas_seen',
   'bad_replicas_repaired',
+  'bad_replicas_unrepaired',
+  'repair_bytes',
 ] as const;
 export type TotalName = (typeof TOTAL_NAMES)[number];
 export type Totals = Readonly<Record<TotalName, number>>;

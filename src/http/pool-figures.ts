@@ -1,6 +1,7 @@
 /** Gathers what /metrics tells of one pool. */
 
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
+import { RUN_KINDS, type RunKind } from '../domain/runs.js';
 import type { PoolFigures } from '../observability/metrics.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { JOB_KINDS } from '../queue/names.js';
@@ -24,7 +25,10 @@ export async function poolFigures(served: ServedPool, redisUp: boolean): Promise
     totals: store.totals.read(),
     analysis: served.fragmentation(),
     disks: served.disks(),
-    activeRuns: { defrag: count('defrag'), evacuate: count('evacuate'), trim: count('trim') },
+    activeRuns: Object.fromEntries(RUN_KINDS.map((kind) => [kind, count(kind)])) as Record<
+      RunKind,
+      number
+    >,
     jobs: redisUp ? await jobCounts(served.queues) : [],
   };
 }

@@ -7,6 +7,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
+import type { RunKind } from '../domain/runs.js';
 import type { Totals } from '../domain/totals.js';
 
 /** What is measured of one pool at one scrape. */
@@ -15,7 +16,7 @@ export interface PoolFigures {
   readonly totals: Totals;
   readonly analysis: FragmentationGauges | null;
   readonly disks: readonly DiskFigures[];
-  readonly activeRuns: Readonly<Record<'defrag' | 'evacuate' | 'trim', number>>;
+  readonly activeRuns: Readonly<Record<RunKind, number>>;
   readonly jobs: readonly {
     readonly queue: string;
     readonly state: string;
@@ -95,6 +96,12 @@ export const TOTAL_METRICS: readonly TotalMetric[] = [
     'Bad replicas that were written anew.',
     (t) => t.bad_replicas_repaired,
   ),
+  total(
+    'bad_replicas_unrepaired',
+    'Repairs that were not possible; they are tried again.',
+    (t) => t.bad_replicas_unrepaired,
+  ),
+  total('repair_bytes', 'Bytes written to repair replicas.', (t) => t.repair_bytes),
 ];
 
 function total(name: string, help: string, value: TotalMetric['value']): TotalMetric {

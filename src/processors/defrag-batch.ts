@@ -1,7 +1,7 @@
 /**
  * Job `defrag-batch`: rewrite the replicas of one batch, a few at a time, on one pool.
  *
- * It also serves evacuation, which differs only in what is picked and where it goes. Each extent is
+ * It also serves evacuation and repair, which differ in what is picked and where it goes. Each extent is
  * committed on its own, so whenever the job ends, early or by SIGKILL, what was moved stays moved.
  */
 
@@ -19,6 +19,7 @@ import type { Move } from '../pool/extent-pool/rewrite-target.js';
 import { TaskGate } from '../pool/task-gate.js';
 import type { Payload } from '../queue/payloads.js';
 import { DefragPicks, FRAGMENTS_MIN, IN_FEWER_PIECES } from './defrag-picks.js';
+import { recordRepair } from './repairs.js';
 import {
   type BatchReport,
   claimBatch,
@@ -99,8 +100,7 @@ export class DefragBatches {
       if (!settings.defragEnabled || nowMs < settings.defragNotBeforeMs) return null;
       if (store.runs.open('defrag')) return null;
       const planned = store.candidates.planFragmented(FRAGMENTS_MIN);
-      const badCount = store.extents.badReplicas().length;
-      if (planned.count + badCount === 0) return null;
+      if (planned.count === 0) return null;
       return store.runs.insert({
         kind: 'defrag',
         trigger: 'pass',
@@ -109,7 +109,7 @@ export class DefragBatches {
         diskId: null,
         secureErase: false,
         startedAtMs: nowMs,
-        plannedCount: planned.count + badCount,
+        plannedCount: planned.count,
         plannedBytes: planned.bytes,
       });
     });
@@ -169,7 +169,8 @@ export class DefragBatches {
         const result = results[index];
         if (!result) continue;
         picks.moved(move, result);
-        this.#record(run, move, result);
+        if (run.kind === 'repair') recordRepair(this.#context, run, move, result);
+        else this.#record(run, move, result);
         if (result.kind === 'moved') movedBytes += result.bytes;
         if (result.kind === 'not-begun') picks.putBack([move]);
       }
@@ -197,7 +198,6 @@ export class DefragBatches {
       totals.add({
         defrag_extents_moved: 1,
         defrag_bytes_moved: doneBytes,
-        bad_replicas_repaired: move.goal === 'repair' ? 1 : 0,
       });
       // The best that there is now; tried again once room was made.
       if (result.fragmentsAfter > 1) {

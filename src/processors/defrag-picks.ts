@@ -1,7 +1,7 @@
 /**
  * Which replicas a run rewrites next.
  *
- * Bad replicas first, then fragmented ones, the hottest first; into one piece, or else into fewer.
+ * Fragmented ones, the hottest first; into one piece, or else into fewer.
  * When no free run is left for the others, room is made: windows are cleared, and the run tries
  * again, until that makes nothing contiguous any more. Last, what was put into a disk's reserve
  * leaves it, so that the next run has one.
@@ -83,6 +83,10 @@ export class DefragPicks {
       const onDisk = candidates.onDisk(run.runId, run.diskId ?? 0, PICK_COUNT);
       return withGoal('evacuate', onDisk);
     }
+    if (run.kind === 'repair') {
+      const due = this.#context.store.repairs.due(run.runId, this.#context.clock(), PICK_COUNT);
+      return withGoal('repair', due);
+    }
     const direct = this.#pickDirect(run.runId);
     if (direct.length > 0) return direct;
     const afterRoom = this.#room.isHolding ? this.#useRoom(run.runId) : [];
@@ -93,17 +97,12 @@ export class DefragPicks {
   }
 
   #pickDirect(runId: number): Move[] {
-    const { candidates } = this.#context.store;
-    const bad = candidates.bad(runId, PICK_COUNT);
-    const isBad = new Set(bad.map(keyOf));
-    const fragmented = candidates
+    return this.#context.store.candidates
       .fragmented(runId, FRAGMENTS_MIN, PICK_COUNT)
-      .filter((candidate) => !isBad.has(keyOf(candidate)))
       .map((candidate) => ({
         ...candidate,
         goal: this.#lessened.has(keyOf(candidate)) ? ('defrag' as const) : ('lessen' as const),
       }));
-    return [...withGoal('repair', bad), ...fragmented];
   }
 
   /** Clears windows for what did not become contiguous, as long as the last time helped. */

@@ -11,6 +11,7 @@ import { processAnalyze } from './analyze.js';
 import { DefragBatches } from './defrag-batch.js';
 import { processPolicyTick } from './policy-tick.js';
 import type { DefragReport, PoolWork } from './pool-work.js';
+import { beginDueRepair } from './repairs.js';
 import type { BatchReport } from './run-batch.js';
 import { processTrimBatch } from './trim-batch.js';
 
@@ -49,6 +50,10 @@ export class ExtentPoolWork implements PoolWork {
 
   async tick(): Promise<unknown> {
     return processPolicyTick(this.pool.context);
+  }
+
+  beginUrgent(): void {
+    beginDueRepair(this.pool.context);
   }
 
   forgetIdle(): void {

@@ -64,6 +64,9 @@ export class FsPoolWork implements PoolWork {
     return { trimRunId: this.#beginDueTrim() };
   }
 
+  /** A mounted file system keeps its own copies, if any. */
+  beginUrgent(): void {}
+
   forgetIdle(): void {
     this.#defrag.forgetIdle();
   }

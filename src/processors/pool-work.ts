@@ -26,6 +26,8 @@ export interface PoolWork {
   defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport>;
   trim(payload: RunBatchPayload): Promise<BatchReport>;
   tick(): Promise<unknown>;
+  /** Begins what cannot wait for the next tick: repairs. Asked every second. */
+  beginUrgent(): void;
   /** Gives back what is held for runs that were stopped or paused between two batches. */
   forgetIdle(): void;
   /** False once what is held open is not what the pool's path leads to any more. */

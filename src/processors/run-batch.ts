@@ -45,6 +45,8 @@ export function completeRun(context: MaintenanceContext, run: Run): void {
   store.transaction(() => {
     context.assertOwner();
     if (!store.runs.setState(run.runId, 'completed', context.clock())) return;
-    if (run.kind !== 'trim') store.totals.add({ defrag_runs_completed: 1 });
+    if (run.kind === 'defrag' || run.kind === 'evacuate') {
+      store.totals.add({ defrag_runs_completed: 1 });
+    }
   });
 }

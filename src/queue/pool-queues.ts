@@ -66,10 +66,7 @@ export class PoolQueues {
       epoch,
     };
     const jobId = `run-${runId}-${batchIndex}-${epoch}`;
-    const priority =
-      run.trigger === 'manual' || run.trigger === 'evacuation'
-        ? PRIORITY.manual
-        : PRIORITY.scheduled;
+    const priority = isUrgent(run) ? PRIORITY.manual : PRIORITY.scheduled;
     return await asking(async () => {
       const queue = this.queue(kind);
       const known = await queue.getJob(jobId);
@@ -136,6 +133,11 @@ export class PoolQueues {
   async close(): Promise<void> {
     await Promise.all(this.all().map((queue) => queue.close()));
   }
+}
+
+/** Somebody waits for it, or data has fewer copies than it should. */
+function isUrgent({ kind, trigger }: Run): boolean {
+  return kind === 'repair' || trigger === 'manual' || trigger === 'evacuation';
 }
 
 /** What Redis or the connection to it says has no code of ours. @throws MaintenanceError ERR_QUEUE. */

@@ -98,15 +98,6 @@ export class ExtentStore {
     this.#statements.recordRead.run(score, atMs, extentId);
   }
 
-  /** Does nothing when the replica has gone meanwhile. */
-  recordBadReplica(extentId: number, diskId: number, reason: string, atMs: number): void {
-    this.#statements.recordBad.run({ extentId, diskId, reason, atMs });
-  }
-
-  badReplicas(): { extentId: number; diskId: number; reason: string }[] {
-    return this.#statements.badReplicas.all() as ReturnType<ExtentStore['badReplicas']>;
-  }
-
   /** Ids in ascending order, `limit` at a time, for listings that do not fit memory. */
   page(afterExtentId: number, limit: number): ExtentRow[] {
     return this.#statements.page.all(afterExtentId, limit) as ExtentRow[];
@@ -188,13 +179,6 @@ function prepare(db: Db) {
       `UPDATE extents SET heat_score = ?, read_count = read_count + 1, last_access_at_ms = ?
        WHERE extent_id = ?`,
     ),
-    recordBad: db.prepare(
-      `INSERT OR REPLACE INTO bad_replicas SELECT extent_id, disk_id, @reason, @atMs
-       FROM fragments WHERE extent_id = @extentId AND disk_id = @diskId AND position = 0`,
-    ),
     deleteBad: db.prepare('DELETE FROM bad_replicas WHERE extent_id = ? AND disk_id = ?'),
-    badReplicas: db.prepare(
-      'SELECT extent_id AS extentId, disk_id AS diskId, reason FROM bad_replicas',
-    ),
   };
 }

@@ -7,6 +7,7 @@ import { ExtentStore } from './extents.js';
 import { FragmentationQueries } from './fragmentation.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
+import { RepairStore } from './repairs.js';
 import { RewriteCandidates } from './rewrite-candidates.js';
 import { RunStore } from './runs.js';
 import { POOL_SCHEMA_STEPS } from './schema.js';
@@ -23,6 +24,7 @@ export class PoolStore {
   readonly discards: DiscardStore;
   readonly runs: RunStore;
   readonly candidates: RewriteCandidates;
+  readonly repairs: RepairStore;
   readonly fragmentation: FragmentationQueries;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
@@ -40,6 +42,7 @@ export class PoolStore {
     this.discards = new DiscardStore(db, this.space);
     this.runs = new RunStore(db);
     this.candidates = new RewriteCandidates(db);
+    this.repairs = new RepairStore(db);
     this.fragmentation = new FragmentationQueries(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);

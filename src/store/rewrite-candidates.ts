@@ -23,8 +23,8 @@ export class RewriteCandidates {
   }
 
   /**
-   * Replicas in more than one fragment, of the hottest extents first, then bad ones; without those
-   * that this run already skipped or failed at.
+   * Replicas in more than one fragment, of the hottest extents first; without those that this run
+   * already skipped or failed at.
    */
   fragmented(runId: number, minFragments: number, limit: number): Candidate[] {
     // The row list is capped before fragments are counted, else every call would count them all.
@@ -38,17 +38,6 @@ export class RewriteCandidates {
          ORDER BY e.heat_score DESC, e.extent_id LIMIT @limit`,
       )
       .all({ runId, minFragments, limit }) as Candidate[];
-  }
-
-  bad(runId: number, limit: number): Candidate[] {
-    return this.#db
-      .prepare(
-        `SELECT b.extent_id AS extentId, b.disk_id AS diskId FROM bad_replicas AS b
-         WHERE NOT EXISTS (SELECT 1 FROM run_exclusions AS x
-             WHERE x.run_id = ? AND x.extent_id = b.extent_id AND x.disk_id = b.disk_id)
-         LIMIT ?`,
-      )
-      .all(runId, limit) as Candidate[];
   }
 
   onDisk(runId: number, diskId: number, limit: number): Candidate[] {

@@ -119,7 +119,7 @@ describe('a process that is killed', () => {
     const pool = openPool(path);
     expectSound(pool);
     expect(await inventory(pool)).toEqual({ replaced: checksum(OLD), garbage: checksum(OLD) });
-    expect(pool.context.store.extents.badReplicas()).toEqual([]);
+    expect(pool.context.store.repairs.all()).toEqual([]);
   });
 
   it.each([

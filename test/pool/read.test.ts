@@ -31,9 +31,10 @@ describe('a corrupt replica', () => {
     corruptReplica(pool, extent?.extentId ?? 0, first?.diskId ?? 0);
 
     expect(checksum(await readAll(pool, 'a'))).toBe(checksum(bytes));
-    expect(store.extents.badReplicas()).toEqual([
-      { extentId: extent?.extentId, diskId: first?.diskId, reason: 'wrong checksum' },
+    expect(store.repairs.named(10)).toMatchObject([
+      { objectName: 'a', extentIndex: 0, diskId: first?.diskId, reason: 'wrong checksum' },
     ]);
+    expect(store.repairs.findings(10)).toMatchObject([{ what: 'bad', objectName: 'a' }]);
     expect(store.totals.read().bad_replicas_seen).toBe(1);
     expect(checksum(await readAll(pool, 'a'))).toBe(checksum(bytes));
   });
@@ -49,7 +50,7 @@ describe('a corrupt replica', () => {
       nextStep: expect.stringContaining('backup'),
       details: { badReplicas: [{ diskId: expect.any(Number) }, { diskId: expect.any(Number) }] },
     });
-    expect(pool.context.store.extents.badReplicas()).toHaveLength(2);
+    expect(pool.context.store.repairs.all()).toHaveLength(2);
   });
 
   it('that was deleted meanwhile is no error to write down', async () => {
@@ -57,8 +58,9 @@ describe('a corrupt replica', () => {
     await putFiles(pool, { a: content(1, 100) });
     const extentId = pool.extents('a')[0]?.extentId ?? 0;
     pool.remove('a');
-    pool.context.store.extents.recordBadReplica(extentId, 1, 'late', 0);
-    expect(pool.context.store.extents.badReplicas()).toEqual([]);
+    const late = { extentId, diskId: 1, reason: 'late', held: false, atMs: 0 };
+    expect(pool.context.store.repairs.recordBad(late)).toBe('gone');
+    expect(pool.context.store.repairs.all()).toEqual([]);
   });
 });
 
@@ -74,7 +76,7 @@ it('reads around a disk that is away, and asks for it when it has the only repli
   renameSync(holder?.path ?? '', `${holder?.path}-away`);
   pool = await reopenPool(pool);
   expect(checksum(await readAll(pool, 'both'))).toBe(checksum(bytes));
-  expect(pool.context.store.extents.badReplicas()).toEqual([]);
+  expect(pool.context.store.repairs.all()).toEqual([]);
   await expect(readAll(pool, 'one')).rejects.toMatchObject({
     code: 'ERR_DISK_UNAVAILABLE',
     nextStep: `Attach ${holder?.path} again.`,

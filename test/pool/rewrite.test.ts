@@ -156,10 +156,11 @@ describe('bad replicas', () => {
     const pool = await fragmentedPool(2);
     const { extentId } = extentOf(pool);
     corruptReplica(pool, extentId, 2);
-    pool.context.store.extents.recordBadReplica(extentId, 2, 'wrong checksum', 0);
+    const bad = { extentId, diskId: 2, reason: 'wrong checksum', held: false, atMs: 0 };
+    pool.context.store.repairs.recordBad(bad);
     const result = await rewriteReplica(pool.context, { extentId, diskId: 2 }, 'repair');
     expect(result.kind).toBe('moved');
-    expect(pool.context.store.extents.badReplicas()).toEqual([]);
+    expect(pool.context.store.repairs.all()).toEqual([]);
     corruptReplica(pool, extentId, 1);
     expect(checksum(await readAll(pool, 'a'))).toBe(checksum(BYTES));
     expectSound(pool);
@@ -240,7 +241,7 @@ it('a reader finds an extent that moves again and again', async () => {
   }
   stop = true;
   await mover;
-  expect(pool.context.store.extents.badReplicas()).toEqual([]);
+  expect(pool.context.store.repairs.all()).toEqual([]);
   expectSound(pool);
 });
 

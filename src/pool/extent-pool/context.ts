@@ -130,15 +130,37 @@ export class PoolContext {
     );
   }
 
-  /** Replicas of an extent on disks that can be read now, best first: fewest fragments. */
+  /** Whether a disk can be read: looked at anew, since it may just have gone. */
+  isThere(diskId: number): boolean {
+    const disk = this.store.disks.get(diskId);
+    if (!disk) return false;
+    this.reopenDisk(diskId);
+    return this.diskState(disk).file !== null;
+  }
+
+  /**
+   * Replicas of an extent on disks that can be read now, best first: not known to be bad, then the
+   * fewest fragments.
+   */
   readableReplicas(extentId: number): ReplicaLocation[] {
+    const bad = this.store.repairs.badDisksOf(extentId);
     return this.store.extents
       .replicas(extentId)
       .flatMap((replica) => {
         const location = this.locate(replica);
         return location ? [location] : [];
       })
-      .sort((a, b) => a.runs.length - b.runs.length);
+      .sort(
+        (a, b) =>
+          Number(bad.has(a.diskId)) - Number(bad.has(b.diskId)) || a.runs.length - b.runs.length,
+      );
+  }
+
+  /** Replicas that can be read now and are not known to be bad. */
+  goodReplicaCount(extentId: number): number {
+    const bad = this.store.repairs.badDisksOf(extentId);
+    const replicas = this.store.extents.replicas(extentId);
+    return replicas.filter((one) => !bad.has(one.diskId) && this.locate(one)).length;
   }
 
   /** @returns null when the disk is away. */

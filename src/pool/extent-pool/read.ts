@@ -9,6 +9,7 @@ import { InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { touched } from '../../domain/heat.js';
 import type { ReadExtent, ReadOutcome } from '../../domain/tasks.js';
 import type { ExtentRow } from '../../store/extents.js';
+import { BY_A_READ, noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
 
 const TRIES_MAX = 5;
@@ -38,7 +39,7 @@ export async function readVerified(
       if (!request) throw new InvariantError('a read answered more than it was asked');
       const current = outcome.badReplicas.length === 0 ? null : lookUp(context, request.extent);
       const moved = current !== null && current.generation !== request.extent.generation;
-      if (!moved) recordBad(context, outcome);
+      if (!moved) noteBad(context, outcome);
       if (outcome.good) results.set(outcome.extentId, outcome);
       else if (moved && tries < TRIES_MAX) again.push({ ...request, extent: current });
       else throw unreadable(context, request.extent, outcome);
@@ -88,15 +89,10 @@ function lookUp(context: PoolContext, extent: ExtentRow): ExtentRow {
   });
 }
 
-function recordBad(context: PoolContext, outcome: ReadOutcome): void {
-  if (context.mode === 'read' || outcome.badReplicas.length === 0) return;
-  const nowMs = context.clock();
-  context.store.transaction(() => {
-    for (const { diskId, reason } of outcome.badReplicas) {
-      context.store.extents.recordBadReplica(outcome.extentId, diskId, reason, nowMs);
-    }
-    context.store.totals.add({ bad_replicas_seen: outcome.badReplicas.length });
-  });
+/** The agent repairs within moments what is noted here. */
+function noteBad(context: PoolContext, { extentId, badReplicas }: ReadOutcome): void {
+  if (context.mode === 'read' || badReplicas.length === 0) return;
+  context.store.transaction(() => noteBadReplicas(context, extentId, badReplicas, BY_A_READ));
 }
 
 function unreadable(

@@ -10,6 +10,7 @@ import {
 } from '../../domain/replica-layout.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import { type ByteRun, totalBytes } from '../../domain/units.js';
+import type { DiskRow } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
 import type { PoolContext } from './context.js';
@@ -37,6 +38,8 @@ export interface Move extends Candidate {
 }
 
 export const NO_BETTER_RUN = 'no better run of free space';
+/** Moving it would put the only good copies through a write that nobody has to make now. */
+export const WAITS_FOR_REPAIR = 'fewer good replicas than wanted';
 
 export type SkipReason =
   | typeof NO_BETTER_RUN
@@ -44,7 +47,8 @@ export type SkipReason =
   | 'disk not writable'
   | 'deleted meanwhile'
   | 'no other disk with room'
-  | 'too few good replicas';
+  | 'too few good replicas'
+  | typeof WAITS_FOR_REPAIR;
 
 export interface Reserved {
   readonly extent: ExtentRow;
@@ -72,28 +76,56 @@ export function reserveTarget(
       return 'already contiguous';
     const sources = orderSources(context, extentId, diskId, goal);
     if (sources.length === 0) return 'too few good replicas';
-
-    const lengthBytes = allocatedBytes(extent.sizeBytes);
     const holders = new Set(replicas.map((replica) => replica.diskId));
-    const targetDiskId =
-      goal === 'evacuate' ? chooseOtherDisk(context, extent, lengthBytes, holders) : diskId;
-    if (targetDiskId === null) return 'no other disk with room';
-    const targetDisk = store.disks.get(targetDiskId);
-    if (!targetDisk || context.diskState(targetDisk).condition !== 'online') {
-      return 'disk not writable';
+    const targets = targetDisks(context, extent, diskId, goal, holders);
+    if (targets.length === 0) return 'no other disk with room';
+    let reason: SkipReason = 'disk not writable';
+    for (const targetDisk of targets) {
+      if (context.diskState(targetDisk).condition !== 'online') continue;
+      if (!isForSafety(goal) && context.goodReplicaCount(extentId) < extent.replicaCount) {
+        return WAITS_FOR_REPAIR;
+      }
+      const owner = context.writer.newOwner();
+      const request = { diskId: targetDisk.diskId, owner, goal };
+      const layout =
+        window && fromRuns.length > 1
+          ? layOutPieces(context, fromRuns, window, request)
+          : layOutWhole(context, fromRuns, allocatedBytes(extent.sizeBytes), request);
+      reason = NO_BETTER_RUN;
+      if (!layout) continue;
+      const { runs, writes, released } = layout;
+      const target = { diskId: targetDisk.diskId, path: backingPath(targetDisk.path), runs };
+      const fragmentsBefore = fromRuns.length;
+      return { extent, fragmentsBefore, target, writes, released, sources, owner };
     }
-    const owner = context.writer.newOwner();
-    const request = { diskId: targetDiskId, owner, goal };
-    const layout =
-      window && fromRuns.length > 1
-        ? layOutPieces(context, fromRuns, window, request)
-        : layOutWhole(context, fromRuns, lengthBytes, request);
-    if (!layout) return NO_BETTER_RUN;
-    const { runs, writes, released } = layout;
-    const target = { diskId: targetDiskId, path: backingPath(targetDisk.path), runs };
-    const fragmentsBefore = fromRuns.length;
-    return { extent, fragmentsBefore, target, writes, released, sources, owner };
+    return reason;
   });
+}
+
+/** What must go on while copies are missing, since it is what brings them back. */
+function isForSafety(goal: RewriteGoal): boolean {
+  return goal === 'repair' || goal === 'evacuate';
+}
+
+/** Where the replica may go, the best first. */
+function targetDisks(
+  context: PoolContext,
+  extent: ExtentRow,
+  fromDiskId: number,
+  goal: RewriteGoal,
+  holders: ReadonlySet<number>,
+): DiskRow[] {
+  const { disks, repairs } = context.store;
+  const same = disks.get(fromDiskId);
+  const here = same ? [same] : [];
+  if (!isForSafety(goal)) return here;
+  const otherId = chooseOtherDisk(context, extent, allocatedBytes(extent.sizeBytes), holders);
+  const other = otherId === null ? null : disks.get(otherId);
+  const elsewhere = other ? [other] : [];
+  if (goal === 'evacuate') return elsewhere;
+  // A disk that has failed to keep a repair once is not asked first again.
+  const hasFailed = repairs.failureCount({ extentId: extent.extentId, diskId: fromDiskId }) > 0;
+  return hasFailed ? [...elsewhere, ...here] : [...here, ...elsewhere];
 }
 
 function layOutWhole(

@@ -17,10 +17,11 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InvariantError, MaintenanceError, type WireError } from '../../domain/errors.js';
-import type { BadReplica, RewriteOutcome, RewriteTask } from '../../domain/tasks.js';
+import type { RewriteOutcome, RewriteTask } from '../../domain/tasks.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
+import { BY_A_READ, noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
 import { addRecord, type JournalBatch, writeJournals } from './journal-batch.js';
 import {
@@ -166,10 +167,10 @@ function settleOne(
     if (!current) return { kind: 'skipped', reason: 'deleted meanwhile' };
     if (changed) return { kind: 'superseded' };
     if (outcome.kind !== 'failed') return { kind: 'not-begun' };
-    recordBadSources(context, extent, outcome.badReplicas);
+    noteBadReplicas(context, extent.extentId, outcome.badReplicas, BY_A_READ);
     return { kind: 'failed', error: outcome.error };
   }
-  recordBadSources(context, extent, outcome.badReplicas);
+  noteBadReplicas(context, extent.extentId, outcome.badReplicas, BY_A_READ);
   swap(context, move, reserved, current, journal);
   return {
     kind: 'moved',
@@ -196,19 +197,4 @@ function swap(
   }
   const moved = { ...current, generation: current.generation + 1 };
   addRecord(journal, target.diskId, extentRecord(moved, target.runs));
-}
-
-/** Safe while: in a transaction. */
-function recordBadSources(
-  context: PoolContext,
-  { extentId }: ExtentRow,
-  badReplicas: readonly BadReplica[],
-): void {
-  const { extents, totals } = context.store;
-  const held = new Set(extents.replicas(extentId).map((replica) => replica.diskId));
-  const stillBad = badReplicas.filter(({ diskId }) => held.has(diskId));
-  for (const { diskId, reason } of stillBad) {
-    extents.recordBadReplica(extentId, diskId, reason, context.clock());
-  }
-  totals.add({ bad_replicas_seen: stillBad.length });
 }
