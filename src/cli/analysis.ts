@@ -1,6 +1,7 @@
 /** `defrag analyze`: here and now, or as a job of the agent. */
 
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
+import type { AnalyzeOptions } from './fs-analysis.js';
 import { fsAnalysisText } from './fs-text.js';
 import { MAP_COLUMNS, MAP_ROWS } from './map-text.js';
 import { fileSystemsOnly, locate, withAnyPool, withPool } from './pool-access.js';
@@ -11,13 +12,6 @@ import { analysisText } from './text.js';
 type AnalyzeView = Extract<Output<'defrag analyze'>, { tiers: unknown }>;
 type ExtentAnalyzeView = Extract<AnalyzeView, { kind: 'extent' }>;
 type QueuedView = Extract<Output<'defrag analyze'>, { jobId: unknown }>;
-
-export interface AnalyzeOptions {
-  readonly withMaps: boolean;
-  /** Of a mounted file system: only what lies there. */
-  readonly path: string | null;
-  readonly quiet: boolean;
-}
 
 /** @throws MaintenanceError as `analyzeFileSystem`; ERR_UNSUPPORTED for a path in an extent pool. */
 export async function analyze(poolPath: string, options: AnalyzeOptions): Promise<AnalyzeView> {

@@ -17,7 +17,7 @@ import {
 /** The pool to work on. */
 export const poolFlag = Flags.string({
   char: 'p',
-  summary: 'Directory of the pool.',
+  summary: 'Directory of the pool, or where a file system is mounted.',
   env: 'DYNAMICFS_POOL',
   required: true,
   helpValue: 'PATH',

@@ -1,35 +1,13 @@
 /** `defrag start` and `defrag resume`: the two that need an agent at work. */
 
-import { QUIET_MS_DEFAULT } from '../domain/fs-runs.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { fileSystemsOnly, locate, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
-import { beginDefrag, type DefragIntent, setDefragPaused } from './run-control.js';
+import { beginDefrag, setDefragPaused } from './run-control.js';
 import type { Output } from './schemas.js';
+import type { FsStartOptions, StartOptions } from './start-options.js';
 import { runView } from './views.js';
 import { waitForRun } from './wait-for-run.js';
-
-export interface StartOptions extends DefragIntent {
-  readonly wait: boolean;
-  readonly quiet: boolean;
-  readonly note: (message: string) => void;
-  readonly fileSystem: FsStartOptions;
-}
-
-/** What only mounted file systems know. */
-export interface FsStartOptions {
-  readonly path: string | null;
-  readonly verify: boolean;
-  readonly allowUnshare: boolean;
-  readonly quietMs: number;
-}
-
-export const NO_FS_START_OPTIONS: FsStartOptions = {
-  path: null,
-  verify: true,
-  allowUnshare: false,
-  quietMs: QUIET_MS_DEFAULT,
-};
 
 type Started = Extract<Output<'defrag start'>, { dryRun: false }>;
 

@@ -11,7 +11,6 @@ import { type AnalyzedMount, analyzeMount } from '../pool/fs-pool/scan.js';
 import { subtreeOf } from '../pool/fs-pool/subtree.js';
 import { forecastMount } from '../pool/fs-pool/trim-mount.js';
 import { WorkerPool } from '../pool/worker-pool.js';
-import type { AnalyzeOptions } from './analysis.js';
 import { mountedOf } from './fs-access.js';
 import { abortOnInterrupt } from './interrupt.js';
 import { MAP_COLUMNS, MAP_ROWS } from './map-text.js';
@@ -21,6 +20,13 @@ import { startProgress } from './progress.js';
 import type { Output } from './schemas.js';
 
 type FsAnalyzeView = Extract<Output<'defrag analyze'>, { kind: 'file-system' }>;
+
+export interface AnalyzeOptions {
+  readonly withMaps: boolean;
+  /** Of a mounted file system: only what lies there. */
+  readonly path: string | null;
+  readonly quiet: boolean;
+}
 
 const WORST_COUNT = 20;
 const SHOW_EVERY_MS = 200;

@@ -4,13 +4,13 @@ import type { FsRunOptions } from '../domain/fs-runs.js';
 import { assertWritable } from '../pool/fs-pool/detect.js';
 import type { LocatedFileSystem } from '../pool/fs-pool/register.js';
 import { subtreeOf } from '../pool/fs-pool/subtree.js';
-import type { FsStartOptions, StartOptions } from './defrag-start.js';
 import { mountedOf } from './fs-access.js';
 import { beginFsDefrag } from './fs-run-control.js';
 import { openFileSystem } from './pool-access.js';
 import { textOfHex } from './printable.js';
 import { linkQueue } from './queue-link.js';
 import type { Output } from './schemas.js';
+import type { FsStartOptions, StartOptions } from './start-options.js';
 import { runView } from './views.js';
 import { waitForRun } from './wait-for-run.js';
 

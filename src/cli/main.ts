@@ -42,6 +42,15 @@ function unknownCommand(error: WireError, config: Config): WireError {
     command.id.replaceAll(':', ' '),
     ...command.hiddenAliases,
   ]);
+  // oclif takes what follows a command that has no arguments for a part of its name.
+  const command = ids.find((known) => asked.startsWith(`${known} `));
+  if (command !== undefined) {
+    return {
+      ...error,
+      message: `Unexpected argument: ${asked.slice(command.length + 1)}`,
+      nextStep: `See \`dynamicfs ${command} --help\`.`,
+    };
+  }
   const meant = nearest(asked, ids);
   return {
     ...error,

@@ -32,6 +32,8 @@ describe('wrong usage exits with 2', () => {
     [['nope'], 'unknown command: nope'],
     [['defrag', 'nope'], 'unknown command: defrag nope'],
     [['status'], 'Missing required flag pool'],
+    [['disk', 'add', '/y', '--pool', '/x'], 'Unexpected argument: /y'],
+    [['disk-add', '/y', '--pool', '/x'], 'unknown command: disk-add'],
     [['ls', '--pool', '/x', '--bogus'], 'Nonexistent flag: --bogus'],
     [['put', '--pool', '/x'], 'Missing argument: path'],
     [['agent', 'status', '--bogus'], 'Nonexistent flag: --bogus'],
