@@ -9,8 +9,9 @@ export default defineConfig({
     pool: 'forks',
     // More would compete for one disk, and time out on the smallest machine of a CI.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    teardownTimeout: 30_000,
+    // Generous: a test waits for conditions, and a loaded machine takes its time.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    teardownTimeout: 60_000,
   },
 });

@@ -10,7 +10,7 @@ import { agentIsRunning, readAgentFile } from '../kernel/agent-file.js';
 import { packageRoot } from '../kernel/package-root.js';
 import { makeStateDirectory } from '../kernel/state-directory.js';
 
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 120_000;
 const LOOK_EVERY_MS = 50;
 

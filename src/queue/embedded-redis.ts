@@ -18,7 +18,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { MaintenanceError } from '../domain/errors.js';
 
-const START_TIMEOUT_MS = 10_000;
+/** Generous: on a disk that is busy its journal takes seconds to open. */
+const START_TIMEOUT_MS = 30_000;
 const RESTART_DELAY_MS = 500;
 const STOP_TIMEOUT_MS = 5_000;
 

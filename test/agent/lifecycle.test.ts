@@ -25,9 +25,9 @@ import { redisPid, withQueues } from '../support/agent-queues.js';
 it.each(['SIGTERM', 'SIGINT'] as const)(
   'finishes the extent under way at %s and ends, with its Redis; the run stays open',
   async (signal) => {
-    const lab = await makeLab();
+    const lab = await makeLab({ objectCount: 6 });
     const { pool } = lab;
-    const { runId } = beginRun(pool, { intensity: 'high' });
+    const { runId } = beginRun(pool, { intensity: 'low' });
     const agent = spawnAgent(lab.env);
     await agent.ready();
     const pid = await withQueues(lab, ({ redis }) => redisPid(redis));
@@ -41,6 +41,7 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
     await expectIntact(lab);
 
     expect(runOf(pool, runId).state).toBe('running');
+    expect(beginRun(pool).runId).toBe(runId);
     await withAgent(lab, () => untilOver(pool, runId));
     expect(candidateCount(pool)).toBe(0);
     await expectIntact(lab);
@@ -107,7 +108,7 @@ it('is replaced by a command that comes while it drains', async () => {
 });
 
 it('works on several pools at once, and on one that is registered while it runs', async () => {
-  const labs = [await makeLab({ objectCount: 2 }), await makeLab({ objectCount: 2 })];
+  const labs = [await makeLab(), await makeLab()];
   const late = await makeLab({ objectCount: 1 });
   const node = makeNode();
   for (const lab of labs) register(node.stateDirectory, lab.pool);

@@ -123,7 +123,7 @@ it('starts with an empty Redis when the journal of that cannot be read', async (
 });
 
 it('ends when told to while Redis is away, and loses nothing', async () => {
-  const lab = await makeLab();
+  const lab = await makeLab({ objectCount: 6 });
   const { runId } = beginRun(lab.pool, { intensity: 'low' });
   await withAgent(lab, async (agent) => {
     await untilMoved(lab.pool, runId, 3);
@@ -133,6 +133,7 @@ it('ends when told to while Redis is away, and loses nothing', async () => {
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   });
   expect(runOf(lab.pool, runId).state).toBe('running');
+  expect(beginRun(lab.pool).runId).toBe(runId);
   await withAgent(lab, () => untilOver(lab.pool, runId));
   await expectIntact(lab);
 });

@@ -19,7 +19,7 @@ describe('the agent', () => {
     for (const end of ends) expect(end).toMatchObject({ code: 0, stderr: '' });
     const status = await node.json('agent status', []);
     expect(status.pools.map(({ path }) => path).sort()).toEqual(pools.map((p) => p.path).sort());
-    const log = readFileSync(join(node.directory, 'state', 'agent.log'), 'utf8');
+    const log = readFileSync(join(node.stateDirectory, 'agent.log'), 'utf8');
     expect(log.match(/"agent ready"/g)).toHaveLength(1);
   });
 
@@ -42,7 +42,7 @@ describe('the agent', () => {
     expect(await node.text('agent', 'stop')).toBe('Agent stopped\n');
     expect(await node.text('agent', 'stop')).toBe('No agent runs\n');
     expect((await node.json('agent status', [], 26)).running).toBe(false);
-    expect(existsSync(join(node.directory, 'state', 'agent.json'))).toBe(false);
+    expect(existsSync(join(node.stateDirectory, 'agent.json'))).toBe(false);
     expect(existsSync(redis ?? '')).toBe(false);
   });
 });

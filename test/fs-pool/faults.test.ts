@@ -5,7 +5,12 @@
  */
 
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Run } from '../../src/domain/runs.js';
+import { fsPoolDirectory } from '../../src/pool/fs-pool/context.js';
+import { FsPoolStore } from '../../src/store/fs-pool-store.js';
+import { Registry } from '../../src/store/registry.js';
 import { until } from '../support/agent-lab.js';
 import { CliNode } from '../support/cli-run.js';
 import { makeFiles, sha256Manifest } from '../support/fs-lab.js';
@@ -34,11 +39,30 @@ async function wornMount(fsType: LoopMount['fsType']): Promise<Worn> {
   return { mount, flags, manifest, [Symbol.dispose]: () => mount.remove() };
 }
 
-async function untilMoved(flags: string[], count: number): Promise<void> {
-  await until(`${count} files were moved`, async () => {
-    const { run } = await node.json('defrag status', flags);
-    return (run?.doneCount ?? 0) >= count;
-  });
+/** The run as SQLite has it: a command for each look would take the processor from the agent. */
+async function untilRun({ mount }: Worn, what: string, is: (run: Run) => boolean): Promise<Run> {
+  const registry = new Registry(node.stateDirectory);
+  const [registered] = registry.fileSystemsAt(mount.mountPath);
+  registry.close();
+  if (!registered) throw new Error('not registered');
+  const store = new FsPoolStore(
+    join(fsPoolDirectory(node.stateDirectory, registered.poolId), 'pool.sqlite'),
+    {
+      readonly: true,
+    },
+  );
+  try {
+    return await until(what, () => {
+      const run = store.runs.last('defrag');
+      return run && is(run) ? run : null;
+    });
+  } finally {
+    store.close();
+  }
+}
+
+function untilMoved(worn: Worn, count: number): Promise<Run> {
+  return untilRun(worn, `${count} files were moved`, (run) => run.progress.doneCount >= count);
 }
 
 /** A worker may have a file open at this moment. */
@@ -62,22 +86,24 @@ async function expectWhole({ mount, flags, manifest }: Worn): Promise<void> {
   expect(await node.json('status', flags)).toMatchObject({ openMoveCount: 0 });
 }
 
-async function finish(worn: Worn): Promise<void> {
+/** @returns which run that was. */
+async function finish(worn: Worn): Promise<number | undefined> {
   const started = await node.json('defrag start', [...worn.flags, ...QUICKLY]);
   if (started.dryRun) throw new Error('expected a run');
   expect(started.run).toMatchObject({ state: 'completed', failedCount: 0 });
   await expectWhole(worn);
+  return started.run?.runId;
 }
 
 describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a run on a mounted %s', (fsType) => {
   it('stops and pauses in the middle, and goes on', async () => {
     using worn = await wornMount(fsType);
     await node.json('defrag start', [...worn.flags, ...SLOWLY]);
-    await untilMoved(worn.flags, 1);
+    await untilMoved(worn, 1);
     const paused = await node.json('defrag pause', worn.flags);
     expect(paused).toMatchObject({ running: true, paused: true });
     await node.json('defrag resume', worn.flags);
-    await untilMoved(worn.flags, (paused.run?.doneCount ?? 0) + 1);
+    await untilMoved(worn, (paused.run?.doneCount ?? 0) + 1);
     const stopped = await node.json('defrag stop', worn.flags);
     expect(stopped.run?.state).toBe('stopped');
     expect(stopped.run?.doneCount).toBeLessThan(FILE_COUNT);
@@ -88,12 +114,10 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a run on a mounted %s', (fsType)
     using worn = await wornMount(fsType);
     const started = await node.json('defrag start', [...worn.flags, ...SLOWLY]);
     if (started.dryRun) throw new Error('expected a run');
-    await untilMoved(worn.flags, 1);
+    await untilMoved(worn, 1);
     const { pid } = await node.json('agent status', []);
     process.kill(pid ?? 0, 'SIGKILL');
     await until('it is gone', async () => (await node.run(['agent', 'status'])).code === 26);
-    await node.json('agent start', []);
-    await untilMoved(worn.flags, 20);
     // The same run, which takes the new pace.
     const again = await node.json('defrag start', [...worn.flags, ...QUICKLY]);
     if (again.dryRun) throw new Error('expected a run');
@@ -105,29 +129,27 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a run on a mounted %s', (fsType)
     using worn = await wornMount(fsType);
     const { mount, flags } = worn;
     await node.json('defrag start', [...flags, ...SLOWLY]);
-    await untilMoved(flags, 1);
+    const { runId } = await untilMoved(worn, 1);
     await unmountBetween(mount);
     expect(await node.json('status', flags)).toMatchObject({ condition: 'missing' });
     const refused = await node.jsonFailure(['defrag', 'start', ...flags]);
     expect(refused).toMatchObject({ code: 'ERR_DISK_UNAVAILABLE' });
     mount.mount();
-    const moved = (await node.json('defrag status', flags)).run?.doneCount ?? 0;
-    await untilMoved(flags, moved + 1);
-    await finish(worn);
+    // The same run, which takes the new pace.
+    expect(await finish(worn)).toBe(runId);
   });
 
   it('ends with the reason when the file system becomes read-only', async () => {
     using worn = await wornMount(fsType);
     const { mount, flags } = worn;
     await node.json('defrag start', [...flags, ...SLOWLY]);
-    await untilMoved(flags, 1);
+    await untilMoved(worn, 1);
     const remount = (option: string) =>
       execFileSync('mount', ['-o', `remount,${option}`, mount.mountPath], { stdio: 'pipe' });
     await until('it is read-only', () => attempt(() => remount('ro')));
-    const run = await until('the run is over', async () => {
-      const status = await node.json('defrag status', flags);
-      return status.running ? null : status.run;
-    });
+    await untilRun(worn, 'the run is over', ({ endedAtMs }) => endedAtMs !== null);
+    const { running, run } = await node.json('defrag status', flags);
+    expect(running).toBe(false);
     expect(run).toMatchObject({ state: 'failed', error: { code: 'ERR_PERMISSION' } });
     remount('rw');
     await finish(worn);

@@ -25,7 +25,7 @@ import {
   inventory,
   makePool,
 } from './pool-fixture.js';
-import { tempDirectory } from './temp-directory.js';
+import { memoryDirectory } from './temp-directory.js';
 
 const HOLE_BYTES = 256 * KIB;
 const EXTENTS_PER_OBJECT = 3;
@@ -57,7 +57,7 @@ export async function makeLab(shape: LabShape = {}): Promise<Lab> {
   );
   const report = await pool.put(entries);
   expect(report.failed).toEqual([]);
-  for (const { name } of pool.list()) if (!name.startsWith('object/')) pool.remove(name);
+  pool.remove('filler', true);
   expect(pool.analyze().fragmentationRatio).toBe(1);
   expect(candidateCount(pool)).toBe(objectCount * EXTENTS_PER_OBJECT * replicaCount);
   const node = makeNode();
@@ -68,7 +68,7 @@ export async function makeLab(shape: LabShape = {}): Promise<Lab> {
 /** A state directory and the environment of its agent and commands. */
 export function makeNode(env: NodeJS.ProcessEnv = {}): Pick<Lab, 'stateDirectory' | 'env'> {
   // Short: the path of a Unix socket may have 107 bytes.
-  const stateDirectory = tempDirectory('s');
+  const stateDirectory = memoryDirectory('s');
   return {
     stateDirectory,
     env: { DYNAMICFS_STATE_DIR: stateDirectory, DYNAMICFS_HTTP: '127.0.0.1:0', ...env },
@@ -108,7 +108,7 @@ export function runOf(pool: ExtentPool, runId: number): Run {
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
-  timeoutMs = 40_000,
+  timeoutMs = 150_000,
 ): Promise<NonNullable<T>> {
   const endAtMs = performance.now() + timeoutMs;
   for (;;) {

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../../src/kernel/package-root.js';
 import type { ChildEnd } from './child.js';
 
-const READY_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 120_000;
+const STOP_TIMEOUT_MS = 120_000;
 
 export interface LogLine {
   readonly level: number;

@@ -1,6 +1,6 @@
 /** Processes for tests that must see one die: locks, crashes. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { buildSync } from 'esbuild';
 import { packageRoot } from '../../src/kernel/package-root.js';
@@ -19,7 +19,11 @@ export interface ChildEnd {
  * Bundled, since Node runs no TypeScript, and handed over on stdin, so that it finds the package's
  * root, and with it the addon, from the working directory.
  */
-export function spawnTypeScript(source: string, env: NodeJS.ProcessEnv = {}): ChildProcess {
+export function spawnTypeScript(
+  source: string,
+  env: NodeJS.ProcessEnv = {},
+  options: Pick<SpawnOptions, 'detached' | 'stdio'> = { stdio: 'pipe' },
+): ChildProcess {
   const { outputFiles } = buildSync({
     stdin: { contents: source, resolveDir: packageRoot(), loader: 'ts' },
     bundle: true,
@@ -32,9 +36,9 @@ export function spawnTypeScript(source: string, env: NodeJS.ProcessEnv = {}): Ch
   const child = spawn(process.execPath, ['--input-type=module', '-'], {
     cwd: packageRoot(),
     env: { ...process.env, ...env },
-    stdio: 'pipe',
+    ...options,
   });
-  child.stdin.end(outputFiles[0]?.text);
+  child.stdin?.end(outputFiles[0]?.text);
   return child;
 }
 

@@ -29,8 +29,7 @@ export async function fragmentedPool(shape: PoolShape = {}): Promise<CliPool> {
   await fragmentFreeSpace(pool, 256 * KIB);
   const files = Array.from({ length: 10 }, (_, n) => [`data/${n}`, content(n, MIB)] as const);
   await putFiles(pool, Object.fromEntries(files), { replicaCount: pool.disks().length });
-  const fillers = pool.list('filler').map(({ name }) => name);
-  for (const name of fillers.slice(0, fillers.length / 2)) pool.remove(name);
+  pool.remove('filler/even', true);
   const disks = pool.disks().map((disk) => disk.path);
   await closePool(pool);
   return { path: pool.path, disks };

@@ -7,7 +7,7 @@ import { expect } from 'vitest';
 import { OUTPUT_SCHEMAS, type Output } from '../../src/cli/schemas.js';
 import type { WireError } from '../../src/domain/errors.js';
 import { packageRoot } from '../../src/kernel/package-root.js';
-import { tempDirectory } from './temp-directory.js';
+import { memoryDirectory, tempDirectory } from './temp-directory.js';
 
 export const RUN_JS = join(packageRoot(), 'bin', 'run.js');
 
@@ -28,11 +28,12 @@ export interface CliOptions {
 /** A node of its own: a state directory, and the agent that commands may start there. */
 export class CliNode {
   readonly directory = tempDirectory('node');
+  readonly stateDirectory = memoryDirectory('s');
 
   get env(): NodeJS.ProcessEnv {
     return {
       ...process.env,
-      DYNAMICFS_STATE_DIR: join(this.directory, 'state'),
+      DYNAMICFS_STATE_DIR: this.stateDirectory,
       DYNAMICFS_HTTP: '127.0.0.1:0',
       // What the terminal of whoever runs the tests says must not matter.
       NODE_ENV: undefined,

@@ -1,13 +1,17 @@
 /**
  * Fails the run when a test leaves something behind: a process, a mount, a loop device.
  *
- * Every process of the run inherits its id in DYNAMICFS_TEST_RUN, and every file lies under the
- * temporary root DYNAMICFS_TEST_TMP, so what is found and cleaned up is exactly this run's.
- * A run that was killed cannot clean up: the next one does it when the owner of a root is dead.
+ * Every process of the run inherits its id in DYNAMICFS_TEST_RUN, and every file lies under one of
+ * its temporary roots, so what is found and cleaned up is exactly this run's. A run that is killed
+ * cannot clean up: a janitor in a session of its own does it at once. Should that be killed too, the
+ * next run does it.
  */
 
+import type { StdioOptions } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import {
+  accessSync,
+  constants,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -15,14 +19,18 @@ import {
   realpathSync,
   writeFileSync,
 } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { spawnTypeScript } from './child.js';
 import { cleanUp, processStartTicks, type TestRun } from './leaks.js';
 
 const ROOT_PREFIX = 'dynamicfs-test-';
+/** Tests that do not look at blocks need no disk, whose flushes are what they would wait for. */
+const MEMORY_DIRECTORY = '/dev/shm';
+const JANITOR_STDIO: StdioOptions = ['pipe', 'ignore', 'ignore', 'pipe'];
 
-interface Owner {
-  readonly runId: string;
+interface Owner extends TestRun {
   readonly pid: number;
   /** With the pid it names a process for good: pids are used again. */
   readonly startTicks: string | null;
@@ -34,19 +42,46 @@ export default async function guardAgainstLeaks(): Promise<() => Promise<void>> 
 
   const runId = randomUUID();
   const rootPath = mkdtempSync(join(realpathSync(tmpdir()), ROOT_PREFIX));
-  const owner: Owner = { runId, pid: process.pid, startTicks: processStartTicks(process.pid) };
+  const memoryPath = isWritable(MEMORY_DIRECTORY)
+    ? mkdtempSync(join(realpathSync(MEMORY_DIRECTORY), ROOT_PREFIX))
+    : rootPath;
+  const run: TestRun = { runId, rootPaths: [...new Set([rootPath, memoryPath])] };
+  const owner: Owner = { ...run, pid: process.pid, startTicks: processStartTicks(process.pid) };
   writeFileSync(join(rootPath, 'owner.json'), JSON.stringify(owner));
+  startJanitor(run);
   process.env.DYNAMICFS_TEST_RUN = runId;
   process.env.DYNAMICFS_TEST_TMP = rootPath;
+  process.env.DYNAMICFS_TEST_MEMORY = memoryPath;
 
   return async () => {
-    const leaks = await cleanUp({ runId, rootPath });
+    const leaks = await cleanUp(run);
     if (leaks.length === 0) return;
     reportLeaks(leaks);
     // vitest prints what a teardown throws and then exits as if nothing was wrong.
     process.exitCode = 1;
     throw new Error(`the tests left ${leaks.length} behind:\n  ${leaks.join('\n  ')}`);
   };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The fourth of its streams closes when this process is gone, however it ended. */
+function startJanitor(run: TestRun): void {
+  const source = `
+    import { Socket } from 'node:net';
+    import { cleanUp } from './test/support/leaks.ts';
+    new Socket({ fd: 3 }).resume().on('close', () => cleanUp(${JSON.stringify(run)}));
+  `;
+  const janitor = spawnTypeScript(source, {}, { detached: true, stdio: JANITOR_STDIO });
+  (janitor.stdio[3] as Socket).unref();
+  janitor.unref();
 }
 
 /** scripts/test.mjs adds them to what failed. */
@@ -59,7 +94,7 @@ async function cleanUpDeadRuns(): Promise<void> {
   for (const run of deadRuns(realpathSync(tmpdir()))) {
     const leaks = await cleanUp(run);
     const found = leaks.length === 0 ? '' : `: ${leaks.join(', ')}`;
-    console.warn(`cleaned up after a test run that was killed, ${run.rootPath}${found}`);
+    console.warn(`cleaned up after a test run that was killed, ${run.rootPaths[0]}${found}`);
   }
 }
 
@@ -72,7 +107,7 @@ function deadRuns(directory: string): TestRun[] {
     if (!name.startsWith(ROOT_PREFIX) || !existsSync(ownerPath)) continue;
     const owner = JSON.parse(readFileSync(ownerPath, 'utf8')) as Owner;
     if (processStartTicks(owner.pid) === owner.startTicks) continue;
-    runs.push({ runId: owner.runId, rootPath });
+    runs.push({ runId: owner.runId, rootPaths: owner.rootPaths ?? [rootPath] });
   }
   return runs;
 }

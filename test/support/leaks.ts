@@ -7,14 +7,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface TestRun {
   readonly runId: string;
-  /** Absolute, without symbolic links: the kernel names files that way. */
-  readonly rootPath: string;
+  /** Absolute, without symbolic links: the kernel names files that way. The first holds its owner. */
+  readonly rootPaths: readonly string[];
 }
 
 /** What a test has stopped may need a moment to be gone. */
-const GRACE_MS = 2_000;
+const GRACE_MS = 15_000;
 
-/** @returns a line for each thing that was left; all of them are gone, with the root. */
+/** What is mounted or attached is let go by the kernel a moment after its last user. */
+const BUSY_MS_MAX = 20_000;
+
+/** @returns a line for each thing that was left; all of them are gone, with the roots. */
 export async function cleanUp(run: TestRun): Promise<string[]> {
   const leaks: string[] = [];
 
@@ -24,18 +27,40 @@ export async function cleanUp(run: TestRun): Promise<string[]> {
   }
   await settled(() => processesOf(run.runId));
 
-  // The innermost mount first: the outer one is busy until then.
-  for (const path of mountsUnder(run.rootPath).reverse()) {
-    leaks.push(`mount ${path}`);
-    execFileSync('umount', [path]);
-  }
-  for (const { device, backingPath } of loopDevicesUnder(run.rootPath)) {
-    leaks.push(`loop device ${device}: ${backingPath}`);
-    execFileSync('losetup', ['--detach', device]);
-  }
+  const mounts = run.rootPaths.flatMap(mountsUnder);
+  const devices = run.rootPaths.flatMap(loopDevicesUnder);
+  leaks.push(...mounts.map((path) => `mount ${path}`));
+  leaks.push(...devices.map(({ device, backingPath }) => `loop device ${device}: ${backingPath}`));
+  await letGo(run);
 
-  rmSync(run.rootPath, { recursive: true, force: true });
+  for (const path of run.rootPaths) rmSync(path, { recursive: true, force: true });
   return leaks;
+}
+
+/**
+ * Turn by turn, as one may hold the other: a file system its device, a device the image on a mount.
+ *
+ * @throws Error with what `umount` or `losetup` said when something stays.
+ */
+async function letGo({ rootPaths }: TestRun): Promise<void> {
+  const endAtMs = performance.now() + BUSY_MS_MAX;
+  for (;;) {
+    let failure: unknown = null;
+    const attempt = (program: string, args: readonly string[]) => {
+      try {
+        execFileSync(program, args, { stdio: 'pipe' });
+      } catch (cause) {
+        failure = cause;
+      }
+    };
+    // The innermost mount first: the outer one is busy until then.
+    for (const path of rootPaths.flatMap(mountsUnder).reverse()) attempt('umount', [path]);
+    const devices = rootPaths.flatMap(loopDevicesUnder);
+    for (const { device } of devices) attempt('losetup', ['--detach', device]);
+    if ([...rootPaths.flatMap(mountsUnder), ...devices].length === 0) return;
+    if (performance.now() > endAtMs) throw failure ?? new Error(`still attached: ${devices}`);
+    await sleep(100);
+  }
 }
 
 /** @returns `null` when there is no such process. */

@@ -25,6 +25,8 @@ export interface LoopMountOptions {
 }
 
 const MIB = 1024 * 1024;
+const BUSY_MS_MAX = 60_000;
+const BUSY_RETRY_MS = 20;
 /** XFS makes none below 300 MiB. Sparse: only what is written takes room. */
 const DEFAULT_SIZE_BYTES = 512 * MIB;
 
@@ -98,7 +100,7 @@ export class LoopMount implements Disposable {
 
   /** Unmounts, detaches and deletes; a second call does nothing. */
   remove(): void {
-    if (this.#isMounted) this.unmount();
+    if (this.#isMounted) this.#unmountInTime();
     if (!this.#isAttached) return;
     this.#isAttached = false;
     for (const device of this.devicePaths) run('losetup', ['--detach', device]);
@@ -107,6 +109,20 @@ export class LoopMount implements Disposable {
 
   [Symbol.dispose](): void {
     this.remove();
+  }
+
+  /** An agent, or whoever looks at new mounts, may have a file open at this moment. */
+  #unmountInTime(): void {
+    const endAtMs = performance.now() + BUSY_MS_MAX;
+    for (;;) {
+      try {
+        this.unmount();
+        return;
+      } catch (cause) {
+        if (performance.now() > endAtMs) throw cause;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_RETRY_MS);
+      }
+    }
   }
 
   #makeImage(index: number, sizeBytes: number): string {

@@ -10,10 +10,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectCommand } from '../../src/queue/connection.js';
-import { tempDirectory } from './temp-directory.js';
+import { memoryDirectory } from './temp-directory.js';
 
 const IMAGE = 'redis:7-alpine';
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 
 /** Runs `use` with the URL of an empty Redis that keeps what it is told and evicts nothing. */
 export async function withRedis<T>(use: (url: string) => Promise<T>): Promise<T> {
@@ -50,7 +50,7 @@ async function startContainer(): Promise<StartedRedis | null> {
 async function startProcess(): Promise<StartedRedis> {
   const port = await freePort();
   const options = ['--bind', '127.0.0.1', '--save', '', '--maxmemory-policy', 'noeviction'];
-  const directory = tempDirectory('redis');
+  const directory = memoryDirectory('redis');
   const child = spawn('redis-server', ['--port', String(port), '--dir', directory, ...options], {
     stdio: 'ignore',
   });
