@@ -77,7 +77,7 @@ function startJanitor(run: TestRun): void {
   const source = `
     import { Socket } from 'node:net';
     import { cleanUp } from './test/support/leaks.ts';
-    new Socket({ fd: 3 }).resume().on('close', () => cleanUp(${JSON.stringify(run)}));
+    new Socket({ fd: 3 }).resume().on('close', () => cleanUp(${JSON.stringify(run)}, 0));
   `;
   const janitor = spawnTypeScript(source, {}, { detached: true, stdio: JANITOR_STDIO });
   (janitor.stdio[3] as Socket).unref();
@@ -92,7 +92,7 @@ function reportLeaks(leaks: readonly string[]): void {
 
 async function cleanUpDeadRuns(): Promise<void> {
   for (const run of deadRuns(realpathSync(tmpdir()))) {
-    const leaks = await cleanUp(run);
+    const leaks = await cleanUp(run, 0);
     const found = leaks.length === 0 ? '' : `: ${leaks.join(', ')}`;
     console.warn(`cleaned up after a test run that was killed, ${run.rootPaths[0]}${found}`);
   }

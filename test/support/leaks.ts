@@ -11,17 +11,17 @@ export interface TestRun {
   readonly rootPaths: readonly string[];
 }
 
-/** What a test has stopped may need a moment to be gone. */
+/** What a test has stopped may need a moment to be gone; a run that was killed stops nothing. */
 const GRACE_MS = 15_000;
 
 /** What is mounted or attached is let go by the kernel a moment after its last user. */
 const BUSY_MS_MAX = 20_000;
 
 /** @returns a line for each thing that was left; all of them are gone, with the roots. */
-export async function cleanUp(run: TestRun): Promise<string[]> {
+export async function cleanUp(run: TestRun, graceMs = GRACE_MS): Promise<string[]> {
   const leaks: string[] = [];
 
-  for (const pid of await settled(() => processesOf(run.runId))) {
+  for (const pid of await settled(() => processesOf(run.runId), graceMs)) {
     leaks.push(`process ${pid}: ${commandLine(pid)}`);
     kill(pid);
   }
@@ -69,8 +69,8 @@ export function processStartTicks(pid: number): string | null {
 }
 
 /** Asks until the answer is empty or the grace is over. */
-async function settled<T>(ask: () => readonly T[]): Promise<readonly T[]> {
-  const endAtMs = performance.now() + GRACE_MS;
+async function settled<T>(ask: () => readonly T[], graceMs = GRACE_MS): Promise<readonly T[]> {
+  const endAtMs = performance.now() + graceMs;
   for (;;) {
     const answer = ask();
     if (answer.length === 0 || performance.now() > endAtMs) return answer;
