@@ -14,6 +14,8 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { row } from './support/figures.mjs';
+import { makeFragments } from './support/make-fragments.mjs';
+import { profileFiles } from './support/move-profiles.mjs';
 import { dropCaches, filesIn } from './support/page-cache.mjs';
 
 export const title = 'Defragmenting mounted file systems, against the tool of each.';
@@ -115,8 +117,8 @@ function makeImage(directory, fsType, profile) {
   const [program, ...args] = PEERS[fsType].mkfs;
   execFileSync(program, [...args, image], { stdio: 'ignore' });
   return withMount(image, fsType, ({ mountPath }) => {
-    const script = new URL('./support/fragment.py', import.meta.url).pathname;
-    execFileSync('python3', [script, mountPath, fsType, profile, String(count), String(fileBytes)]);
+    const data = join(mountPath, 'data');
+    makeFragments(mountPath, fsType, profileFiles(data, profile, count, fileBytes));
     const files = describe(mountPath);
     const fragmented = [...files.values()].filter((file) => file.fragmentCount > 1);
     const sum = (pick) => fragmented.reduce((total, file) => total + pick(file), 0);

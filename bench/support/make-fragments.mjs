@@ -1,200 +1,148 @@
 /**
- * Really fragmented files on a mounted ext4, XFS or Btrfs.
+ * Really fragmented files on a mounted ext4, XFS or Btrfs: the one maker for tests, benchmarks, demo.
  *
- * The allocators of ext4 and XFS undo interleaved appends. So a filler takes all free space, holes of
- * chosen sizes are punched into it, O_DIRECT writes, which wait for nobody, land in these holes, and
- * the filler is removed. On Btrfs, where punched preallocated space is not free, interleaved O_DIRECT
- * appends of several files do it.
+ * Pieces of files in one directory are allocated by turns. The allocators undo interleaved appends
+ * (delayed allocation, preallocation), but not fallocate(2) of one piece after the other on ext4 and
+ * XFS, nor O_DIRECT writes on Btrfs, whose copy-on-write allocates in the order of writing. Files of
+ * other directories cannot take turns: ext4 and XFS put those elsewhere. A spacer takes its turn,
+ * too, since a file without company would go on where it ended. Spacers go when all is written:
+ * sooner, and the next one would fill their holes.
  */
 
 import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
-  fsyncSync,
   ftruncateSync,
+  mkdirSync,
   openSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 const BLOCK_BYTES = 4096;
-const STEP_BYTES_MAX = 256 << 20;
-/** Blocks between holes, so that no two of them join. */
-const GAP_BLOCKS = 2;
-const INTERLEAVED_COUNT = 8;
-/** Single blocks given back for each block of the reserve. */
-const RETURNED_RATIO = 1.3;
-/** They lie at the end of each stretch, so that every allocation group of XFS has its share. */
-const STRETCH_BLOCKS = 8_192;
+const TURN_FILES = 8;
+const BUFFER_BYTES = 1 << 20;
+const OPEN_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_DIRECT;
 
 const addon = createRequire(import.meta.url)('../../native/build/dynamicfs.node');
 
 /**
- * Writes files in about as many fragments as asked for; all else that is free stays as it was.
+ * Writes files in as many fragments as asked for, and to the disk. Each block of each file has a
+ * content of its own, the same in every run.
  *
  * @param {string} mountPath
  * @param {'ext4' | 'xfs' | 'btrfs'} fsType
- * @param {readonly { path: string, sizeBytes: number, fragmentCount: number }[]} files sizes are
- *   rounded up to blocks.
+ * @param {readonly import('./make-fragments.d.mts').FragmentedFile[]} files
+ * @param options `keepSpacers`: for more calls on the same mount, which would fill the holes.
  */
-export function makeFragments(mountPath, fsType, files) {
-  // Their inodes first: XFS wants room for them that is aligned.
-  for (const { path } of files) closeSync(openSync(path, 'w'));
-  spawnSync('sync', ['-f', mountPath]);
-  if (fsType === 'btrfs') interleave(files);
-  else writeIntoHoles(mountPath, fsType, files);
-  spawnSync('sync', ['-f', mountPath]);
-}
-
-function interleave(files) {
-  for (let at = 0; at < files.length; at += INTERLEAVED_COUNT) {
-    const group = files.slice(at, at + INTERLEAVED_COUNT).map((file) => {
-      const blocks = Math.ceil(file.sizeBytes / BLOCK_BYTES);
-      const piece = Math.max(1, Math.ceil(blocks / file.fragmentCount));
-      return { fd: openDirect(file.path), blocks, piece, written: 0 };
-    });
-    // Alone, a file would go on where it ended.
-    const spacer = openDirect(`${files[at].path}.spacer`);
-    for (let round = 0; group.some((file) => file.written < file.blocks); round += 1) {
-      for (const file of group) {
-        const count = Math.min(file.piece, file.blocks - file.written);
-        if (count > 0) writeBlocks(file.fd, file.written, count);
-        file.written += count;
-      }
-      writeBlocks(spacer, round, 1);
-    }
-    for (const { fd } of group) closeSync(fd);
-    closeSync(spacer);
-    unlinkSync(`${files[at].path}.spacer`);
+export function makeFragments(mountPath, fsType, files, { keepSpacers = false } = {}) {
+  const byDirectory = new Map();
+  for (const [seed, file] of files.entries()) {
+    const directory = dirname(file.path);
+    if (!byDirectory.has(directory)) byDirectory.set(directory, []);
+    byDirectory.get(directory).push({ ...file, seed });
   }
-}
-
-function writeIntoHoles(mountPath, fsType, files) {
-  const filler = new Filler(mountPath, fsType);
-  try {
-    const byPiece = new Map();
-    for (const file of files) {
-      const piece = pieceBlocks(file);
-      byPiece.set(piece, [...(byPiece.get(piece) ?? []), file]);
+  const spacers = [];
+  for (const [directory, inIt] of byDirectory) {
+    mkdirSync(directory, { recursive: true });
+    const path = join(directory, `.${basename(inIt[0].path)}.spacer`);
+    const spacer = new PiecedFile({ path, sizeBytes: 0, pieces: [], seed: 0 }, fsType);
+    for (let at = 0; at < inIt.length; at += TURN_FILES) {
+      makeByTurns(fsType, inIt.slice(at, at + TURN_FILES), spacer);
     }
-    for (const [piece, group] of byPiece) {
-      let needBlocks = 8;
-      for (const file of group) needBlocks += Math.ceil(file.sizeBytes / BLOCK_BYTES);
-      filler.punch(piece, Math.ceil((needBlocks * 1.03) / piece) + 1);
-      for (const file of group) {
-        const fd = openDirect(file.path);
-        writeBlocks(fd, 0, Math.ceil(file.sizeBytes / BLOCK_BYTES), () => filler.punch(piece, 50));
-        closeSync(fd);
-      }
-    }
-  } finally {
-    filler.remove();
+    spacer.finish();
+    spacers.push(path);
   }
+  if (!keepSpacers) for (const path of spacers) unlinkSync(path);
+  spawnSync('sync', ['-f', mountPath]);
 }
 
-function pieceBlocks({ sizeBytes, fragmentCount }) {
-  return Math.max(1, Math.ceil(sizeBytes / BLOCK_BYTES / fragmentCount));
+function makeByTurns(fsType, group, spacer) {
+  const files = group.map((file) => new PiecedFile(file, fsType));
+  for (let waiting = files.filter((file) => file.hasPieces); waiting.length > 0; ) {
+    const taken = waiting.map((file) => file.takeTurn());
+    waiting = waiting.filter((file) => file.hasPieces);
+    if (waiting.length > 0) spacer.allocate(Math.min(...taken));
+  }
+  for (const file of files) file.finish();
 }
 
-class Filler {
-  #mountPath;
-  #paths;
+class PiecedFile {
   #fd;
-  #limitBlocks;
-  /** Of a stretch, what holes may be punched into. */
-  #usableBlocks;
-  #nextBlock = 0;
+  #file;
+  #fsType;
+  #pieces;
+  #nextPiece = 0;
+  #allocatedBlocks = 0;
 
-  /**
-   * ext4 and, per allocation group, XFS keep a reserve that is a number, not a place: large pieces,
-   * when the filler is full. As many single blocks are given back, all over, for a second filler,
-   * which takes those pieces.
-   */
-  constructor(mountPath, fsType) {
-    this.#mountPath = mountPath;
-    this.#paths = [join(mountPath, '.filler-1'), join(mountPath, '.filler-2')];
-    const fillerBlocks = fill(this.#paths[0]) / BLOCK_BYTES;
-    const { figures } = addon.scanFreeSpace({ mountPath, fsType, mapCellCount: 0 });
-    const share = (Number(figures[0]) / BLOCK_BYTES / fillerBlocks) * RETURNED_RATIO;
-    this.#limitBlocks = fillerBlocks;
-    this.#usableBlocks = STRETCH_BLOCKS - Math.ceil(2 * share * STRETCH_BLOCKS);
-    this.#fd = openSync(this.#paths[0], 'r+');
-    for (let block = 0; block < fillerBlocks; block += 2) {
-      if (block % STRETCH_BLOCKS >= this.#usableBlocks) this.#punchBlocks(block, 1);
-    }
-    spawnSync('sync', ['-f', mountPath]);
-    fill(this.#paths[1]);
+  constructor(file, fsType) {
+    this.#fd = openSync(file.path, OPEN_FLAGS);
+    this.#file = file;
+    this.#fsType = fsType;
+    this.#pieces = file.pieces ?? evenPieces(file);
   }
 
-  punch(lengthBlocks, count) {
-    for (let done = 0; done < count; done += 1) {
-      if ((this.#nextBlock % STRETCH_BLOCKS) + lengthBlocks >= this.#usableBlocks) {
-        this.#nextBlock = Math.ceil((this.#nextBlock + 1) / STRETCH_BLOCKS) * STRETCH_BLOCKS;
-      }
-      if (this.#nextBlock + lengthBlocks >= this.#limitBlocks) {
-        throw new Error(`${this.#mountPath} is too small for so many fragments`);
-      }
-      this.#punchBlocks(this.#nextBlock, lengthBlocks);
-      this.#nextBlock += lengthBlocks + GAP_BLOCKS;
-    }
-    // ext4 hands out freed blocks again only after the journal's commit.
-    spawnSync('sync', ['-f', this.#mountPath]);
+  get hasPieces() {
+    return this.#nextPiece < this.#pieces.length;
   }
 
-  remove() {
+  /** @returns blocks of the piece; there is one. */
+  takeTurn() {
+    const blocks = this.#pieces[this.#nextPiece];
+    this.allocate(blocks);
+    this.#nextPiece += 1;
+    return blocks;
+  }
+
+  allocate(blocks) {
+    if (this.#fsType === 'btrfs') {
+      this.#write(this.#allocatedBlocks, blocks);
+    } else {
+      const range = [this.#allocatedBlocks * BLOCK_BYTES, blocks * BLOCK_BYTES].map(BigInt);
+      const errno = addon.allocate(this.#fd, ...range);
+      if (errno !== 0) throw new Error(`cannot allocate space for ${this.#file.path}: ${errno}`);
+    }
+    this.#allocatedBlocks += blocks;
+  }
+
+  finish() {
+    const { sizeBytes } = this.#file;
+    if (this.#fsType !== 'btrfs') this.#write(0, Math.ceil(sizeBytes / BLOCK_BYTES));
+    if (sizeBytes % BLOCK_BYTES !== 0) ftruncateSync(this.#fd, sizeBytes);
     closeSync(this.#fd);
-    for (const path of this.#paths) unlinkSync(path);
-    spawnSync('sync', ['-f', this.#mountPath]);
   }
 
-  #punchBlocks(start, length) {
-    const errno = addon.punchHole(
-      this.#fd,
-      BigInt(start * BLOCK_BYTES),
-      BigInt(length * BLOCK_BYTES),
-    );
-    if (errno !== 0) throw new Error(`cannot punch a hole into the filler: errno ${errno}`);
+  #write(startBlock, countBlocks) {
+    let at = startBlock * BLOCK_BYTES;
+    const end = at + countBlocks * BLOCK_BYTES;
+    while (at < end) {
+      const lengthBytes = Math.min(BUFFER_BYTES, end - at);
+      at += writeSync(this.#fd, content(this.#file.seed, at, lengthBytes), 0, lengthBytes, at);
+    }
   }
 }
 
-/** @returns bytes of the file, which takes all that is free. */
-function fill(path) {
-  closeSync(openSync(path, 'w'));
-  let sizeBytes = 0;
-  for (let stepBytes = STEP_BYTES_MAX; stepBytes >= BLOCK_BYTES; ) {
-    const args = ['--offset', String(sizeBytes), '--length', String(stepBytes), path];
-    if (spawnSync('fallocate', args).status === 0) sizeBytes += stepBytes;
-    else stepBytes /= 2;
-  }
-  // A step that failed may have left some of itself behind the end.
-  const fd = openSync(path, 'r+');
-  ftruncateSync(fd, sizeBytes);
-  fsyncSync(fd);
-  closeSync(fd);
-  return sizeBytes;
+/** Blocks of each piece. */
+function evenPieces({ sizeBytes, fragmentCount }) {
+  const blocks = Math.ceil(sizeBytes / BLOCK_BYTES);
+  const piece = Math.max(1, Math.ceil(blocks / fragmentCount));
+  const pieces = [];
+  for (let at = 0; at < blocks; at += piece) pieces.push(Math.min(piece, blocks - at));
+  return pieces;
 }
 
-function openDirect(path) {
-  return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_DIRECT);
-}
-
-const BUFFER_BYTES = 1 << 20;
 let buffer = null;
 
-/** @param onFull makes room; without it ENOSPC is an error. */
-function writeBlocks(fd, startBlock, countBlocks, onFull = null) {
-  buffer ??= new Uint8Array(addon.allocateAligned(BUFFER_BYTES)).fill(0xa5);
-  let at = startBlock * BLOCK_BYTES;
-  const end = at + countBlocks * BLOCK_BYTES;
-  while (at < end) {
-    try {
-      at += writeSync(fd, buffer, 0, Math.min(BUFFER_BYTES, end - at), at);
-    } catch (error) {
-      if (error.code !== 'ENOSPC' || onFull === null) throw error;
-      onFull();
-    }
+/** In a buffer that O_DIRECT takes; the next call overwrites it. */
+function content(seed, startBytes, lengthBytes) {
+  buffer ??= Buffer.from(addon.allocateAligned(BUFFER_BYTES));
+  for (let at = 0; at < lengthBytes; at += BLOCK_BYTES) {
+    const block = (startBytes + at) / BLOCK_BYTES;
+    const tag = `${String(seed).padStart(15, '0')}:${String(block).padStart(15, '0')}\n`;
+    buffer.fill(tag, at, at + BLOCK_BYTES, 'latin1');
   }
+  return buffer;
 }
