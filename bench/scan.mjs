@@ -2,16 +2,20 @@
  * Scans of mounted file systems against the programs people use and the least a C program must do.
  *
  * 200,000 files, one in 20 of them fragmented, on a loop device each. Every round runs, one after the
- * other: our scan by the file system's tables, the peer, the bare interface (scan-limit.c), our walk,
- * the bare walk with as many threads; warm, then cold, after a remount. Peers: `e4defrag -c` on ext4,
- * `find | xargs filefrag` on the others. Our side runs in this process, as it does in the agent.
+ * other: the scan as an agent's analysis asks for it (20 worst files with names, no map), the same as a
+ * run asks for it (50,000 worst by handle), the peer, the bare interface (scan-limit.c, one thread,
+ * which counts and keeps nothing), the walk, the bare walk with as many threads; warm, then cold, after
+ * a remount. Peers: `e4defrag -c` on ext4, `find | xargs filefrag` on the others. Our side runs in this
+ * process, as it does in the agent; programs are timed from their fork to their end.
+ * DYNAMICFS_BENCH_FS_TYPES=ext4 measures one file system, and updates its rows only.
  */
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { row, seededRandom, timeMs } from './support/figures.mjs';
+import { measureProgram } from './support/child.mjs';
+import { row, seededRandom } from './support/figures.mjs';
 import { LoopMount } from './support/loop-mount.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
 
@@ -27,6 +31,9 @@ const FILE_COUNT = Number(process.env.DYNAMICFS_BENCH_FILES ?? 200_000);
 const FRAGMENTED_SHARE = 0.05;
 const DIRECTORY_COUNT = 400;
 const THREAD_COUNT = 2;
+/** What the agent's analysis asks for, and what its runs do. */
+const ANALYSIS = { candidateLimit: 20, nameCount: 20 };
+const RUN = { candidateLimit: 50_000, nameCount: 0 };
 const ROUND_COUNT = 3;
 const IMAGE_BYTES = 24 * 1024 ** 3;
 const KIB = 1024;
@@ -39,6 +46,7 @@ const TARGETS = {
 };
 
 const FS_TYPES = (process.env.DYNAMICFS_BENCH_FS_TYPES ?? 'ext4,xfs,btrfs').split(',');
+export const isPartial = FS_TYPES.length < Object.keys(TARGETS).length;
 
 export async function run({ directory, say }) {
   if (process.getuid() !== 0) throw new Error('loop devices and mounts need root');
@@ -50,7 +58,7 @@ export async function run({ directory, say }) {
     try {
       say(`${fsType}: making ${FILE_COUNT} files`);
       makeFiles(mount);
-      rows.push(...(await compare(mount, limit, say)));
+      rows.push(...compare(mount, limit, say));
     } finally {
       mount.remove();
     }
@@ -59,12 +67,11 @@ export async function run({ directory, say }) {
   return rows;
 }
 
-/** @returns the program, or null where there is no compiler. */
 function compileLimit(directory) {
   const source = fileURLToPath(new URL('./support/scan-limit.c', import.meta.url));
   const program = join(directory, 'scan-limit');
-  const { status } = spawnSync('gcc', ['-O2', '-pthread', '-w', source, '-o', program]);
-  return status === 0 ? program : null;
+  execFileSync('gcc', ['-O2', '-pthread', '-w', source, '-o', program]);
+  return program;
 }
 
 function makeFiles({ mountPath, fsType }) {
@@ -86,14 +93,15 @@ function makeFiles({ mountPath, fsType }) {
   makeFragments(mountPath, fsType, fragmented);
 }
 
-async function compare(mount, limit, say) {
+function compare(mount, limit, say) {
   const { fsType, mountPath } = mount;
   const sides = {
-    bulk: () => scanWith(mount, 'auto'),
+    bulk: () => scanWith(mount, 'auto', ANALYSIS),
+    run: () => scanWith(mount, 'auto', RUN),
     peer: () => runPeer(mount),
     limit: () =>
       runLimit(limit, fsType === 'ext4' ? [fsType, mount.devicePath] : [fsType, mountPath]),
-    walk: () => scanWith(mount, 'walk'),
+    walk: () => scanWith(mount, 'walk', ANALYSIS),
     limitWalk: () => runLimit(limit, ['walk', mountPath, String(THREAD_COUNT)]),
   };
   const warm = [];
@@ -102,25 +110,26 @@ async function compare(mount, limit, say) {
     say(`${fsType}: round ${round + 1} of ${ROUND_COUNT}`);
     const ofRound = {};
     for (const [side, body] of Object.entries(sides)) {
-      await body();
-      ofRound[side] = await timeMs(body);
+      body();
+      ofRound[side] = body();
     }
     warm.push(ofRound);
     const coldRound = {};
     for (const side of ['bulk', 'peer', 'limit']) {
       mount.remount();
-      coldRound[side] = await timeMs(sides[side]);
+      coldRound[side] = sides[side]();
     }
     cold.push(coldRound);
   }
-  return rowsOf(fsType, warm, cold, limit !== null);
+  return rowsOf(fsType, warm, cold);
 }
 
-function rowsOf(fsType, warm, cold, hasLimit) {
+function rowsOf(fsType, warm, cold) {
   const peer = fsType === 'ext4' ? 'e4defrag -c' : 'find | xargs filefrag';
-  const rate = (rounds, side) => rounds.map((round) => FILE_COUNT / (round[side] / 1000));
-  const ratio = (rounds, over, under) => rounds.map((round) => round[over] / round[under]);
-  const rows = [
+  const rate = (rounds, side) => rounds.map((round) => FILE_COUNT / (round[side].wallMs / 1000));
+  const ratio = (rounds, over, under, of = 'wallMs') =>
+    rounds.map((round) => round[over][of] / round[under][of]);
+  return [
     row(`${fsType}: scan, warm`, '/s', rate(warm, 'bulk')),
     row(`${fsType}: ${peer}, warm`, '/s', rate(warm, 'peer')),
     row(`${fsType}: scan to ${peer}, warm`, 'ratio', ratio(warm, 'peer', 'bulk'), {
@@ -131,21 +140,22 @@ function rowsOf(fsType, warm, cold, hasLimit) {
       atLeast: TARGETS[fsType].cold,
     }),
     row(`${fsType}: walk, warm`, '/s', rate(warm, 'walk')),
-  ];
-  if (!hasLimit) return rows;
-  rows.push(
     row(`${fsType}: time of the scan to C's, warm`, 'ratio', ratio(warm, 'bulk', 'limit'), {
       below: 1.5,
     }),
     row(`${fsType}: time of the scan to C's, cold`, 'ratio', ratio(cold, 'bulk', 'limit')),
+    row(`${fsType}: processor time of it to C's`, 'ratio', ratio(warm, 'bulk', 'limit', 'cpuMs')),
+    row(`${fsType}: time of the scan for a run to C's`, 'ratio', ratio(warm, 'run', 'limit')),
     row(`${fsType}: time of the walk to C's`, 'ratio', ratio(warm, 'walk', 'limitWalk'), {
       below: 1.3,
     }),
-  );
-  return rows;
+  ];
 }
 
-function scanWith({ mountPath, fsType, devicePath }, method) {
+/** @returns what it cost; reading where files lie on the disk begins with a syncfs, as it must. */
+function scanWith({ mountPath, fsType, devicePath }, method, request) {
+  const cpuBefore = process.cpuUsage();
+  const startedAtMs = performance.now();
   const reply = scan({
     mountPath,
     subtree: null,
@@ -153,9 +163,8 @@ function scanWith({ mountPath, fsType, devicePath }, method) {
     fsType,
     devicePaths: [devicePath],
     threadCount: THREAD_COUNT,
-    candidateLimit: 20_000,
-    nameCount: 20,
-    mapCellCount: 256,
+    mapCellCount: 0,
+    ...request,
     targetFragmentBytes: 64 * MIB,
     nowMs: Date.now(),
     control: null,
@@ -165,16 +174,19 @@ function scanWith({ mountPath, fsType, devicePath }, method) {
   if (fileCount !== FILE_COUNT || fallbackReason !== null) {
     throw new Error(`the scan found ${fileCount} files: ${fallbackReason}`);
   }
+  const wallMs = performance.now() - startedAtMs;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { wallMs, cpuMs: (user + system) / 1000 };
 }
 
 function runPeer({ fsType, mountPath }) {
   const program =
     fsType === 'ext4' ? 'e4defrag -c "$0"' : 'find "$0" -xdev -type f -print0 | xargs -0 filefrag';
-  execFileSync('sh', ['-c', `${program} > /dev/null`, mountPath]);
+  return measureProgram('sh', ['-c', program, mountPath]);
 }
 
 function runLimit(program, args) {
-  if (program !== null) execFileSync(program, args, { stdio: 'ignore' });
+  return measureProgram(program, args);
 }
 
 function peakBytes() {

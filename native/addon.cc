@@ -280,6 +280,7 @@ constexpr ExportedFunction kExports[] = {
     {"cloneRange", CloneRange},
     {"leaseFile", LeaseFile},
     {"setModifiedTime", SetModifiedTime},
+    {"btrfsDevices", BtrfsDevices},
 };
 
 }  // namespace

@@ -291,6 +291,13 @@ export interface Addon {
    * Source: futimens(3).
    */
   setModifiedTime(fd: number, mtimeNs: bigint): number;
+
+  /**
+   * Lists the devices of a mounted Btrfs.
+   *
+   * Source: linux/btrfs.h (BTRFS_IOC_FS_INFO, BTRFS_IOC_DEV_INFO).
+   */
+  btrfsDevices(fd: number): BtrfsDevicesReply;
 }
 
 export interface OpenReply {
@@ -365,6 +372,14 @@ export interface BtrfsTreeItemsReply {
   readonly items: Buffer;
 }
 
+export interface BtrfsDevicesReply {
+  readonly errno: number;
+  /** Empty for one that is missing. */
+  readonly paths: string[];
+  /** Rows of 2: size, bytes in chunks. */
+  readonly figures: Float64Array;
+}
+
 /** Empty strings for what there is none of. */
 export interface ScanRequest {
   readonly source: 'walk' | 'ext4' | 'xfs' | 'btrfs';
@@ -388,6 +403,8 @@ export interface ScanReply {
   readonly failedCall: string;
   readonly stopped: boolean;
   readonly sharedKnown: boolean;
+  /** Empty when there is none. */
+  readonly slowReason: string;
   readonly truncated: boolean;
   /** 0 when no file failed. */
   readonly firstErrno: number;
@@ -402,6 +419,10 @@ export interface ScanReply {
   readonly mapSpaceBytes: number;
   readonly mapCellBytes: number;
   readonly mapIsLogical: boolean;
+  /** Of a Btrfs of several devices; empty for all others. A missing device has no path. */
+  readonly devicePaths: string[];
+  /** Rows of 6: size, then in the order of enum DeviceFigure in native/scan.h. */
+  readonly deviceFigures: BigUint64Array;
   /**
    * Rows of 8: size, allocated, fragments, ideal, mtime and access in ms, tier, flags. Not as
    * `bigint`, since there are thousands, and no file is longer than a safe integer.
@@ -431,4 +452,7 @@ export interface FreeSpaceReply {
   readonly mapSpaceBytes: number;
   readonly mapCellBytes: number;
   readonly mapIsLogical: boolean;
+  readonly devicePaths: string[];
+  /** Rows: size, free bytes, bytes of the largest run, runs; 64 counts, then 64 bytes, by class. */
+  readonly deviceFigures: BigUint64Array;
 }

@@ -20,21 +20,24 @@ constexpr size_t kPathBytesMax = 4000;
 
 /** Source: openat2(2). */
 Fd OpenBeneath(int root_fd, const std::string& path, int flags) {
-  open_how how{};
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
   if (path.size() > kPathBytesMax) {
     const size_t cut = path.rfind('/', kPathBytesMax);
     const Fd part = OpenBeneath(root_fd, path.substr(0, cut), O_PATH | O_DIRECTORY | O_CLOEXEC);
     return part.ok() ? OpenBeneath(part.get(), path.substr(cut + 1), flags) : Fd();
   }
-  const char* name = path.empty() ? "." : path.c_str();
+  return OpenEntry(root_fd, path.empty() ? "." : path.c_str(), flags);
+}
+
+Fd OpenEntry(int directory_fd, const char* name, int flags) {
+  open_how how{};
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
   // An O_PATH descriptor reads nothing and takes no such flag.
   how.flags = static_cast<uint64_t>(flags | (flags & O_PATH ? 0 : O_NOATIME));
-  long fd = syscall(SYS_openat2, root_fd, name, &how, sizeof(how));
+  long fd = syscall(SYS_openat2, directory_fd, name, &how, sizeof(how));
   if (fd < 0 && errno == EPERM && !(flags & O_PATH)) {
     // Only its owner may read without a change of the time of access.
     how.flags = static_cast<uint64_t>(flags);
-    fd = syscall(SYS_openat2, root_fd, name, &how, sizeof(how));
+    fd = syscall(SYS_openat2, directory_fd, name, &how, sizeof(how));
   }
   return Fd(static_cast<int>(fd));
 }

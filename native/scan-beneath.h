@@ -14,6 +14,9 @@ namespace scan {
 /** Opens a path that stays below `root_fd`, on the same mount, through no link. Sets errno. */
 Fd OpenBeneath(int root_fd, const std::string& path, int flags);
 
+/** The same for one name in an open directory, without a copy of it. */
+Fd OpenEntry(int directory_fd, const char* name, int flags);
+
 std::string JoinPath(const std::string& directory, const char* name);
 
 /** Handle of an open file, or of a name in an open directory; `length` 0 when there is none. */

@@ -62,15 +62,19 @@ int ReadBtrfsSpace(int fd, BtrfsSpace* space) {
   const TreeKey upto{BTRFS_FIRST_CHUNK_TREE_OBJECTID, BTRFS_CHUNK_ITEM_KEY, UINT64_MAX};
   return search.ForEach(kChunkTree, from, upto, [&](const TreeItem& item) {
     const auto record = item.As<btrfs_chunk>();
-    BtrfsChunk chunk{item.key.offset, record.length, record.type, {}};
+    BtrfsChunk chunk{item.key.offset, record.length,          record.type, record.stripe_len,
+                     std::max<uint32_t>(record.sub_stripes, 1), {}, {}};
     if (record.type & kStripedProfiles) space->is_striped = true;
     for (uint16_t i = 0; i < record.num_stripes; i += 1) {
       const size_t at = offsetof(btrfs_chunk, stripe) + i * sizeof(btrfs_stripe);
       btrfs_stripe stripe;
       if (at + sizeof(stripe) > item.length) break;
       memcpy(&stripe, item.data + at, sizeof(stripe));
-      for (const BtrfsDevice& device : space->devices) {
-        if (device.id == stripe.devid) chunk.copies.push_back(device.start + stripe.offset);
+      for (size_t index = 0; index < space->devices.size(); index += 1) {
+        const BtrfsDevice& device = space->devices[index];
+        if (device.id != stripe.devid) continue;
+        chunk.copies.push_back(device.start + stripe.offset);
+        chunk.devices.push_back(static_cast<uint32_t>(index));
       }
     }
     space->chunks.push_back(std::move(chunk));
@@ -87,6 +91,40 @@ void DivideBtrfs(const BtrfsSpace& space, uint32_t cell_count, MapPlan* map) {
   }
   map->is_logical = space.is_striped || space.devices.size() > 1;
   map->Divide(cell_count, space.is_striped ? total : space.device_bytes);
+}
+
+/** Source: fs/btrfs/volumes.c (btrfs_map_block). */
+void DivideDevices(int fd, const BtrfsSpace& space, DevicePlan* plan) {
+  if (space.devices.size() < 2) return;
+  for (const BtrfsDevice& device : space.devices) {
+    btrfs_ioctl_dev_info_args info{};
+    info.devid = device.id;
+    // One that is missing has no path.
+    const bool is_there = ioctl(fd, BTRFS_IOC_DEV_INFO, &info) == 0;
+    const auto* path = reinterpret_cast<const char*>(info.path);
+    const size_t length = strnlen(path, sizeof(info.path));
+    plan->devices.push_back({device.id, is_there ? std::string(path, length) : "", device.bytes});
+  }
+  for (const BtrfsChunk& chunk : space.chunks) {
+    if (chunk.devices.empty()) continue;
+    DeviceStretch stretch{chunk.logical, chunk.length, 0, 1, 0, chunk.devices};
+    const size_t width = chunk.devices.size();
+    if (chunk.type & BTRFS_BLOCK_GROUP_RAID10) stretch.copy_count = chunk.sub_stripes;
+    if (chunk.type & BTRFS_BLOCK_GROUP_RAID5) stretch.parity_count = 1;
+    if (chunk.type & BTRFS_BLOCK_GROUP_RAID6) stretch.parity_count = 2;
+    const bool fits = width > stretch.parity_count && width >= stretch.copy_count;
+    if ((chunk.type & kStripedProfiles) && fits) stretch.stripe_bytes = chunk.stripe_bytes;
+    plan->stretches.push_back(std::move(stretch));
+  }
+}
+
+void PlanDevices(const Options& options, DevicePlan* plan) {
+  if (options.fs_type != "btrfs") return;
+  Report unused;
+  const Fd mount = OpenMount(options, 0, &unused);
+  BtrfsSpace space;
+  if (!mount.ok() || ReadBtrfsSpace(mount.get(), &space) != 0) return;
+  DivideDevices(mount.get(), space, plan);
 }
 
 void PlanBtrfsMap(const Options& options, MapPlan* map) {

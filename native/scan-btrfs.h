@@ -82,8 +82,13 @@ struct BtrfsChunk {
   uint64_t logical = 0;
   uint64_t length = 0;
   uint64_t type = 0;
+  uint64_t stripe_bytes = 0;
+  /** Of RAID10: devices that have the same stripe. */
+  uint32_t sub_stripes = 1;
   /** Of each copy: where it begins, counted over all devices one behind the other. */
   std::vector<uint64_t> copies;
+  /** Of each copy: the index of its device. */
+  std::vector<uint32_t> devices;
 };
 
 struct BtrfsDevice {
@@ -103,6 +108,8 @@ struct BtrfsSpace {
 
 /** 0 or an errno. */
 int ReadBtrfsSpace(int fd, BtrfsSpace* space);
+/** Nothing for a file system of one device. */
+void DivideDevices(int fd, const BtrfsSpace& space, DevicePlan* plan);
 /** Cells over the devices, or over the chunks' own addresses when they are striped. */
 void DivideBtrfs(const BtrfsSpace& space, uint32_t cell_count, MapPlan* map);
 

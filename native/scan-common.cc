@@ -35,6 +35,10 @@ uint32_t FlagsOf(const fiemap_extent& record) {
 
 }  // namespace
 
+uint32_t KernelDevice(uint64_t device) {
+  return (minor(device) & 0xFF) | (major(device) << 8) | ((minor(device) & ~0xFFu) << 12);
+}
+
 Fd::~Fd() {
   if (fd_ >= 0) close(fd_);
 }
@@ -76,7 +80,7 @@ void RunTallies(const Options& options, Report* report,
                 const std::function<void(Tally* tally)>& body) {
   std::vector<std::unique_ptr<Tally>> tallies;
   for (uint32_t index = 0; index < options.thread_count; index += 1) {
-    tallies.push_back(std::make_unique<Tally>(options, report->map));
+    tallies.push_back(std::make_unique<Tally>(options, report->map, report->devices));
   }
   const int error_number =
       RunThreads(options.thread_count, [&](uint32_t index) { body(tallies[index].get()); });

@@ -26,7 +26,29 @@ uint64_t ChildOf(const uint8_t* record) {
   return uint64_t{Read16(record + 8)} << 32 | Read32(record + 4);
 }
 
+/** Of a record in a leaf. */
+uint64_t PlaceOf(const uint8_t* record) {
+  return uint64_t{Read16(record + 6)} << 32 | Read32(record + 8);
+}
+
 }  // namespace
+
+bool Ext4IsWhole(const Ext4Layout& layout, const uint8_t* inode, Mapping* mapping) {
+  constexpr uint32_t kOneRecord = uint32_t{1} << 16 | kNodeMagic;
+  if ((Read32(inode + 0x20) & (kExt4ExtentsFlag | kExt4InlineFlag)) != kExt4ExtentsFlag) {
+    return false;
+  }
+  const uint8_t* area = AreaOf(inode);
+  const uint8_t* record = area + kRecordBytes;
+  if (Read32(area) != kOneRecord || Read16(area + 6) != 0 || Read32(record) != 0) return false;
+  const uint32_t length = Read16(record + 4);
+  const uint64_t physical = PlaceOf(record);
+  if (length == 0 || length > kWrittenBlocksMax || physical + length > layout.block_count) {
+    return false;
+  }
+  *mapping = {0, physical * layout.block_bytes, length * layout.block_bytes, 0};
+  return mapping->length >= Ext4SizeOf(inode);
+}
 
 bool Ext4HasTree(const uint8_t* inode) {
   const uint32_t flags = Read32(inode + 0x20);
@@ -115,7 +137,7 @@ bool Ext4Mapper::MapLeaf(const uint8_t* node, uint32_t count, uint64_t from, uin
     uint32_t length = Read16(record + 4);
     const bool is_unwritten = length > kWrittenBlocksMax;
     if (is_unwritten) length -= kWrittenBlocksMax;
-    const uint64_t physical = uint64_t{Read16(record + 6)} << 32 | Read32(record + 8);
+    const uint64_t physical = PlaceOf(record);
     if (length == 0 || logical < from || logical + length > upto ||
         physical + length > layout_.block_count) {
       return false;

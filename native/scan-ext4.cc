@@ -46,7 +46,7 @@ FileFacts FactsOf(const uint8_t* inode, uint32_t number, uint32_t inode_bytes) {
   const size_t extra_bytes =
       inode_bytes > 130 ? std::min<size_t>(Read16(inode + 0x80), inode_bytes - 128) : 0;
   FileFacts facts;
-  facts.size_bytes = uint64_t{Read32(inode + 0x6C)} << 32 | Read32(inode + 0x4);
+  facts.size_bytes = Ext4SizeOf(inode);
   facts.mtime_ms = TimeMs(inode, 0x10, 0x88, extra_bytes);
   facts.atime_ms = TimeMs(inode, 0x8, 0x8C, extra_bytes);
   facts.link_count = Read16(inode + 0x1A);
@@ -107,7 +107,8 @@ class Scanner {
                  Tally* tally) {
     const size_t count = table.size() / layout_.inode_bytes;
     std::vector<uint64_t> tree_blocks;
-    std::vector<size_t> files;
+    std::vector<size_t> others;
+    uint64_t files = 0;
     for (size_t i = 0; i < count; i += 1) {
       const uint8_t* inode = &table[i * layout_.inode_bytes];
       const auto number = static_cast<uint32_t>(first + i);
@@ -115,11 +116,17 @@ class Scanner {
       const uint16_t mode = Read16(inode);
       if (S_ISDIR(mode)) tally->Count(kDirectoryCount);
       if (!S_ISREG(mode)) continue;
-      files.push_back(i);
+      files += 1;
+      Mapping whole;
+      if (Ext4IsWhole(layout_, inode, &whole)) {
+        tally->CountWhole(FactsOf(inode, number, layout_.inode_bytes), whole);
+        continue;
+      }
+      others.push_back(i);
       if (Ext4HasTree(inode)) Ext4TreeBlocks(inode, &tree_blocks);
     }
     Ext4ReadAhead(layout_, &tree_blocks);
-    for (const size_t i : files) {
+    for (const size_t i : others) {
       const uint8_t* inode = &table[i * layout_.inode_bytes];
       const FileFacts facts =
           FactsOf(inode, static_cast<uint32_t>(first + i), layout_.inode_bytes);
@@ -130,7 +137,7 @@ class Scanner {
         ScanByHandle(mount_fd_, facts, tally);
       }
     }
-    control_.AddFiles(files.size());
+    control_.AddFiles(files);
   }
 
   bool IsHidden(uint32_t number, const uint8_t* inode) const {

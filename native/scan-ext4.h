@@ -66,6 +66,12 @@ constexpr uint32_t kExt4InlineFlag = 0x10000000;
 constexpr size_t kExt4BlockArea = 0x28;
 constexpr size_t kExt4BlockAreaBytes = 60;
 
+inline uint64_t Ext4SizeOf(const uint8_t* inode) {
+  return uint64_t{Read32(inode + 0x6C)} << 32 | Read32(inode + 0x4);
+}
+
+/** Whether one written record is all of the file, as it is of most; then it goes to `mapping`. */
+bool Ext4IsWhole(const Ext4Layout& layout, const uint8_t* inode, Mapping* mapping);
 /** Whether the mappings of the inode begin in a block of their own; that block goes to `blocks`. */
 bool Ext4HasTree(const uint8_t* inode);
 void Ext4TreeBlocks(const uint8_t* inode, std::vector<uint64_t>* blocks);

@@ -23,11 +23,6 @@ constexpr uint64_t kReservedBytes = 1 << 20;
 
 enum Source { kGetfsmap, kFreeSpaceTreeSource, kExtentTreeSource };
 
-/** As st_dev is in user space, packed the way that the kernel hands out device numbers. */
-uint32_t KernelDevice(dev_t device) {
-  return (minor(device) & 0xFF) | (major(device) << 8) | ((minor(device) & ~0xFFu) << 12);
-}
-
 /** Joins pieces that touch, and adds each run when the next one begins elsewhere. */
 class Runs {
  public:
@@ -57,13 +52,23 @@ class Runs {
 }  // namespace
 
 void FreeSpace::AddRun(uint64_t start, uint64_t length) {
-  const size_t index = SizeClass(length);
-  class_counts[index] += 1;
-  class_bytes[index] += length;
-  free_bytes += length;
-  run_count += 1;
-  largest_bytes = std::max(largest_bytes, length);
+  Count(length);
   map.Add(&cells, start, length);
+  if (devices.empty()) return;
+  std::vector<uint64_t> shares(devices.devices.size());
+  devices.Spread(start, length,
+                 [&](uint32_t device, uint64_t bytes) { shares[device] += bytes; });
+  // The stripes of a run that lie on one device follow each other there.
+  for (size_t i = 0; i < shares.size(); i += 1) {
+    if (shares[i] > 0) device_runs[i].Count(shares[i]);
+  }
+}
+
+void FreeSpace::AddGap(size_t device, uint64_t start, uint64_t length) {
+  unallocated_bytes += length;
+  Count(length);
+  map.Add(&cells, start, length);
+  if (!devices.empty()) device_runs[device].Count(length);
 }
 
 void FreeSpaceByFsmap(const Options& options, FreeSpace* reply) {
@@ -160,31 +165,34 @@ class BtrfsFree {
 
   /** What of each device is in no piece of a chunk. */
   int Unallocated(MapPlan* map) {
-    std::vector<std::pair<uint64_t, uint64_t>> gaps;
-    for (const BtrfsDevice& device : space_.devices) {
+    struct Gap {
+      size_t device;
+      uint64_t start;
+      uint64_t length;
+    };
+    std::vector<Gap> gaps;
+    for (size_t index = 0; index < space_.devices.size(); index += 1) {
+      const BtrfsDevice& device = space_.devices[index];
       uint64_t free_from = kReservedBytes;
       const int error_number = search_.ForEach(
           BTRFS_DEV_TREE_OBJECTID, {device.id, BTRFS_DEV_EXTENT_KEY, 0},
           {device.id, BTRFS_DEV_EXTENT_KEY, UINT64_MAX}, [&](const TreeItem& item) {
             const auto extent = item.As<btrfs_dev_extent>();
             if (item.key.offset > free_from) {
-              gaps.emplace_back(device.start + free_from, item.key.offset - free_from);
+              gaps.push_back({index, device.start + free_from, item.key.offset - free_from});
             }
             free_from = item.key.offset + extent.length;
             return true;
           });
       if (error_number != 0) return error_number;
       if (free_from < device.bytes) {
-        gaps.emplace_back(device.start + free_from, device.bytes - free_from);
+        gaps.push_back({index, device.start + free_from, device.bytes - free_from});
       }
     }
     // These are places on the devices already; striped chunks are drawn without them.
     map->regions.clear();
     if (space_.is_striped) map->cell_count = 0;
-    for (const auto& [start, length] : gaps) {
-      reply_->unallocated_bytes += length;
-      reply_->AddRun(start, length);
-    }
+    for (const Gap& gap : gaps) reply_->AddGap(gap.device, gap.start, gap.length);
     return 0;
   }
 
@@ -220,6 +228,8 @@ void FreeSpaceOfBtrfs(const Options& options, FreeSpace* reply) {
   if (reply->error_number != 0) return;
   if (options.map_cell_count > 0) DivideBtrfs(space, options.map_cell_count, &reply->map);
   reply->cells.resize(reply->map.cell_count);
+  DivideDevices(mount.get(), space, &reply->devices);
+  reply->device_runs.resize(reply->devices.devices.size());
 
   const uint32_t cell_count = reply->map.cell_count;
   BtrfsFree free(mount.get(), space, reply);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 
+#include "napi-objects.h"
 #include "scan.h"
 
 namespace {
@@ -18,111 +19,12 @@ using scan::Options;
 using scan::Report;
 
 constexpr size_t kCandidateColumns = 8;
-constexpr size_t kPathBytesMax = 64 * 1024;
 
-/** Reads the properties of one object; `ok` turns false at the first that is not as expected. */
-class ObjectReader {
- public:
-  ObjectReader(napi_env env, napi_value object) : env_(env), object_(object) {}
-
-  std::string Text(const char* name) {
-    size_t bytes = 0;
-    napi_value value = Get(name);
-    ok = ok && napi_get_value_string_utf8(env_, value, nullptr, 0, &bytes) == napi_ok &&
-         bytes <= kPathBytesMax;
-    if (!ok) return "";
-    std::string text(bytes, '\0');
-    napi_get_value_string_utf8(env_, value, text.data(), bytes + 1, &bytes);
-    return text;
-  }
-
-  int64_t Number(const char* name) {
-    int64_t number = 0;
-    ok = ok && napi_get_value_int64(env_, Get(name), &number) == napi_ok && number >= 0;
-    return number;
-  }
-
-  /** Null for null. The caller keeps the array alive. */
-  int32_t* Words(const char* name, size_t length_min) {
-    napi_value value = Get(name);
-    napi_valuetype type = napi_undefined;
-    if (ok) ok = napi_typeof(env_, value, &type) == napi_ok;
-    if (!ok || type == napi_null) return nullptr;
-    napi_typedarray_type element;
-    size_t length = 0;
-    void* data = nullptr;
-    ok = napi_get_typedarray_info(env_, value, &element, &length, &data, nullptr, nullptr) ==
-             napi_ok &&
-         element == napi_int32_array && length >= length_min;
-    return ok ? static_cast<int32_t*>(data) : nullptr;
-  }
-
-  bool ok = true;
-
- private:
-  napi_value Get(const char* name) {
-    napi_value value = nullptr;
-    ok = ok && napi_get_named_property(env_, object_, name, &value) == napi_ok;
-    return value;
-  }
-
-  napi_env env_;
-  napi_value object_;
-};
-
-/** Fills in the properties of one object. */
-class ObjectWriter {
- public:
-  explicit ObjectWriter(napi_env env) : env_(env) { napi_create_object(env, &object_); }
-
-  void Set(const char* name, napi_value value) {
-    napi_set_named_property(env_, object_, name, value);
-  }
-  void Number(const char* name, int64_t number) {
-    napi_value value = nullptr;
-    napi_create_int64(env_, number, &value);
-    Set(name, value);
-  }
-  void Boolean(const char* name, bool boolean) {
-    napi_value value = nullptr;
-    napi_get_boolean(env_, boolean, &value);
-    Set(name, value);
-  }
-  void Text(const char* name, const char* text) {
-    napi_value value = nullptr;
-    napi_create_string_utf8(env_, text, NAPI_AUTO_LENGTH, &value);
-    Set(name, value);
-  }
-  void Array(const char* name, const uint64_t* numbers, size_t count) {
-    void* data = nullptr;
-    napi_value buffer = nullptr;
-    napi_value array = nullptr;
-    if (napi_create_arraybuffer(env_, count * 8, &data, &buffer) != napi_ok) return;
-    if (count > 0) memcpy(data, numbers, count * 8);
-    napi_create_typedarray(env_, napi_biguint64_array, count, buffer, 0, &array);
-    Set(name, array);
-  }
-  void Array(const char* name, const std::vector<double>& numbers) {
-    void* data = nullptr;
-    napi_value buffer = nullptr;
-    napi_value array = nullptr;
-    if (napi_create_arraybuffer(env_, numbers.size() * 8, &data, &buffer) != napi_ok) return;
-    if (!numbers.empty()) memcpy(data, numbers.data(), numbers.size() * 8);
-    napi_create_typedarray(env_, napi_float64_array, numbers.size(), buffer, 0, &array);
-    Set(name, array);
-  }
-  void Map(const MapPlan& map) {
-    Number("mapSpaceBytes", static_cast<int64_t>(map.space_bytes));
-    Number("mapCellBytes", static_cast<int64_t>(map.cell_bytes));
-    Boolean("mapIsLogical", map.is_logical);
-  }
-
-  napi_value object() const { return object_; }
-
- private:
-  napi_env env_;
-  napi_value object_ = nullptr;
-};
+void WriteMap(const MapPlan& map, ObjectWriter* reply) {
+  reply->Number("mapSpaceBytes", static_cast<int64_t>(map.space_bytes));
+  reply->Number("mapCellBytes", static_cast<int64_t>(map.cell_bytes));
+  reply->Boolean("mapIsLogical", map.is_logical);
+}
 
 std::string Hex(const uint8_t* bytes, size_t count) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -175,8 +77,24 @@ void WriteCandidates(napi_env env, const std::vector<Candidate>& files, ObjectWr
   reply->Set("candidatePaths", paths);
 }
 
+/** Their paths, and `columns` figures of each one behind the other. */
+void WriteDevices(napi_env env, const scan::DevicePlan& plan, const std::vector<uint64_t>& figures,
+                  ObjectWriter* reply) {
+  napi_value paths = nullptr;
+  napi_create_array_with_length(env, plan.devices.size(), &paths);
+  for (uint32_t index = 0; index < plan.devices.size(); index += 1) {
+    const std::string& path = plan.devices[index].path;
+    napi_value text = nullptr;
+    napi_create_string_utf8(env, path.data(), path.size(), &text);
+    napi_set_element(env, paths, index, text);
+  }
+  reply->Set("devicePaths", paths);
+  reply->Array("deviceFigures", figures.data(), figures.size());
+}
+
 void Run(const std::string& source, const Options& options, Report* report) {
   scan::PlanMap(options, &report->map);
+  scan::PlanDevices(options, &report->devices);
   if (source == "ext4") {
     scan::ScanExt4(options, report);
   } else if (source == "xfs") {
@@ -237,6 +155,7 @@ napi_value ScanFileSystem(napi_env env, napi_callback_info info) {
   const scan::Tally& tally = *report.tally;
   reply.Boolean("stopped", report.stopped);
   reply.Boolean("sharedKnown", report.shared_known);
+  reply.Text("slowReason", report.slow_reason);
   reply.Boolean("truncated", tally.truncated);
   reply.Number("firstErrno", tally.first_errno);
   reply.Array("figures", tally.figures.data(), tally.figures.size());
@@ -245,7 +164,14 @@ napi_value ScanFileSystem(napi_env env, napi_callback_info info) {
   reply.Array("sizeClassBytes", tally.size_class_bytes.data(), tally.size_class_bytes.size());
   reply.Array("usedCells", tally.used_cells.data(), tally.used_cells.size());
   reply.Array("fragmentedCells", tally.fragmented_cells.data(), tally.fragmented_cells.size());
-  reply.Map(report.map);
+  WriteMap(report.map, &reply);
+  std::vector<uint64_t> of_devices;
+  for (size_t index = 0; index < tally.device_figures.size(); index += 1) {
+    const auto& figures = tally.device_figures[index];
+    of_devices.push_back(report.devices.devices[index].bytes);
+    of_devices.insert(of_devices.end(), figures.begin(), figures.end());
+  }
+  WriteDevices(env, report.devices, of_devices, &reply);
   WriteCandidates(env, tally.candidates, &reply);
   return reply.object();
 }
@@ -280,6 +206,15 @@ napi_value ScanFreeSpace(napi_env env, napi_callback_info info) {
   reply.Array("classCounts", space.class_counts.data(), space.class_counts.size());
   reply.Array("classBytes", space.class_bytes.data(), space.class_bytes.size());
   reply.Array("freeCells", space.cells.data(), space.cells.size());
-  reply.Map(space.map);
+  WriteMap(space.map, &reply);
+  std::vector<uint64_t> of_devices;
+  for (size_t index = 0; index < space.device_runs.size(); index += 1) {
+    const scan::FreeRuns& runs = space.device_runs[index];
+    of_devices.insert(of_devices.end(), {space.devices.devices[index].bytes, runs.free_bytes,
+                                         runs.largest_bytes, runs.run_count});
+    of_devices.insert(of_devices.end(), runs.class_counts.begin(), runs.class_counts.end());
+    of_devices.insert(of_devices.end(), runs.class_bytes.begin(), runs.class_bytes.end());
+  }
+  WriteDevices(env, space.devices, of_devices, &reply);
   return reply.object();
 }

@@ -1,4 +1,4 @@
-/** The two functions of the analysis of mounted file systems that addon.cc exports. */
+/** The functions of the analysis of mounted file systems that addon.cc exports. */
 
 #ifndef DYNAMICFS_NATIVE_SCAN_NAPI_H_
 #define DYNAMICFS_NATIVE_SCAN_NAPI_H_
@@ -7,5 +7,6 @@
 
 napi_value ScanFileSystem(napi_env env, napi_callback_info info);
 napi_value ScanFreeSpace(napi_env env, napi_callback_info info);
+napi_value BtrfsDevices(napi_env env, napi_callback_info info);
 
 #endif  // DYNAMICFS_NATIVE_SCAN_NAPI_H_

@@ -44,46 +44,14 @@ bool Touches(const Mapping& before, const Mapping& next) {
 
 }  // namespace
 
-size_t CountClass(uint64_t count) {
-  return count <= 1 ? 0 : 64 - static_cast<size_t>(__builtin_clzll(count - 1));
-}
-
-size_t SizeClass(uint64_t bytes) {
-  return bytes == 0 ? 0 : 63 - static_cast<size_t>(__builtin_clzll(bytes));
-}
-
-void MapPlan::Divide(uint32_t cells, uint64_t bytes) {
-  constexpr uint64_t kBlockBytes = 4096;
-  if (cells == 0 || bytes == 0) return;
-  space_bytes = bytes;
-  cell_bytes = (bytes / cells + kBlockBytes) / kBlockBytes * kBlockBytes;
-  cell_count = static_cast<uint32_t>((bytes + cell_bytes - 1) / cell_bytes);
-}
-
-void MapPlan::Add(std::vector<uint64_t>* cells, uint64_t start, uint64_t length) const {
-  const auto spread = [&](uint64_t from, uint64_t bytes) {
-    const uint64_t end = std::min(from + bytes, space_bytes);
-    while (from < end) {
-      const uint64_t index = from / cell_bytes;
-      const uint64_t upto = std::min(end, (index + 1) * cell_bytes);
-      (*cells)[index] += upto - from;
-      from = upto;
-    }
-  };
-  if (cell_count == 0) return;
-  if (regions.empty()) return spread(start, length);
-  auto region = std::upper_bound(regions.begin(), regions.end(), start,
-                                 [](uint64_t at, const Region& r) { return at < r.from; });
-  if (region != regions.begin()) --region;
-  for (; region != regions.end() && region->from < start + length; ++region) {
-    const uint64_t from = std::max(start, region->from);
-    const uint64_t end = std::min(start + length, region->from + region->length);
-    if (from < end) spread(region->to + (from - region->from), end - from);
-  }
-}
-
-Tally::Tally(const Options& options, const MapPlan& map)
-    : fragmented_cells(map.cell_count), used_cells(map.cell_count), options_(options), map_(map) {}
+Tally::Tally(const Options& options, const MapPlan& map, const DevicePlan& devices)
+    : fragmented_cells(map.cell_count),
+      used_cells(map.cell_count),
+      device_figures(devices.devices.size()),
+      options_(options),
+      map_(map),
+      devices_(devices),
+      own_devices_(devices.devices.size()) {}
 
 void Tally::Begin(const FileFacts& facts) {
   facts_ = facts;
@@ -96,6 +64,7 @@ void Tally::Begin(const FileFacts& facts) {
   fragment_bytes_ = fragments_ = ranges_ = mappings_ = 0;
   allocated_ = shared_ = compressed_ = unwritten_ = 0;
   places_.clear();
+  for (OwnDevice& own : own_devices_) own = {};
 }
 
 void Tally::Add(const Mapping& mapping) {
@@ -132,6 +101,12 @@ void Tally::CloseMapping() {
   if (mapping_.flags & kShared) shared_ += length;
   if (mapping_.flags & kCompressed) compressed_ += length;
   if (mapping_.flags & kUnwritten) unwritten_ += length;
+  if (!devices_.empty()) {
+    devices_.Spread(mapping_.physical, length, [&](uint32_t device, uint64_t bytes) {
+      own_devices_[device].bytes += bytes;
+      own_devices_[device].has_fragment = true;
+    });
+  }
   if (map_.cell_count == 0) return;
   places_.emplace_back(mapping_.physical, length);
   if (places_.size() >= kPlacesMax) DrawPlaces(true);
@@ -143,6 +118,23 @@ void Tally::CloseFragment() {
   own_counts_[index] += 1;
   own_bytes_[index] += fragment_bytes_;
   fragment_bytes_ = 0;
+  for (OwnDevice& own : own_devices_) {
+    own.fragments += own.has_fragment;
+    own.has_fragment = false;
+  }
+}
+
+void Tally::CountDevices(bool fragmented) {
+  for (size_t i = 0; i < own_devices_.size(); i += 1) {
+    const OwnDevice& own = own_devices_[i];
+    if (own.bytes == 0) continue;
+    auto& of_device = device_figures[i];
+    of_device[kDeviceFiles] += 1;
+    of_device[kDeviceFragmented] += fragmented;
+    of_device[kDeviceFragments] += own.fragments;
+    of_device[kDeviceBytes] += own.bytes;
+    if (fragments_ <= ranges_) of_device[kDeviceContiguousBytes] += own.bytes;
+  }
 }
 
 void Tally::DrawPlaces(bool fragmented) {
@@ -153,7 +145,26 @@ void Tally::DrawPlaces(bool fragmented) {
   places_.clear();
 }
 
-void Tally::End(const std::function<void(Candidate*)>& fill) {
+void Tally::CountWhole(const FileFacts& facts, const Mapping& mapping) {
+  const uint64_t length = mapping.length;
+  Count(kFileCount);
+  Count(kFragmentCount);
+  Count(kMappingCount);
+  Count(kSizeBytes, facts.size_bytes);
+  Count(kAllocatedBytes, length);
+  Count(kContiguousBytes, length);
+  Count(kHardLinkedCount, facts.link_count > 1);
+  count_classes[CountClass(1)] += 1;
+  size_class_counts[SizeClass(length)] += 1;
+  size_class_bytes[SizeClass(length)] += length;
+  uint64_t* figures_of_tier = FiguresOfTier(facts);
+  figures_of_tier[0] += 1;
+  figures_of_tier[2] += 1;
+  figures_of_tier[3] += length;
+  map_.Add(&used_cells, mapping.physical, length);
+}
+
+void Tally::Finish(Filler fill) {
   const uint64_t size = facts_.size_bytes;
   if (has_mapping_) {
     if (mapping_.logical + mapping_.length < size) has_hole_ = true;
@@ -184,6 +195,7 @@ void Tally::End(const std::function<void(Candidate*)>& fill) {
   const bool fragmented =
       fragments_ > ranges_ && allocated_ / fragments_ < options_.target_fragment_bytes;
   CountTier(fragmented);
+  CountDevices(fragmented);
   DrawPlaces(fragmented);
   for (uint64_t left = own_classes_; left != 0; left &= left - 1) {
     const auto index = static_cast<size_t>(__builtin_ctzll(left));
@@ -195,9 +207,13 @@ void Tally::End(const std::function<void(Candidate*)>& fill) {
   KeepCandidate(fill);
 }
 
+uint64_t* Tally::FiguresOfTier(const FileFacts& facts) {
+  const size_t tier = TierOf(options_.now_ms - std::max(facts.mtime_ms, facts.atime_ms));
+  return &figures[kTiers + 4 * tier];
+}
+
 void Tally::CountTier(bool fragmented) {
-  const size_t tier = TierOf(options_.now_ms - std::max(facts_.mtime_ms, facts_.atime_ms));
-  uint64_t* figures_of_tier = &figures[kTiers + 4 * tier];
+  uint64_t* figures_of_tier = FiguresOfTier(facts_);
   figures_of_tier[0] += 1;
   figures_of_tier[1] += fragmented;
   figures_of_tier[2] += fragments_;
@@ -205,7 +221,7 @@ void Tally::CountTier(bool fragmented) {
 }
 
 /** A heap with the least of them on top, which the next better one replaces. */
-void Tally::KeepCandidate(const std::function<void(Candidate*)>& fill) {
+void Tally::KeepCandidate(Filler fill) {
   if (options_.candidate_limit == 0) {
     truncated = true;
     return;
@@ -226,7 +242,7 @@ void Tally::KeepCandidate(const std::function<void(Candidate*)>& fill) {
   file.flags = (shared_ ? kShared : 0) | (compressed_ ? kCompressed : 0) |
                (unwritten_ ? kUnwritten : 0) | (has_hole_ ? kSparse : 0) |
                (facts_.link_count > 1 ? kHardLinked : 0);
-  if (fill) fill(&file);
+  if (fill.call != nullptr) fill.call(fill.object, &file);
   if (full) {
     if (!IsBetter(file, candidates.front())) return;
     std::pop_heap(candidates.begin(), candidates.end(), IsBetter);
@@ -252,6 +268,11 @@ void Tally::Merge(Tally* other) {
   for (size_t i = 0; i < used_cells.size(); i += 1) {
     used_cells[i] += other->used_cells[i];
     fragmented_cells[i] += other->fragmented_cells[i];
+  }
+  for (size_t i = 0; i < device_figures.size(); i += 1) {
+    for (size_t j = 0; j < kDeviceFigureCount; j += 1) {
+      device_figures[i][j] += other->device_figures[i][j];
+    }
   }
   if (first_errno == 0) first_errno = other->first_errno;
   truncated = truncated || other->truncated;

@@ -45,6 +45,22 @@ struct Work {
   std::vector<char> list;
 };
 
+/** Subvolumes of one Btrfs have device numbers of their own. */
+struct FileNumber {
+  dev_t device;
+  ino_t inode;
+
+  bool operator==(const FileNumber& other) const {
+    return device == other.device && inode == other.inode;
+  }
+};
+
+struct HashOfNumber {
+  size_t operator()(const FileNumber& file) const {
+    return (file.inode ^ file.device << 40) * 0x9E3779B97F4A7C15u;
+  }
+};
+
 int64_t Milliseconds(const timespec& time) {
   return static_cast<int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;
 }
@@ -93,7 +109,9 @@ class Walker {
     changed_.notify_all();
   }
 
-  void LookAtOne(const std::string& path, Tally* tally) { Open(root_fd_, "", path.c_str(), tally); }
+  void LookAtOne(const std::string& path, Tally* tally) {
+    Look(OpenBeneath(root_fd_, path, kFileFlags), "", path.c_str(), tally);
+  }
 
   bool stopped() const { return stopped_; }
   int unsupported() const { return unsupported_; }
@@ -101,7 +119,7 @@ class Walker {
  private:
   void List(std::string path, std::vector<char>* buffer, Tally* tally);
   void LookInto(const Directory& directory, char* list, size_t bytes, Tally* tally);
-  void Open(int directory_fd, const std::string& directory_path, const char* name, Tally* tally);
+  void Look(const Fd& file, const std::string& directory_path, const char* name, Tally* tally);
   void LookAtFile(int fd, const std::string& directory_path, const char* name, Tally* tally);
   bool IsFirstName(const struct stat& status);
 
@@ -118,7 +136,7 @@ class Walker {
   std::atomic<int> unsupported_{0};
   std::mutex links_mutex_;
   /** Files with several names: how many of them are still to come. */
-  std::unordered_map<std::string, uint64_t> links_;
+  std::unordered_map<FileNumber, uint32_t, HashOfNumber> links_;
 };
 
 void Walker::List(std::string path, std::vector<char>* buffer, Tally* tally) {
@@ -180,14 +198,15 @@ void Walker::LookInto(const Directory& directory, char* list, size_t bytes, Tall
       if (S_ISDIR(status.st_mode)) Push({JoinPath(directory.path, entry->d_name), nullptr, {}});
       if (!S_ISREG(status.st_mode)) continue;
     }
-    Open(directory.fd.get(), directory.path, entry->d_name, tally);
+    const Fd file = OpenEntry(directory.fd.get(), entry->d_name, kFileFlags);
+    Look(file, directory.path, entry->d_name, tally);
   }
   control_.AddFiles(seen % kFilesPerCheck);
 }
 
-void Walker::Open(int directory_fd, const std::string& directory_path, const char* name,
+/** `file` was just opened: errno says why it is not. */
+void Walker::Look(const Fd& file, const std::string& directory_path, const char* name,
                   Tally* tally) {
-  const Fd file = OpenBeneath(directory_fd, name, kFileFlags);
   if (file.ok()) {
     LookAtFile(file.get(), directory_path, name, tally);
   } else if (errno == EXDEV) {
@@ -225,10 +244,10 @@ void Walker::LookAtFile(int fd, const std::string& directory_path, const char* n
 
 /** Every name but the first met is passed over; the entry goes when all were met. */
 bool Walker::IsFirstName(const struct stat& status) {
-  std::string key(reinterpret_cast<const char*>(&status.st_dev), sizeof(status.st_dev));
-  key.append(reinterpret_cast<const char*>(&status.st_ino), sizeof(status.st_ino));
   const std::lock_guard<std::mutex> lock(links_mutex_);
-  const auto [entry, is_first] = links_.emplace(key, status.st_nlink);
+  const auto [entry, is_first] =
+      links_.emplace(FileNumber{status.st_dev, status.st_ino},
+                     static_cast<uint32_t>(status.st_nlink));
   if (--entry->second == 0) links_.erase(entry);
   return is_first;
 }
@@ -251,7 +270,7 @@ void ScanWalk(const Options& options, Report* report) {
     walker.Push({options.subtree, nullptr, {}});
     RunTallies(options, report, [&](Tally* tally) { walker.Run(tally); });
   } else if (S_ISREG(status.st_mode)) {
-    report->tally = std::make_unique<Tally>(options, report->map);
+    report->tally = std::make_unique<Tally>(options, report->map, report->devices);
     walker.LookAtOne(options.subtree, report->tally.get());
   } else {
     report->error_number = EOPNOTSUPP;

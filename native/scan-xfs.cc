@@ -2,7 +2,7 @@
  * XFS in bulk: the inodes of an allocation group by the thousand, then FIEMAP by handle.
  *
  * Bulkstat tells how many records a file has. A file with one, as long as itself, is contiguous,
- * and needs no more where nothing is shared. All others are opened by handle, which follows no
+ * and needs no more where it shares nothing. All others are opened by handle, which follows no
  * path: only their map says where they lie, and what is shared, unwritten or a hole.
  *
  * Source: ioctl_xfs_bulkstat(2), ioctl_xfs_fsgeometry(2); fs/xfs/libxfs/xfs_fs.h, which has no
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -105,8 +106,13 @@ class Scanner {
   Scanner(const Options& options, int mount_fd, const XfsGeometry& geometry)
       : mount_fd_(mount_fd),
         geometry_(geometry),
-        shares_nothing_(XfsSharesNothing(geometry, options.device_path, mount_fd)),
-        control_(options.control) {}
+        control_(options.control) {
+    is_sharing_known_ =
+        XfsSharesNothing(geometry, options.device_path, mount_fd) ||
+        XfsSharingFiles(geometry, mount_fd, options.thread_count, &sharing_);
+  }
+
+  bool is_sharing_known() const { return is_sharing_known_; }
 
   void Run(Tally* tally) {
     const auto request = std::make_unique<BulkRequest>();
@@ -139,17 +145,22 @@ class Scanner {
  private:
   void ScanInode(const BulkInode& inode, Tally* tally) {
     const FileFacts facts = FactsOf(inode);
-    if (inode.extents > 0 && !IsPlain(inode)) return ScanByHandle(mount_fd_, facts, tally);
-    tally->Begin(facts);
-    if (inode.extents > 0) tally->AddUnplaced(inode.blocks * geometry_.block_bytes);
-    tally->End();
+    if (inode.extents == 0) {
+      tally->Begin(facts);
+      tally->End();
+    } else if (IsPlain(inode)) {
+      tally->CountWhole(facts, {0, kNoPlace, inode.blocks * geometry_.block_bytes, 0});
+    } else {
+      ScanByHandle(mount_fd_, facts, tally);
+    }
   }
 
   /** One record that is as long as the file is all of it: no hole, nothing behind the end. */
   bool IsPlain(const BulkInode& inode) const {
     const uint64_t blocks = (inode.size + geometry_.block_bytes - 1) / geometry_.block_bytes;
-    return shares_nothing_ && inode.extents == 1 && inode.blocks == blocks &&
-           (inode.xflags & kSpecialFlags) == 0;
+    return is_sharing_known_ && inode.extents == 1 && inode.blocks == blocks &&
+           (inode.xflags & kSpecialFlags) == 0 &&
+           !std::binary_search(sharing_.begin(), sharing_.end(), inode.ino);
   }
 
   bool NextInodes(BulkRequest* request, Tally* tally) {
@@ -165,7 +176,9 @@ class Scanner {
 
   const int mount_fd_;
   const XfsGeometry& geometry_;
-  const bool shares_nothing_;
+  bool is_sharing_known_ = false;
+  /** Inodes that share blocks, sorted. */
+  std::vector<uint64_t> sharing_;
   Control control_;
   std::atomic<uint32_t> next_group_{0};
   std::atomic<bool> stopped_{false};
@@ -200,6 +213,9 @@ void ScanXfs(const Options& options, Report* report) {
   Scanner scanner(options, mount.get(), geometry);
   RunTallies(options, report, [&](Tally* tally) { scanner.Run(tally); });
   report->stopped = scanner.stopped();
+  if (!scanner.is_sharing_known()) {
+    report->slow_reason = "files may share blocks, and without rmapbt only each file tells";
+  }
 }
 
 }  // namespace scan

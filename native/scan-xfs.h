@@ -23,6 +23,12 @@ static_assert(sizeof(XfsGeometry) == 256, "as the kernel has it");
 
 /** False also when that cannot be told. */
 bool XfsSharesNothing(const XfsGeometry& geometry, const std::string& device_path, int mount_fd);
+/**
+ * Lists the inodes that share blocks, sorted. False when the file system has no reverse map, or they
+ * are too many.
+ */
+bool XfsSharingFiles(const XfsGeometry& geometry, int mount_fd, uint32_t thread_count,
+                     std::vector<uint64_t>* inodes);
 
 }  // namespace scan
 

@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "scan-space.h"
+
 namespace scan {
 
 constexpr uint32_t kUnwritten = 1;
@@ -26,7 +28,7 @@ constexpr uint32_t kCompressed = 4;
 constexpr uint32_t kSparse = 8;
 constexpr uint32_t kHardLinked = 16;
 
-/** For `physical`: beyond every device. */
+/** For `physical`, where it is not known: beyond every device, so that no map shows it. */
 constexpr uint64_t kNoPlace = UINT64_MAX / 2;
 
 /** A record of a file system: bytes, `length` of them as long as before compression. */
@@ -95,8 +97,6 @@ enum Figure {
   kFigureCount = kTiers + 12,
 };
 
-constexpr size_t kClassCount = 64;
-
 struct Candidate {
   Handle handle;
   uint64_t size_bytes = 0;
@@ -111,45 +111,38 @@ struct Candidate {
   std::string path;
 };
 
-/** From the addresses in mappings to those of the map: a piece that is one in both. */
-struct Region {
-  uint64_t from = 0;
-  uint64_t length = 0;
-  uint64_t to = 0;
+/** Of each device of a Btrfs of several: files with data on it, fragments that touch it. */
+enum DeviceFigure {
+  kDeviceFiles,
+  kDeviceFragmented,
+  kDeviceFragments,
+  kDeviceBytes,
+  kDeviceContiguousBytes,
+  kDeviceFigureCount,
 };
-
-struct MapPlan {
-  uint32_t cell_count = 0;
-  uint64_t space_bytes = 0;
-  uint64_t cell_bytes = 0;
-  bool is_logical = false;
-  /** Sorted; none when both have the same addresses. */
-  std::vector<Region> regions;
-
-  void Divide(uint32_t cells, uint64_t bytes);
-  /** Adds a range to the cells that it touches. */
-  void Add(std::vector<uint64_t>* cells, uint64_t start, uint64_t length) const;
-};
-
-/** log2 classes: [0] counts 1, [1] counts 2, [2] counts 3 and 4, and so on. */
-size_t CountClass(uint64_t count);
-size_t SizeClass(uint64_t bytes);
 
 class Tally {
  public:
-  Tally(const Options& options, const MapPlan& map);
+  Tally(const Options& options, const MapPlan& map, const DevicePlan& devices);
 
   /** Between it and End, Add every mapping in the order of the file. Without End nothing counts. */
   void Begin(const FileFacts& facts);
   void Add(const Mapping& mapping);
-  /** The only mapping of the file that was begun; the map does not show where it lies. */
-  void AddUnplaced(uint64_t length) {
-    Add({0, kNoPlace, length, 0});
-  }
   /** The file that was begun has its data in the inode. */
   void SetInline() { facts_.is_inline = true; }
+  void End() { Finish({}); }
   /** `fill` is asked for what only a candidate needs: the path and the handle of a walk. */
-  void End(const std::function<void(Candidate*)>& fill = nullptr);
+  template <typename Fill>
+  void End(const Fill& fill) {
+    Finish({&fill, [](const void* object, Candidate* file) {
+              (*static_cast<const Fill*>(object))(file);
+            }});
+  }
+  /**
+   * Begin, Add and End in one, for what most files are: a single mapping that is written, not
+   * shared, not compressed, and covers the file from its start to its end.
+   */
+  void CountWhole(const FileFacts& facts, const Mapping& mapping);
   void Count(Figure figure, uint64_t by = 1) { figures[figure] += by; }
   void Fail(int error_number);
   void Merge(Tally* other);
@@ -162,19 +155,30 @@ class Tally {
   std::array<uint64_t, kClassCount> size_class_bytes{};
   std::vector<uint64_t> fragmented_cells;
   std::vector<uint64_t> used_cells;
+  std::vector<std::array<uint64_t, kDeviceFigureCount>> device_figures;
   std::vector<Candidate> candidates;
   int first_errno = 0;
   bool truncated = false;
 
  private:
+  /** A reference to a callable: std::function would take memory for each file. */
+  struct Filler {
+    const void* object = nullptr;
+    void (*call)(const void* object, Candidate* file) = nullptr;
+  };
+
+  void Finish(Filler fill);
   void CloseMapping();
   void CloseFragment();
+  uint64_t* FiguresOfTier(const FileFacts& facts);
   void CountTier(bool fragmented);
-  void KeepCandidate(const std::function<void(Candidate*)>& fill);
+  void CountDevices(bool fragmented);
+  void KeepCandidate(Filler fill);
   void DrawPlaces(bool fragmented);
 
   const Options& options_;
   const MapPlan& map_;
+  const DevicePlan& devices_;
   FileFacts facts_;
   Mapping mapping_;
   bool has_mapping_ = false;
@@ -193,6 +197,13 @@ class Tally {
   std::array<uint64_t, kClassCount> own_bytes_{};
   /** Mappings of the file, for the map; drawn early when a file has too many to be kept. */
   std::vector<std::pair<uint64_t, uint64_t>> places_;
+  /** What of the file lies on each device. */
+  struct OwnDevice {
+    uint64_t bytes = 0;
+    uint64_t fragments = 0;
+    bool has_fragment = false;
+  };
+  std::vector<OwnDevice> own_devices_;
 };
 
 /** Progress and the stop flag, for all threads of a scan. */
@@ -214,7 +225,10 @@ struct Report {
   const char* failed_call = "";
   bool stopped = false;
   bool shared_known = true;
+  /** Why every file had to be opened although the tables were read; empty when not. */
+  const char* slow_reason = "";
   MapPlan map;
+  DevicePlan devices;
   std::unique_ptr<Tally> tally;
 };
 
@@ -255,20 +269,20 @@ void RunTallies(const Options& options, Report* report,
 /** Begin, FIEMAP by handle and End, where the tables alone do not tell. */
 void ScanByHandle(int mount_fd, const FileFacts& facts, Tally* tally);
 
-struct FreeSpace {
+struct FreeSpace : FreeRuns {
   int error_number = 0;
   const char* failed_call = "";
   uint32_t source = 0;
-  uint64_t free_bytes = 0;
-  uint64_t largest_bytes = 0;
-  uint64_t run_count = 0;
   uint64_t unallocated_bytes = 0;
-  std::array<uint64_t, kClassCount> class_counts{};
-  std::array<uint64_t, kClassCount> class_bytes{};
   MapPlan map;
   std::vector<uint64_t> cells;
+  DevicePlan devices;
+  std::vector<FreeRuns> device_runs;
 
+  /** In the addresses of the file system. */
   void AddRun(uint64_t start, uint64_t length);
+  /** Of a device, where no chunk is; `start` in the addresses of the map. */
+  void AddGap(size_t device, uint64_t start, uint64_t length);
 };
 
 void FreeSpaceByFsmap(const Options& options, FreeSpace* reply);
@@ -276,6 +290,8 @@ void FreeSpaceOfBtrfs(const Options& options, FreeSpace* reply);
 
 /** What the cells of the map divide; none of it where that cannot be told. */
 void PlanMap(const Options& options, MapPlan* map);
+/** Only of a Btrfs of several devices, for whoever may read its chunks. */
+void PlanDevices(const Options& options, DevicePlan* plan);
 /** Btrfs: its devices one behind the other, or its own addresses where chunks are striped. */
 void PlanBtrfsMap(const Options& options, MapPlan* map);
 

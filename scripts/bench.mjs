@@ -55,13 +55,13 @@ async function list() {
 async function runAll() {
   const reports = [];
   for (const name of names) {
-    const { title, run } = await load(name);
+    const { title, run, isPartial = false } = await load(name);
     process.stderr.write(`bench: ${name}\n`);
     const directory = scratchDirectory(name);
     try {
       const say = (what) => process.stderr.write(`bench: ${name}: ${what}\n`);
       const rows = await run({ directory, say });
-      const report = { name, title, rows };
+      const report = { name, title, rows, isPartial };
       reports.push(report);
       if (!options.json && !options.markdown) console.log(asText(report));
     } catch (error) {
@@ -83,16 +83,32 @@ function load(name) {
 /** Each benchmark has its place between two comments; the rest of the page is written by hand. */
 function updatePage(reports) {
   let page = readFileSync(PAGE, 'utf8');
-  const put = (place, text) => {
+  const put = (place, textOf) => {
     const [begin, end] = [`<!-- ${place} -->`, `<!-- end of ${place} -->`];
     const [before, rest] = page.split(begin);
     const after = rest?.split(end)[1];
     if (after === undefined) throw new Error(`${PAGE} has no place for ${place}`);
-    page = `${before}${begin}\n${text}\n${end}${after}`;
+    page = `${before}${begin}\n${textOf(rest.split(end)[0].trim())}\n${end}${after}`;
   };
-  for (const report of reports) put(report.name, asMarkdown(report).trim());
-  put('machine', machineText());
+  for (const report of reports) {
+    const text = asMarkdown(report).trim();
+    put(report.name, (before) => (report.isPartial ? withRows(before, text) : text));
+  }
+  put('machine', machineText);
   writeFileSync(PAGE, page);
+}
+
+/** The old table with the rows of the new one in it: of a benchmark that measured a part. */
+function withRows(oldTable, newTable) {
+  const labelOf = (line) => line.split(' | ')[0];
+  const rows = new Map();
+  for (const line of newTable.split('\n')) if (line.startsWith('| ')) rows.set(labelOf(line), line);
+  const kept = oldTable.split('\n').map((line) => {
+    const row = rows.get(labelOf(line)) ?? line;
+    rows.delete(labelOf(line));
+    return row;
+  });
+  return [...kept, ...rows.values()].join('\n');
 }
 
 function machine() {

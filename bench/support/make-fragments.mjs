@@ -20,7 +20,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 
 const BLOCK_BYTES = 4096;
 const TURN_FILES = 8;
@@ -48,7 +48,7 @@ export function makeFragments(mountPath, fsType, files, { keepSpacers = false } 
   const spacers = [];
   for (const [directory, inIt] of byDirectory) {
     mkdirSync(directory, { recursive: true });
-    const path = join(directory, `.${basename(inIt[0].path)}.spacer`);
+    const path = `${inIt[0].path}.spacer`;
     const spacer = new PiecedFile({ path, sizeBytes: 0, pieces: [], seed: 0 }, fsType);
     for (let at = 0; at < inIt.length; at += TURN_FILES) {
       makeByTurns(fsType, inIt.slice(at, at + TURN_FILES), spacer);

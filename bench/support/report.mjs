@@ -18,7 +18,8 @@ export function asMarkdown({ name, title, rows }) {
   const lines = rows.map((row) => {
     const cells = [row.min, row.median, row.max].map((value) => show(value, row));
     const unit = row.unit === 'ratio' ? '' : ` (${row.unit})`;
-    return `| ${row.what}${unit} | ${cells.join(' | ')} | ${targetText(row)} | ${metText(row)} |`;
+    const what = row.what.replaceAll('|', '\\|');
+    return `| ${what}${unit} | ${cells.join(' | ')} | ${targetText(row)} | ${metText(row)} |`;
   });
   return [
     `### ${name}`,

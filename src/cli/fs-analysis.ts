@@ -51,7 +51,11 @@ export async function analyzeFileSystem(
     subtree,
     ...analysis,
     reclaimableBytes,
-    disks: analysis.disks.map((disk) => ({ ...disk, devices: [...disk.devices] })),
+    disks: analysis.disks.map((disk) => ({
+      ...disk,
+      devices: [...disk.devices],
+      freeSpace: disk.freeSpace && { ...disk.freeSpace, runs: [...disk.freeSpace.runs] },
+    })),
     tiers: [...analysis.tiers],
     fragmentCounts: [...analysis.fragmentCounts],
     fragmentSizes: [...analysis.fragmentSizes],

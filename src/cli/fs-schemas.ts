@@ -33,6 +33,9 @@ export const FsInitOutput = z.strictObject({
 const FsDevice = z.strictObject({
   path: z.string(),
   capacityBytes: bytes.nullable(),
+  /** Of Btrfs: in chunks, whatever is free within them. Null when it is not known. */
+  usedBytes: bytes.nullable(),
+  freeBytes: bytes.nullable(),
   rotational: z.boolean().nullable(),
   /** 0 when it cannot discard. */
   discardGranularityBytes: bytes,
@@ -77,6 +80,13 @@ export const FsStatusOutput = z.strictObject({
 
 const SizeClass = z.strictObject({ count, bytes });
 
+const freeRuns = {
+  freeBytes: bytes,
+  largestRunBytes: bytes,
+  runCount: count,
+  runs: z.array(z.strictObject({ belowBytes: bytes.nullable(), runCount: count, bytes })),
+};
+
 export const FsAnalyzeOutput = z.strictObject({
   ...versioned,
   ...kind,
@@ -95,6 +105,8 @@ export const FsAnalyzeOutput = z.strictObject({
   method: z.enum([...BULK_METHODS, 'fiemap-walk']),
   /** Why the file system's own tables were not read. */
   fallbackReason: z.string().nullable(),
+  /** Why each file was opened although the tables were read. */
+  slowReason: z.string().nullable(),
   disks: z.array(
     z.strictObject({
       diskId: z.string(),
@@ -103,6 +115,9 @@ export const FsAnalyzeOutput = z.strictObject({
       ...figures,
       averageFragmentsPerExtent: z.number().nonnegative(),
       sequentialRatio: ratio,
+      allocatedBytes: bytes,
+      capacityBytes: bytes.nullable(),
+      freeSpace: z.strictObject(freeRuns).nullable(),
     }),
   ),
   tiers: z.array(z.strictObject({ tier: z.enum(TIERS), ...figures, allocatedBytes: bytes })),
@@ -148,10 +163,7 @@ export const FsAnalyzeOutput = z.strictObject({
   freeSpace: z
     .strictObject({
       source: z.enum(FREE_SPACE_SOURCES),
-      freeBytes: bytes,
-      largestRunBytes: bytes,
-      runCount: count,
-      runs: z.array(z.strictObject({ belowBytes: bytes.nullable(), runCount: count, bytes })),
+      ...freeRuns,
     })
     .nullable(),
   /** Null unless --map asked for them. */

@@ -20,21 +20,23 @@ export function fsAnalysisText(analysis: FsAnalyzeView): string {
     `  Reclaimable by trim: ${analysis.reclaimableBytes === null ? 'not known' : bytesText(analysis.reclaimableBytes)}`,
     `  File system: ${analysis.fsType} on ${printable(analysis.path)}, an extent is a file`,
   ];
+  const reason = analysis.fallbackReason ?? analysis.slowReason;
   if (analysis.subtree !== null) lines.push(`  Only below: ${printable(analysis.subtree)}`);
   lines.push(
-    `  Read from: ${analysis.method}${analysis.fallbackReason === null ? '' : ` (${printable(analysis.fallbackReason)})`}`,
+    `  Read from: ${analysis.method}${reason === null ? '' : ` (${printable(reason)})`}`,
     '',
     'Per-Disk Statistics:',
   );
   for (const disk of analysis.disks) {
     lines.push(
-      `  Disk ${shortId(disk.diskId)}:`,
+      `  Disk ${diskLabel(analysis, disk)}:`,
       `    Total extents: ${disk.extentCount}`,
       `    Fragmented: ${disk.fragmentedExtentCount}`,
       `    Ratio: ${percent(disk.fragmentationRatio)}`,
       `    Average fragments per extent: ${disk.averageFragmentsPerExtent.toFixed(2)}`,
       `    Sequential ratio: ${percent(disk.sequentialRatio)}`,
       `    Devices: ${disk.devices.map(printable).join(', ') || 'none'}`,
+      ...diskSpaceLines(disk),
     );
   }
   lines.push('', 'Per-Tier Statistics:');
@@ -46,6 +48,25 @@ export function fsAnalysisText(analysis: FsAnalyzeView): string {
   }
   lines.push(...fileLines(analysis), ...histogramLines(analysis), ...worstLines(analysis));
   return lines.join('\n');
+}
+
+/** Devices of one file system have its id in common. */
+function diskLabel({ disks }: FsAnalyzeView, disk: FsAnalyzeView['disks'][number]): string {
+  return disks.length === 1 ? shortId(disk.diskId) : printable(disk.devices[0] ?? 'missing');
+}
+
+function diskSpaceLines(disk: FsAnalyzeView['disks'][number]): string[] {
+  const { capacityBytes, allocatedBytes, freeSpace } = disk;
+  const lines = [];
+  if (capacityBytes !== null) {
+    lines.push(`    Size: ${formatBytes(capacityBytes)}, files ${formatBytes(allocatedBytes)}`);
+  }
+  if (freeSpace) {
+    lines.push(
+      `    Free: ${formatBytes(freeSpace.freeBytes)} in ${counted(freeSpace.runCount, 'run')}, the largest ${formatBytes(freeSpace.largestRunBytes)}`,
+    );
+  }
+  return lines;
 }
 
 function fileLines({ files }: FsAnalyzeView): string[] {
@@ -169,9 +190,10 @@ function deviceTable(disks: FsStatusView['disks']): string {
   const rows = disks.map((disk) => [
     printable(disk.path),
     disk.capacityBytes === null ? '?' : formatBytes(disk.capacityBytes),
+    disk.freeBytes === null ? '?' : formatBytes(disk.freeBytes),
     disk.rotational === null ? '?' : disk.rotational ? 'rotational' : 'solid state',
     disk.discardMaxBytes === 0 ? 'none' : formatBytes(disk.discardGranularityBytes),
     printable(disk.backingPath ?? ''),
   ]);
-  return tableText([['DEVICE', 'CAPACITY', 'MEDIUM', 'DISCARDS', 'BACKED BY'], ...rows]);
+  return tableText([['DEVICE', 'CAPACITY', 'FREE', 'MEDIUM', 'DISCARDS', 'BACKED BY'], ...rows]);
 }

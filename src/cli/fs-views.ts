@@ -1,6 +1,7 @@
 /** What is shown of a mounted file system. */
 
-import { statfsSync } from 'node:fs';
+import { closeSync, openSync, statfsSync } from 'node:fs';
+import { btrfsDevices } from '../kernel/btrfs-devices.js';
 import { discardLimits, loopBacking } from '../kernel/discard-limits.js';
 import type { FsMount } from '../pool/fs-pool/detect.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
@@ -91,15 +92,45 @@ function spaceOf(mount: FsMount | null) {
 }
 
 function devicesOf(mount: FsMount | null): FsStatusView['disks'] {
-  return (mount?.devices ?? []).map(({ name, path }) => {
+  if (!mount) return [];
+  const space = deviceSpaceOf(mount);
+  return mount.devices.map(({ name, path }) => {
     const { granularityBytes, maxBytes, isRotational, sizeBytes } = discardLimits(name);
     return {
       path,
       capacityBytes: sizeBytes,
+      ...(space.get(path) ?? { usedBytes: null, freeBytes: null }),
       rotational: isRotational,
       discardGranularityBytes: granularityBytes,
       discardMaxBytes: maxBytes,
       backingPath: loopBacking(name)?.path ?? null,
     };
   });
+}
+
+type DeviceSpace = Pick<FsStatusView['disks'][number], 'usedBytes' | 'freeBytes'>;
+
+/** By path. Btrfs gives each device its chunks; elsewhere the one device has what the mount has. */
+function deviceSpaceOf(mount: FsMount): Map<string, DeviceSpace> {
+  if (mount.fsType !== 'btrfs') {
+    const { usedBytes, freeBytes } = spaceOf(mount);
+    return new Map(mount.devices.map(({ path }) => [path, { usedBytes, freeBytes }]));
+  }
+  let fd: number;
+  try {
+    fd = openSync(mount.path, 'r');
+  } catch {
+    // Whoever may not open it still sees the rest.
+    return new Map();
+  }
+  try {
+    return new Map(
+      btrfsDevices({ fd, path: mount.path }).map(({ path, sizeBytes, chunkBytes }) => [
+        path,
+        { usedBytes: chunkBytes, freeBytes: sizeBytes - chunkBytes },
+      ]),
+    );
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -63,6 +63,15 @@ export interface TierFigures {
   readonly allocatedBytes: number;
 }
 
+/** A device of several: files count on each one that holds data of theirs, as do their fragments. */
+export interface ScanDevice extends TierFigures {
+  /** Empty for a device that is missing. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Of `allocatedBytes`, those in files that have no more fragments than their ideal. */
+  readonly contiguousBytes: number;
+}
+
 /** What a log2 class holds: class 0 is 1, class 1 is 2, class 2 is 3–4, class 3 is 5–8, … */
 export type CountHistogram = readonly number[];
 
@@ -106,6 +115,8 @@ export interface ScanReport {
   readonly method: ScanMethod;
   /** Why the tables were not read although there are some; null when they were, or nobody asked. */
   readonly fallbackReason: string | null;
+  /** Why each file was opened although the tables were read; null when that was not so. */
+  readonly slowReason: string | null;
   /** True when the stop flag ended it: the figures are those of what was seen. */
   readonly stopped: boolean;
   readonly durationMs: number;
@@ -143,6 +154,8 @@ export interface ScanReport {
   readonly otherMountCount: number;
 
   readonly tiers: Readonly<Record<Tier, TierFigures>>;
+  /** Of a Btrfs of several devices, for whoever may read its chunks; else empty. */
+  readonly devices: readonly ScanDevice[];
   readonly fragmentCountHistogram: CountHistogram;
   readonly fragmentSizeHistogram: SizeHistogram;
   /** The most gain first: fragments above the ideal. */
@@ -182,7 +195,19 @@ export interface FreeSpaceReport {
   /** Btrfs: bytes that belong to no chunk yet, in `freeBytes` and the runs too; else 0. */
   readonly unallocatedBytes: number;
   readonly runs: SizeHistogram;
+  /** As `ScanReport.devices`. */
+  readonly devices: readonly DeviceFreeSpace[];
   readonly map: FreeSpaceMap | null;
+}
+
+/** Where copies or stripes are on several devices, each has its part of a run. */
+export interface DeviceFreeSpace {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly freeBytes: number;
+  readonly largestBytes: number;
+  readonly runCount: number;
+  readonly runs: SizeHistogram;
 }
 
 export interface FreeSpaceMap {

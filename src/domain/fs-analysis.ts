@@ -1,6 +1,7 @@
 /** The analysis of a mounted file system: what a scan found, as figures with a recommendation. Pure. */
 
 import {
+  type DeviceFreeSpace,
   type FreeSpaceReport,
   fragmentationRatio,
   freeRunClasses,
@@ -9,6 +10,7 @@ import {
   type ScanReport,
   type SizeClass,
   sequentialRatio,
+  type TierFigures,
 } from './file-scan.js';
 import {
   FREE_RUN_CLASSES_BYTES,
@@ -26,6 +28,7 @@ export interface FsAnalysis extends FragmentationFigures {
   readonly recommendation: Recommendation;
   readonly method: ScanReport['method'];
   readonly fallbackReason: string | null;
+  readonly slowReason: string | null;
   readonly disks: readonly FsDiskFigures[];
   readonly tiers: readonly FsTierFigures[];
   readonly files: FsFileFigures;
@@ -38,13 +41,27 @@ export interface FsAnalysis extends FragmentationFigures {
   readonly freeSpace: FsFreeSpace | null;
 }
 
-/** The file system is the disk: its members, if there are several, hold each file in parts. */
+/**
+ * The file system, or each device of a Btrfs of several. Files count on each device that holds data
+ * of theirs, with the fragments that touch it; copies on two devices count on both.
+ */
 export interface FsDiskFigures extends FragmentationFigures {
   readonly diskId: string;
   readonly path: string;
   readonly devices: readonly string[];
   readonly averageFragmentsPerExtent: number;
   readonly sequentialRatio: number;
+  readonly allocatedBytes: number;
+  /** Null where it is not known. */
+  readonly capacityBytes: number | null;
+  readonly freeSpace: FsFreeRuns | null;
+}
+
+export interface FsFreeRuns {
+  readonly freeBytes: number;
+  readonly largestRunBytes: number;
+  readonly runCount: number;
+  readonly runs: readonly FreeRunClass[];
 }
 
 export interface FsTierFigures extends FragmentationFigures {
@@ -88,18 +105,15 @@ export interface FsWorstFile {
   readonly flags: readonly string[];
 }
 
-export interface FsFreeSpace {
+export interface FsFreeSpace extends FsFreeRuns {
   readonly source: FreeSpaceReport['source'];
-  readonly freeBytes: number;
-  readonly largestRunBytes: number;
-  readonly runCount: number;
-  readonly runs: readonly FreeRunClass[];
 }
 
 export interface AnalyzedDisk {
   readonly diskId: string;
   readonly path: string;
   readonly devices: readonly string[];
+  readonly capacityBytes: number | null;
 }
 
 /** @param worstCount of how many files the report tells by name. */
@@ -121,26 +135,56 @@ export function makeFsAnalysis(
     recommendation: recommend(figures.fragmentationRatio),
     method: scan.method,
     fallbackReason: scan.fallbackReason,
-    disks: [
-      {
-        ...disk,
-        ...figures,
-        averageFragmentsPerExtent: ratio(scan.fragmentCount, scan.fileCount),
-        sequentialRatio: scan.allocatedBytes === 0 ? 1 : sequentialRatio(scan),
-      },
-    ],
+    slowReason: scan.slowReason,
+    disks: diskFigures(scan, freeSpace, disk),
     tiers: TIERS.map((tier) => tierFigures(scan, tier)),
     files: fileFigures(scan),
     fragmentCounts: scan.fragmentCountHistogram,
     fragmentSizes: scan.fragmentSizeHistogram,
     worstFiles: scan.candidates.slice(0, options.worstCount).map(worstFile),
-    freeSpace: freeSpace && {
-      source: freeSpace.source,
-      freeBytes: freeSpace.freeBytes,
-      largestRunBytes: freeSpace.largestBytes,
-      runCount: freeSpace.runCount,
-      runs: freeRunClasses(freeSpace.runs, FREE_RUN_CLASSES_BYTES),
-    },
+    freeSpace: freeSpace && { source: freeSpace.source, ...freeRuns(freeSpace) },
+  };
+}
+
+function diskFigures(
+  scan: ScanReport,
+  freeSpace: FreeSpaceReport | null,
+  disk: AnalyzedDisk,
+): FsDiskFigures[] {
+  if (scan.devices.length === 0) {
+    return [{ ...disk, ...countsOf(scan), freeSpace: freeSpace && freeRuns(freeSpace) }];
+  }
+  return scan.devices.map((device, index) => {
+    const free = freeSpace?.devices[index];
+    return {
+      diskId: `${disk.diskId}:${index + 1}`,
+      path: disk.path,
+      devices: device.path === '' ? [] : [device.path],
+      capacityBytes: device.sizeBytes,
+      ...countsOf(device),
+      freeSpace: free ? freeRuns(free) : null,
+    };
+  });
+}
+
+function countsOf(counts: TierFigures & Pick<ScanReport, 'contiguousBytes'>) {
+  const { fileCount, fragmentedCount, fragmentCount, allocatedBytes } = counts;
+  return {
+    extentCount: fileCount,
+    fragmentedExtentCount: fragmentedCount,
+    fragmentationRatio: fragmentationRatio(counts),
+    averageFragmentsPerExtent: ratio(fragmentCount, fileCount),
+    sequentialRatio: allocatedBytes === 0 ? 1 : sequentialRatio(counts),
+    allocatedBytes,
+  };
+}
+
+function freeRuns(space: Omit<DeviceFreeSpace, 'path' | 'sizeBytes'>): FsFreeRuns {
+  return {
+    freeBytes: space.freeBytes,
+    largestRunBytes: space.largestBytes,
+    runCount: space.runCount,
+    runs: freeRunClasses(space.runs, FREE_RUN_CLASSES_BYTES),
   };
 }
 

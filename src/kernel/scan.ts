@@ -5,13 +5,15 @@
  * threads call them.
  */
 
-import type { Addon, ScanReply, ScanRequest } from '../../native/addon.js';
+import type { Addon, FreeSpaceReply, ScanReply, ScanRequest } from '../../native/addon.js';
 import { InvariantError } from '../domain/errors.js';
 import type {
   CandidateFlag,
+  DeviceFreeSpace,
   FreeSpaceReport,
   FreeSpaceTask,
   ScanCandidate,
+  ScanDevice,
   ScanMap,
   ScanMethod,
   ScanReport,
@@ -59,6 +61,9 @@ const FIGURES = [
 
 const FIGURES_PER_TIER = 4;
 const CANDIDATE_COLUMNS = 8;
+const DEVICE_COLUMNS = 6;
+const SIZE_CLASSES = 64;
+const DEVICE_FREE_COLUMNS = 4 + 2 * SIZE_CLASSES;
 const FREE_SPACE_SOURCES = ['getfsmap', 'btrfs-free-space-tree', 'btrfs-extent-tree'] as const;
 
 /** All of a report but what only the caller's clock knows. */
@@ -117,6 +122,7 @@ export function scanFreeSpace(
     runCount,
     unallocatedBytes,
     runs: sizeHistogram(reply.classCounts, reply.classBytes),
+    devices: devicesFree(reply),
     map:
       cells.length === 0
         ? null
@@ -164,11 +170,13 @@ function findings(
   return {
     method,
     fallbackReason,
+    slowReason: reply.slowReason === '' ? null : reply.slowReason,
     stopped: reply.stopped,
     sharedKnown: reply.sharedKnown,
     firstErrno: reply.firstErrno === 0 ? null : reply.firstErrno,
     ...(named as Pick<ScanReport, (typeof FIGURES)[number]>),
     tiers: Object.fromEntries(byTier) as ScanReport['tiers'],
+    devices: devices(reply),
     fragmentCountHistogram: withoutEmptyEnd(numbers(reply.countClasses), (count) => count === 0),
     fragmentSizeHistogram: sizeHistogram(reply.sizeClassCounts, reply.sizeClassBytes),
     candidates: candidates(task, reply),
@@ -180,6 +188,29 @@ function findings(
 function tierFigures(figures: readonly number[]): TierFigures {
   const [fileCount = 0, fragmentedCount = 0, fragmentCount = 0, allocatedBytes = 0] = figures;
   return { fileCount, fragmentedCount, fragmentCount, allocatedBytes };
+}
+
+function devices({ devicePaths, deviceFigures }: ScanReply): ScanDevice[] {
+  return devicePaths.map((path, index) => {
+    const row = numbers(deviceFigures.subarray(index * DEVICE_COLUMNS));
+    const [sizeBytes = 0, fileCount = 0, fragmentedCount = 0] = row;
+    const [fragmentCount = 0, allocatedBytes = 0, contiguousBytes = 0] = row.slice(3);
+    const counts = { fileCount, fragmentedCount, fragmentCount };
+    return { path, sizeBytes, ...counts, allocatedBytes, contiguousBytes };
+  });
+}
+
+function devicesFree({ devicePaths, deviceFigures }: FreeSpaceReply): DeviceFreeSpace[] {
+  return devicePaths.map((path, index) => {
+    const row = deviceFigures.subarray(index * DEVICE_FREE_COLUMNS);
+    const [sizeBytes = 0, freeBytes = 0, largestBytes = 0, runCount = 0] = numbers(row);
+    const classes = row.subarray(4);
+    const runs = sizeHistogram(
+      classes.subarray(0, SIZE_CLASSES),
+      classes.subarray(SIZE_CLASSES, 2 * SIZE_CLASSES),
+    );
+    return { path, sizeBytes, freeBytes, largestBytes, runCount, runs };
+  });
 }
 
 function candidates(task: ScanTask, reply: ScanReply): ScanCandidate[] {

@@ -52,7 +52,8 @@ export function scanBoth(
  * XFS in bulk opens no file that is contiguous for sure, and so cannot draw it.
  */
 export function comparable(report: ScanReport): object {
-  const { method: _, durationMs: __, fallbackReason: ___, candidates, map, ...figures } = report;
+  const { method: _, durationMs: __, fallbackReason: ___, slowReason: ____, ...rest } = report;
+  const { candidates, map, ...figures } = rest;
   return {
     ...figures,
     fragmentedBytes: map?.fragmentedBytes,

@@ -9,6 +9,7 @@ import {
 } from '../../domain/file-scan.js';
 import { TARGET_FRAGMENT_BYTES } from '../../domain/fragmentation.js';
 import { type AnalyzedDisk, type FsAnalysis, makeFsAnalysis } from '../../domain/fs-analysis.js';
+import { discardLimits } from '../../kernel/discard-limits.js';
 import type { WorkerPool } from '../worker-pool.js';
 import type { FsMount } from './detect.js';
 
@@ -95,5 +96,17 @@ function diskOf(mount: FsMount): AnalyzedDisk {
     diskId: mount.uuid ?? `${mount.entry.deviceMajor}:${mount.entry.deviceMinor}`,
     path: mount.path,
     devices: mount.devices.map(({ path }) => path),
+    capacityBytes: capacityOf(mount),
   };
+}
+
+/** Of all devices together; null when one does not tell. */
+function capacityOf(mount: FsMount): number | null {
+  let capacityBytes = 0;
+  for (const { name } of mount.devices) {
+    const { sizeBytes } = discardLimits(name);
+    if (sizeBytes === null) return null;
+    capacityBytes += sizeBytes;
+  }
+  return mount.devices.length === 0 ? null : capacityBytes;
 }
