@@ -2,7 +2,7 @@
  * Piscina task: read extents, verify each, and bring the bytes where they are wanted.
  *
  * Chunk by chunk, so that what was read is still in the processor's cache when it is hashed and
- * written; through the page cache, which is asked for the next extents while one is worked on.
+ * written; through the page cache, so that what is read again need not come from the disk.
  */
 
 import { closeSync, openSync } from 'node:fs';
@@ -10,68 +10,44 @@ import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { asMaintenanceError } from '../src/domain/errors.js';
 import type {
   BadReplica,
+  ReadDestination,
   ReadExtent,
   ReadOutcome,
   ReadTask,
   ReplicaLocation,
 } from '../src/domain/tasks.js';
-import { KIB, MIB } from '../src/domain/units.js';
+import { KIB } from '../src/domain/units.js';
 import { readFully, writeFully } from '../src/kernel/file-io.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
-import { readAhead } from '../src/kernel/page-cache.js';
-import { handOver } from './hand-over.js';
+import { AheadOf } from './read-ahead.js';
 import { DiskFiles, extentBuffer } from './replica-io.js';
 import { settle } from './settle.js';
 
 /** Fits the second-level cache of every processor of the last ten years. */
 const CHUNK_BYTES = 128 * KIB;
-/** What a disk is kept busy with while a thread hashes. */
-const AHEAD_BYTES = 16 * MIB;
 
-type Destination = NonNullable<ReadExtent['destination']>;
-
-export default async (task: ReadTask) => {
-  const reply = await settle(() => readExtents(task));
-  const contents = reply.ok ? reply.value.flatMap(({ data }) => (data ? [data.buffer] : [])) : [];
-  return handOver(reply, contents);
-};
+export default (task: ReadTask) => settle(() => readExtents(task));
 
 /** @throws MaintenanceError when a destination cannot be written; bad replicas are an outcome. */
 function readExtents({ extents }: ReadTask): ReadOutcome[] {
   using disks = new DiskFiles();
-  let asked = 0;
-  let aheadBytes = 0;
+  const ahead = new AheadOf(extents, disks);
   return extents.map((extent) => {
-    for (let next = extents[asked]; next && aheadBytes < AHEAD_BYTES; next = extents[asked]) {
-      askAhead(next, disks);
-      aheadBytes += next.sizeBytes;
-      asked += 1;
-    }
-    aheadBytes -= extent.sizeBytes;
+    ahead.next(extent);
     return readExtent(extent, disks);
   });
 }
 
-function askAhead({ replicas: [first] }: ReadExtent, disks: DiskFiles): void {
-  if (!first) return;
-  try {
-    const { file } = disks.open(first.path, 'read', false);
-    for (const run of first.runs) readAhead(file, run);
-  } catch {
-    // Reading it says what is wrong, and takes another replica.
-  }
-}
-
 function readExtent(extent: ReadExtent, disks: DiskFiles): ReadOutcome {
-  const { extentId, sizeBytes, destination } = extent;
+  const { extentId, destination } = extent;
   const badReplicas: BadReplica[] = [];
-  using target = destination ? fileTarget(destination) : memoryTarget(sizeBytes);
+  using target = targetOf(destination);
   for (const replica of extent.replicas) {
     const reason = readReplica(extent, replica, target, disks);
-    if (reason === null) return { extentId, badReplicas, good: true, data: target.data };
+    if (reason === null) return { extentId, badReplicas, good: true };
     badReplicas.push({ diskId: replica.diskId, reason });
   }
-  return { extentId, badReplicas, good: false, data: null };
+  return { extentId, badReplicas, good: false };
 }
 
 /**
@@ -125,10 +101,15 @@ interface Target extends Disposable {
   room(offsetBytes: number, lengthBytes: number): Buffer;
   /** Called when the chunk was read. @throws KernelCallError when it cannot be written. */
   take(chunk: Buffer, offsetBytes: number): void;
-  readonly data: Uint8Array | null;
 }
 
-function fileTarget({ path, offsetBytes: beginBytes }: Destination): Target {
+function targetOf(destination: ReadDestination): Target {
+  return destination.kind === 'file'
+    ? fileTarget(destination.path, destination.offsetBytes)
+    : memoryTarget(Buffer.from(destination.memory));
+}
+
+function fileTarget(path: string, beginBytes: number): Target {
   const buffer = extentBuffer(CHUNK_BYTES);
   let fd: number;
   try {
@@ -137,19 +118,15 @@ function fileTarget({ path, offsetBytes: beginBytes }: Destination): Target {
     throw fromNodeError('open', cause, path);
   }
   return {
-    data: null,
     room: (_, lengthBytes) => buffer.subarray(0, lengthBytes),
     take: (chunk, offsetBytes) => writeFully({ fd, path }, chunk, beginBytes + offsetBytes),
     [Symbol.dispose]: () => closeSync(fd),
   };
 }
 
-function memoryTarget(sizeBytes: number): Target {
-  // Not zeroed: every byte is read into, or the target is given up. Not pooled: it changes hands.
-  const data = Buffer.allocUnsafeSlow(sizeBytes);
+function memoryTarget(memory: Buffer): Target {
   return {
-    data,
-    room: (offsetBytes, lengthBytes) => data.subarray(offsetBytes, offsetBytes + lengthBytes),
+    room: (offsetBytes, lengthBytes) => memory.subarray(offsetBytes, offsetBytes + lengthBytes),
     take: () => {},
     [Symbol.dispose]: () => {},
   };

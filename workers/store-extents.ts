@@ -1,14 +1,15 @@
 /**
  * Piscina task: read content, hash it, and write it to the reserved runs of its replicas.
  *
- * Through the page cache: many small extents become few large writes there. The main thread makes
- * the group durable with one fdatasync per disk before it commits.
+ * Small extents go through the page cache, where many of them become few large writes; large ones
+ * past it, since to copy them there helps nobody. The main thread makes the group durable with one
+ * fdatasync per disk before it commits, whichever way it was written.
  */
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import type { StoredExtent, StoreExtent, StoreTask } from '../src/domain/tasks.js';
-import { totalBytes } from '../src/domain/units.js';
+import { MIB, totalBytes } from '../src/domain/units.js';
 import { readUpTo } from '../src/kernel/file-io.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { checksumOf } from './checksum.js';
@@ -17,6 +18,9 @@ import { settle } from './settle.js';
 
 /** What was a file when it was listed may be a link or a pipe by now: neither follow nor wait. */
 const SOURCE_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** From this on a write is long enough for the disk to be busy with it alone. */
+const DIRECT_BYTES_MIN = MIB;
 
 export default (task: StoreTask) => settle(() => storeExtents(task));
 
@@ -36,8 +40,9 @@ function storeExtent(extent: StoreExtent, disks: DiskFiles): StoredExtent {
     return { kind: 'source-failed', error: asMaintenanceError(cause).toWire() };
   }
   whole.fill(0, extent.sizeBytes);
+  const direct = whole.length >= DIRECT_BYTES_MIN;
   for (const replica of extent.targets) {
-    writeRuns(disks.open(replica.path, 'write', false).file, replica, whole);
+    writeRuns(disks.open(replica.path, 'write', direct).file, replica, whole);
   }
   return { kind: 'stored', checksum: checksumOf(whole.subarray(0, extent.sizeBytes)) };
 }

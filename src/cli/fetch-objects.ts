@@ -3,7 +3,7 @@
 import { basename } from 'node:path';
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { abortOnInterrupt } from './interrupt.js';
-import { withPool } from './pool-access.js';
+import { withPoolAtWork } from './pool-access.js';
 import { startProgress } from './progress.js';
 import { throwOnlyFailure } from './report-error.js';
 import type { Output } from './schemas.js';
@@ -20,7 +20,7 @@ export function fetchObjects(
   options: FetchOptions,
 ): Promise<Output<'get'>> {
   const name = asked.replace(/\/+$/, '');
-  return withPool(poolPath, 'write', async (pool) => {
+  return withPoolAtWork(poolPath, 'read-extents', async (pool) => {
     if (destination === '-') return await toStandardOutput(pool, name);
     const total = pool.list(name).reduce((sum, object) => sum + object.sizeBytes, 0);
     const progress = await startProgress({
@@ -52,7 +52,7 @@ export function fetchObjects(
 
 async function toStandardOutput(pool: ExtentPool, name: string): Promise<Output<'get'>> {
   let readBytes = 0;
-  for await (const chunk of pool.read(name)) {
+  for await (const chunk of pool.read(name, { reuseMemory: true })) {
     readBytes += chunk.length;
     // A reader that went away (head, for example) is no failure of ours.
     if (!(await written(chunk))) break;

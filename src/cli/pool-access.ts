@@ -9,6 +9,7 @@ import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { findDisk } from '../pool/extent-pool/remove-disk.js';
 import { FsPool } from '../pool/fs-pool/fs-pool.js';
 import { type LocatedFileSystem, locateFileSystem } from '../pool/fs-pool/register.js';
+import { WorkerPool } from '../pool/worker-pool.js';
 import type { DiskRow } from '../store/disks.js';
 
 /** What a command does with either kind of pool. */
@@ -26,6 +27,23 @@ export async function withPool<T>(
   const located = locate(path);
   if (located) throw extentPoolsOnly(located);
   return await closing(ExtentPool.open(path, { mode }), body);
+}
+
+/** As `withPool`, for writing, of a command that puts threads to work: one starts meanwhile. */
+export async function withPoolAtWork<T>(
+  path: string,
+  kind: 'store-extents' | 'read-extents',
+  body: (pool: ExtentPool) => Promise<T> | T,
+): Promise<T> {
+  const located = locate(path);
+  if (located) throw extentPoolsOnly(located);
+  const workers = await WorkerPool.starting(kind);
+  try {
+    return await closing(ExtentPool.open(path, { mode: 'write', workers }), body);
+  } finally {
+    // A pool that could not be opened does not end them; else this is nothing.
+    await workers.close();
+  }
 }
 
 /** @throws MaintenanceError ERR_NOT_A_POOL for a mount that is not registered. */

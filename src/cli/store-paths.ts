@@ -6,7 +6,7 @@ import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { checkObjectName, FileTree } from '../pool/extent-pool/file-tree.js';
 import type { PutEntry } from '../pool/extent-pool/put.js';
 import { abortOnInterrupt } from './interrupt.js';
-import { withPool } from './pool-access.js';
+import { withPoolAtWork } from './pool-access.js';
 import { startProgress } from './progress.js';
 import { throwOnlyFailure } from './report-error.js';
 import type { Output } from './schemas.js';
@@ -26,7 +26,7 @@ export function storePaths(
   options: StoreOptions,
 ): Promise<Output<'put'>> {
   const sources = paths.map((path) => sourceOf(path, paths.length, options.name));
-  return withPool(poolPath, 'write', async (pool) => {
+  return withPoolAtWork(poolPath, 'store-extents', async (pool) => {
     const trees = sources.filter((source) => source instanceof FileTree);
     const report = await storeSources(pool, sources, options);
     const unsupported: Record<string, number> = {};

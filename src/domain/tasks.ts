@@ -49,9 +49,16 @@ export interface ReadExtent {
   readonly sizeBytes: number;
   readonly checksum: Uint8Array;
   readonly replicas: readonly ReplicaLocation[];
-  /** Where the verified bytes go; null to return them. */
-  readonly destination: { readonly path: string; readonly offsetBytes: number } | null;
+  readonly destination: ReadDestination;
 }
+
+/**
+ * Where the verified bytes go: into a file, or to the front of memory that both threads see. What
+ * lies there means nothing before the task has ended well.
+ */
+export type ReadDestination =
+  | { readonly kind: 'file'; readonly path: string; readonly offsetBytes: number }
+  | { readonly kind: 'memory'; readonly memory: SharedArrayBuffer };
 
 export interface ReadTask {
   readonly extents: readonly ReadExtent[];
@@ -63,7 +70,6 @@ export interface ReadOutcome {
   readonly badReplicas: readonly BadReplica[];
   /** False when no replica was good. */
   readonly good: boolean;
-  readonly data: Uint8Array | null;
 }
 
 // ---- rewrite-extents

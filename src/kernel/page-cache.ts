@@ -1,7 +1,9 @@
 /** What the page cache holds of a file, and what it shall. */
 
-import type { ByteRun } from '../domain/units.js';
+import { fstatSync, readFileSync } from 'node:fs';
+import { type ByteRun, KIB } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
+import { deviceName } from './device-number.js';
 import { type OpenFile, rangeArguments } from './kernel-call.js';
 import { KernelCallError } from './kernel-error.js';
 
@@ -24,6 +26,36 @@ export function dropPageCache(file: OpenFile, run: ByteRun): void {
  */
 export function readAhead(file: OpenFile, run: ByteRun): void {
   kernelAddon().readAhead(file.fd, ...rangeArguments(run));
+}
+
+const readAheadByDevice = new Map<number, number>();
+
+/**
+ * How far the kernel reads ahead of a sequential reader of this file.
+ *
+ * @returns 0 where it cannot be told: on file systems that have no block device of their own.
+ *
+ * Source: Documentation/ABI/stable/sysfs-block (read_ahead_kb), which a partition has not.
+ */
+export function kernelReadAheadBytes(file: OpenFile): number {
+  const status = fstatSync(file.fd);
+  const device = status.isBlockDevice() ? status.rdev : status.dev;
+  let aheadBytes = readAheadByDevice.get(device);
+  if (aheadBytes === undefined) {
+    const own = `/sys/dev/block/${deviceName(device)}`;
+    aheadBytes =
+      kibInFile(`${own}/queue/read_ahead_kb`) ?? kibInFile(`${own}/../queue/read_ahead_kb`) ?? 0;
+    readAheadByDevice.set(device, aheadBytes);
+  }
+  return aheadBytes;
+}
+
+function kibInFile(path: string): number | null {
+  try {
+    return Number(readFileSync(path, 'utf8')) * KIB;
+  } catch {
+    return null;
+  }
 }
 
 /**

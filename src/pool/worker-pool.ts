@@ -64,13 +64,23 @@ export class WorkerPool {
     this.#threadCount = threadCount;
   }
 
+  /**
+   * Starts a thread that loads what it needs for a kind of task, while the caller does something
+   * else. What goes wrong is told by the first task that is meant.
+   */
+  static async starting(kind: 'store-extents' | 'read-extents'): Promise<WorkerPool> {
+    const workers = new WorkerPool();
+    await workers.#threads().catch(() => {});
+    workers.run(kind, { extents: [] }).catch(() => {});
+    return workers;
+  }
+
   /** @throws MaintenanceError whatever the worker returned as its error. */
   async run<K extends keyof Tasks>(kind: K, task: Tasks[K]['task']): Promise<Tasks[K]['result']> {
     const filename = join(packageRoot(), 'dist', 'workers', `${kind}.js`);
     let reply: TaskReply<Tasks[K]['result']>;
     try {
-      this.#piscina ??= startThreads(this.#threadCount);
-      reply = await (await this.#piscina).run(task, { filename });
+      reply = await (await this.#threads()).run(task, { filename });
     } catch (cause) {
       throw asMaintenanceError(cause);
     }
@@ -81,6 +91,11 @@ export class WorkerPool {
   /** Waits for the tasks under way. */
   async close(): Promise<void> {
     await (await this.#piscina)?.close();
+  }
+
+  #threads(): Promise<Piscina> {
+    this.#piscina ??= startThreads(this.#threadCount);
+    return this.#piscina;
   }
 }
 

@@ -98,6 +98,23 @@ export function transaction<T>(db: Db, body: () => T): T {
   }
 }
 
+/**
+ * As `transaction`, but a power cut may take it back, whole, and nothing committed before it: for
+ * what nobody was promised. A crash of the process loses nothing, and the next commit that is
+ * flushed makes this one durable, too.
+ *
+ * Source: sqlite.org/pragma.html#pragma_synchronous (NORMAL in WAL mode).
+ */
+export function transactionWithoutFlush<T>(db: Db, body: () => T): T {
+  if (db.inTransaction) return body();
+  db.pragma('synchronous = NORMAL');
+  try {
+    return transaction(db, body);
+  } finally {
+    db.pragma('synchronous = FULL');
+  }
+}
+
 /** Gives an error of SQLite its code and next step; anything else passes unchanged. */
 export function storeError(cause: unknown, path: string): unknown {
   if (!(cause instanceof Database.SqliteError)) return cause;

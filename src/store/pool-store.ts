@@ -1,6 +1,6 @@
 /** All tables of one pool behind one connection. */
 
-import { type Db, openDatabase, transaction } from './database.js';
+import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
 import { DiscardStore } from './discards.js';
 import { DiskStore } from './disks.js';
 import { ExtentStore } from './extents.js';
@@ -51,6 +51,11 @@ export class PoolStore {
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */
   transaction<T>(body: () => T): T {
     return transaction(this.#db, body);
+  }
+
+  /** As `transaction`, for what a power cut may take back: heat, reservations. */
+  transactionWithoutFlush<T>(body: () => T): T {
+    return transactionWithoutFlush(this.#db, body);
   }
 
   /** Everything that `body` reads is as of one moment, while others go on writing. */

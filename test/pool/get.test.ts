@@ -20,6 +20,7 @@ import {
   checksum,
   content,
   corruptReplica,
+  expectSound,
   fileEntry,
   makePool,
   putFiles,
@@ -157,6 +158,19 @@ describe('remove', () => {
     expect(pool.remove('a', true)).toEqual({ objectCount: 2, freedBytes: 2 * 4096 });
     expect(pool.list().map(({ name }) => name)).toEqual(['a-', 'a0']);
     expect(() => pool.remove('a', true)).toThrow('no object "a"');
+  });
+
+  it('of several names deletes all, each once, or none when one is not there', async () => {
+    const pool = makePool();
+    const bytes = content(1, 10);
+    await putFiles(pool, { 'a/b': bytes, 'a/c': bytes, d: bytes, e: bytes });
+    expect(() => pool.remove(['d', 'gone'])).toThrow('no object "gone"');
+    expect(() => pool.remove(['d', 'a'])).toThrow('2 objects at and below it');
+    expect(pool.list()).toHaveLength(4);
+    const report = pool.remove(['d', 'a', 'a/b'], true);
+    expect(report).toEqual({ objectCount: 3, freedBytes: 3 * 4096 });
+    expect(pool.list().map(({ name }) => name)).toEqual(['e']);
+    expectSound(pool);
   });
 
   it('while an object is read ends the read with "deleted", not with corruption', async () => {

@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
+import { openDatabase, transaction, transactionWithoutFlush } from '../../src/store/database.js';
 import { PoolStore } from '../../src/store/pool-store.js';
 import { Registry } from '../../src/store/registry.js';
 import { firstOutput, killHard, runTypeScript, spawnTypeScript } from '../support/child.js';
@@ -23,6 +24,29 @@ function newStore(): { store: PoolStore; path: string } {
   open.push(store);
   return { store, path };
 }
+
+it('commits without a flush only what may be lost, and flushes all else before and after', () => {
+  const NORMAL = 1;
+  const FULL = 2;
+  const path = join(tempDirectory('store'), 'some.sqlite');
+  const db = openDatabase(path, ['CREATE TABLE rows (x)'], { create: true });
+  open.push(db);
+  const flushing = () => db.pragma('synchronous', { simple: true });
+  const insert = () => {
+    db.exec('INSERT INTO rows VALUES (1)');
+    return flushing();
+  };
+  expect(transaction(db, insert)).toBe(FULL);
+  expect(transactionWithoutFlush(db, insert)).toBe(NORMAL);
+  expect(transaction(db, () => transactionWithoutFlush(db, insert))).toBe(FULL);
+  const failing = () => {
+    insert();
+    throw new Error('in the middle');
+  };
+  expect(() => transactionWithoutFlush(db, failing)).toThrow('in the middle');
+  expect(transaction(db, insert)).toBe(FULL);
+  expect(db.prepare('SELECT COUNT(*) FROM rows').pluck().get()).toBe(4);
+});
 
 describe('a database', () => {
   it('of a later version is refused, and says which one it is', () => {

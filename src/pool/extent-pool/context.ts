@@ -18,6 +18,7 @@ import { Allocator } from './allocator.js';
 import { backingPath, type DiskState, openDisk } from './data-file.js';
 import { JournalWriter } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
+import { ReadMemory } from './read-memory.js';
 import type { Superblock } from './superblock.js';
 import { deadOwners, WriterLock } from './writer-lock.js';
 
@@ -28,6 +29,8 @@ export type OpenMode = 'read' | 'write';
 export interface OpenPoolOptions {
   readonly mode?: OpenMode;
   readonly threadCount?: number;
+  /** Threads that are being started already; they end with the pool. */
+  readonly workers?: WorkerPool;
   /** Epoch milliseconds; tests bring their own. */
   readonly clock?: () => number;
 }
@@ -40,25 +43,28 @@ export class PoolContext {
   readonly extentBytes: number;
   readonly allocator: Allocator;
   readonly journal: JournalWriter;
+  readonly readMemory: ReadMemory;
   readonly clock: () => number;
   /** Fencing epoch while an agent works on the pool; null for other processes. */
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
   readonly #disks = new Map<number, DiskState & { readonly uuid: string }>();
   #writer: WriterLock | null = null;
-  #workers: WorkerPool | null = null;
+  #workers: WorkerPool | null;
 
   constructor(poolPath: string, options: OpenPoolOptions = {}) {
     this.path = resolve(poolPath);
     this.mode = options.mode ?? 'write';
     this.clock = options.clock ?? Date.now;
     this.#threadCount = options.threadCount;
+    this.#workers = options.workers ?? null;
     this.store = openCatalogue(this.path, this.mode);
     const settings = this.settings();
     this.poolId = settings.poolId;
     this.extentBytes = settings.extentBytes;
     this.allocator = new Allocator(this.store.space);
     this.journal = new JournalWriter(this.store);
+    this.readMemory = new ReadMemory(this.extentBytes);
     try {
       if (this.mode === 'write') this.returnOrphans();
     } catch (cause) {

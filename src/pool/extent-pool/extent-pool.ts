@@ -17,8 +17,7 @@ import { type AddDiskOptions, addDisk, type CreatePoolOptions, createPool } from
 import type { DiskCondition } from './data-file.js';
 import { type GetOptions, type GetReport, getObjects } from './get.js';
 import { type PutEntry, type PutOptions, type PutReport, putObjects } from './put.js';
-import { readVerified, recordReads } from './read.js';
-import { readObject } from './read-object.js';
+import { type ReadOptions, readObject, readOneExtent } from './read-object.js';
 import { objectNotFound, type RemoveReport, removeObjects } from './remove.js';
 import { findDisk } from './remove-disk.js';
 import { repairJournals } from './snapshot.js';
@@ -115,13 +114,14 @@ export class ExtentPool implements MaintainedPool {
     return getObjects(this.context, name, destination, options);
   }
 
-  /** The content of one object, in order. */
-  read(name: string): AsyncGenerator<Uint8Array> {
-    return readObject(this.context, name);
+  /** The content of one object, in order; a few extents are held at a time. */
+  read(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+    return readObject(this.context, name, options);
   }
 
-  remove(name: string, recursive = false): RemoveReport {
-    return removeObjects(this.context, name, recursive);
+  /** Deletes one object or several: all, or none where one of the names is refused. */
+  remove(names: string | readonly string[], recursive = false): RemoveReport {
+    return removeObjects(this.context, typeof names === 'string' ? [names] : names, recursive);
   }
 
   /** Objects named `prefix` or below it, by name. */
@@ -148,9 +148,7 @@ export class ExtentPool implements MaintainedPool {
   async readExtent(extentId: number): Promise<Uint8Array> {
     const extent = this.context.store.extents.get(extentId);
     if (!extent) throw objectNotFound(this.context, `extent ${extentId}`);
-    const [outcome] = await readVerified(this.context, [{ extent, destination: null }]);
-    recordReads(this.context, [extent], extent.sizeBytes);
-    return outcome?.data ?? new Uint8Array();
+    return await readOneExtent(this.context, extent);
   }
 
   /** Stores bytes as an object of their own. @returns its extents, one per `extentBytes`. */

@@ -173,6 +173,7 @@ class Get {
         const requests = extents.map((extent) => ({
           extent,
           destination: {
+            kind: 'file' as const,
             path: partPath,
             offsetBytes: extent.extentIndex * this.#context.extentBytes,
           },

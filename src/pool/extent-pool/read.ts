@@ -7,7 +7,7 @@
 
 import { InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { touched } from '../../domain/heat.js';
-import type { ReadExtent, ReadOutcome } from '../../domain/tasks.js';
+import type { ReadDestination, ReadExtent, ReadOutcome } from '../../domain/tasks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import { BY_A_READ, noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
@@ -16,23 +16,24 @@ const TRIES_MAX = 5;
 
 export interface ReadRequest {
   readonly extent: ExtentRow;
-  readonly destination: ReadExtent['destination'];
+  readonly destination: ReadDestination;
 }
 
 /**
- * @returns one outcome per request, in order; every one is good.
+ * Reads what is asked for, and returns when every byte of it was verified.
+ *
  * @throws MaintenanceError ERR_CHECKSUM_MISMATCH naming the object when no replica is good,
  *   ERR_TARGET_NOT_FOUND when the object was deleted meanwhile.
  */
 export async function readVerified(
   context: PoolContext,
   requests: readonly ReadRequest[],
-): Promise<ReadOutcome[]> {
-  const results = new Map<number, ReadOutcome>();
+): Promise<void> {
   let open = [...requests];
   for (let tries = 1; open.length > 0; tries += 1) {
     const extents = open.map((request) => toTask(context, request));
     const outcomes = await context.workers.run('read-extents', { extents });
+    if (outcomes.length !== open.length) throw new InvariantError('a read was not answered');
     const again: ReadRequest[] = [];
     for (const [index, outcome] of outcomes.entries()) {
       const request = open[index];
@@ -40,20 +41,18 @@ export async function readVerified(
       const current = outcome.badReplicas.length === 0 ? null : lookUp(context, request.extent);
       const moved = current !== null && current.generation !== request.extent.generation;
       if (!moved) noteBad(context, outcome);
-      if (outcome.good) results.set(outcome.extentId, outcome);
-      else if (moved && tries < TRIES_MAX) again.push({ ...request, extent: current });
+      if (outcome.good) continue;
+      if (moved && tries < TRIES_MAX) again.push({ ...request, extent: current });
       else throw unreadable(context, request.extent, outcome);
     }
     open = again;
   }
-  return requests.map(({ extent }) => {
-    const outcome = results.get(extent.extentId);
-    if (!outcome) throw new InvariantError(`extent ${extent.extentId} was not answered`);
-    return outcome;
-  });
 }
 
-/** Counts accesses; a reader that may not write to the pool leaves no trace. */
+/**
+ * Counts accesses; a reader that may not write to the pool leaves no trace. Not flushed: heat is no
+ * promise, and a flush costs more than the reading of a small object.
+ */
 export function recordReads(
   context: PoolContext,
   extents: readonly ExtentRow[],
@@ -61,7 +60,7 @@ export function recordReads(
 ): void {
   if (context.mode === 'read') return;
   const nowMs = context.clock();
-  context.store.transaction(() => {
+  context.store.transactionWithoutFlush(() => {
     for (const { extentId } of extents) {
       const current = context.store.extents.get(extentId);
       if (!current) continue;

@@ -14,30 +14,24 @@ export interface RemoveReport {
 }
 
 /**
- * Deletes the objects named `name`, or below it as well when `recursive`.
+ * Deletes the objects of these names, or below them as well when `recursive`. All names are looked
+ * up first: where one is refused, nothing is deleted.
  *
- * @throws MaintenanceError ERR_TARGET_NOT_FOUND when there is none, ERR_USAGE when `name` has others
- *   below it and `recursive` is not asked for.
+ * @throws MaintenanceError ERR_TARGET_NOT_FOUND when there is none of a name, ERR_USAGE when a name
+ *   has others below it and `recursive` is not asked for.
  */
 export function removeObjects(
   context: PoolContext,
-  name: string,
+  names: readonly string[],
   recursive: boolean,
 ): RemoveReport {
-  const objects = [...context.store.objects.under(name)];
-  if (objects.length === 0) throw objectNotFound(context, name);
-  if (!recursive && objects.some((object) => object.name !== name)) {
-    throw new MaintenanceError(
-      'ERR_USAGE',
-      `${name} has ${objects.length} objects at and below it`,
-      {
-        nextStep: 'Add --recursive to delete them all.',
-      },
-    );
+  const found = new Map<number, ObjectRow>();
+  for (const name of names) {
+    for (const object of namedObjects(context, name, recursive)) found.set(object.objectId, object);
   }
-  let freedBytes = 0;
   // Children before their directory: a crash never leaves a file without its folder.
-  objects.reverse();
+  const objects = [...found.values()].sort((a, b) => (a.name < b.name ? 1 : -1));
+  let freedBytes = 0;
   for (let from = 0; from < objects.length; from += OBJECTS_PER_TRANSACTION) {
     context.store.transaction(() => {
       const journal: JournalBatch = new Map();
@@ -48,6 +42,15 @@ export function removeObjects(
     });
   }
   return { objectCount: objects.length, freedBytes };
+}
+
+function namedObjects(context: PoolContext, name: string, recursive: boolean): ObjectRow[] {
+  const objects = [...context.store.objects.under(name)];
+  if (objects.length === 0) throw objectNotFound(context, name);
+  if (recursive || objects.every((object) => object.name === name)) return objects;
+  throw new MaintenanceError('ERR_USAGE', `${name} has ${objects.length} objects at and below it`, {
+    nextStep: 'Add --recursive to delete them all.',
+  });
 }
 
 /** Safe while: in a transaction that also writes `journal`. @returns bytes let go on all disks. */

@@ -19,13 +19,14 @@ export interface SpaceRequest {
  * Reserves space for every extent, or for none.
  *
  * Extents of one request lie one behind the other where a free run holds them all, so that small
- * objects are written and read in long sweeps.
+ * objects are written and read in long sweeps. A power cut may take a reservation back: what was
+ * written under it belongs to nobody until the flushed commit that makes it an object's.
  *
  * @returns the replicas of each extent, in the order of the request.
  * @throws MaintenanceError ERR_NO_SPACE when there are too few disks with room.
  */
 export function reserveSpace(context: PoolContext, request: SpaceRequest): Replica[][] {
-  return context.store.transaction(() => {
+  return context.store.transactionWithoutFlush(() => {
     const disks = placementDisks(context);
     const totalBytes = request.sizesBytes.reduce((sum, size) => sum + allocatedBytes(size), 0);
     const diskIds = chooseDisks(disks, totalBytes, request.replicaCount, request.tier);
