@@ -3,13 +3,11 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { MaintenanceError } from '../src/domain/errors.js';
 import type { ReplicaLocation } from '../src/domain/tasks.js';
-import { KIB, roundUp, totalBytes } from '../src/domain/units.js';
-import { alignedBuffer } from '../src/kernel/aligned-buffer.js';
+import { roundUp, totalBytes } from '../src/domain/units.js';
+import { ALIGNMENT_BYTES, alignedBuffer } from '../src/kernel/aligned-buffer.js';
 import { readFullyAsync, writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
-
-const BLOCK_BYTES = 4 * KIB;
 
 export type Access = 'read' | 'write';
 
@@ -67,7 +65,7 @@ const buffers: Buffer[] = [];
  * alone. As large as the largest extent seen.
  */
 export function extentBuffer(sizeBytes: number, slot = 0): Buffer {
-  const neededBytes = Math.max(BLOCK_BYTES, roundUp(sizeBytes, BLOCK_BYTES));
+  const neededBytes = Math.max(ALIGNMENT_BYTES, roundUp(sizeBytes, ALIGNMENT_BYTES));
   let buffer = buffers[slot];
   if (!buffer || buffer.length < neededBytes) {
     buffer = alignedBuffer(neededBytes);
