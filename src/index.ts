@@ -15,5 +15,6 @@ export type { PutEntry, PutOptions, PutReport } from './pool/extent-pool/put.js'
 export type { ReadOptions } from './pool/extent-pool/read-object.js';
 export { type RecoverReport, recoverPool } from './pool/extent-pool/recover.js';
 export { rewriteReplica, rewriteReplicas } from './pool/extent-pool/rewrite.js';
+export { pickForScrub, verifyPicked } from './pool/extent-pool/scrub.js';
 export { forecastTrim, type TrimReceipt, trimBatch } from './pool/extent-pool/trim.js';
 export { TaskGate } from './pool/task-gate.js';

@@ -16,6 +16,7 @@ const buffer = Buffer.from(new WebAssembly.Memory({ initial: pages }).buffer);
 
 parentPort.on('message', (task) => {
   if (task.kind === 'copy') copyAll(task);
+  else if (task.kind === 'read') readAll(task);
   else hashAll(task);
   parentPort.postMessage('done');
 });
@@ -28,6 +29,12 @@ function copyAll({ path, moves, flush }) {
     if (flush) fdatasyncSync(fd);
     transfer(readSync, fd, to);
   }
+  closeSync(fd);
+}
+
+function readAll({ path, replicas }) {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECT);
+  for (const runs of replicas) transfer(readSync, fd, runs);
   closeSync(fd);
 }
 

@@ -183,7 +183,7 @@ export class AgentPool {
     this.work.beginUrgent();
     const runs = store.runs.openRuns().filter((run) => run.state === 'running');
     // An evacuation and a defragmentation share the queue: turns are taken at the pace of the faster.
-    const rewrites = runs.filter((run) => run.kind !== 'trim');
+    const rewrites = runs.filter((run) => run.kind !== 'trim' && run.kind !== 'scrub');
     const intervals = rewrites.map((run) => batchIntervalMs(run.intensity));
     if (intervals.length > 0) await this.queues.setBatchInterval(Math.min(...intervals));
     for (const run of runs) await this.queues.addBatch(run, ownerEpoch ?? 0);
@@ -196,7 +196,7 @@ export class AgentPool {
     try {
       const result = await work;
       // The next batch at once, not at the next look: a run would wait for the clock between batches.
-      if (kind === 'defrag-batch' || kind === 'trim-batch') await this.reconcile().catch(() => {});
+      if (kind !== 'policy-tick') await this.reconcile().catch(() => {});
       return result;
     } catch (cause) {
       const error = asMaintenanceError(storeError(cause, this.registered.path));
@@ -212,9 +212,10 @@ export class AgentPool {
     const { work } = this;
     if (this.#closing) throw new MaintenanceError('ERR_AGENT', 'the agent lets this pool go');
     switch (kind) {
-      case 'analyze':
-        this.#owned(parsePayload(kind, poolId, job.data));
-        return await work.analyze();
+      case 'analyze': {
+        const payload = this.#owned(parsePayload(kind, poolId, job.data));
+        return 'kind' in payload ? await work.scrub(payload) : await work.analyze();
+      }
       case 'defrag-batch': {
         const payload = this.#owned(parsePayload(kind, poolId, job.data));
         await this.#prepare();
@@ -254,13 +255,13 @@ export class AgentPool {
    * ends nothing, whatever run it names. What cannot be recorded now is queued again by `reconcile`.
    */
   #runFailed(kind: JobKind, job: Job, error: Error): void {
-    if (this.#closing || (kind !== 'defrag-batch' && kind !== 'trim-batch')) return;
+    if (this.#closing || kind === 'policy-tick') return;
     const { context } = this.work.pool;
     try {
       const reason = wireOf(error);
       if (!reason || REFUSALS.has(reason.code)) return;
       const payload = parsePayload(kind, this.registered.poolId, job.data);
-      if (payload.kind !== 'batch' || !this.isOwner()) return;
+      if (!('kind' in payload) || payload.kind !== 'batch' || !this.isOwner()) return;
       const run = claimBatch(context, payload);
       if (run) context.store.runs.setState(run.runId, 'failed', context.clock(), reason);
     } catch (cause) {

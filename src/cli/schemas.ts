@@ -31,6 +31,7 @@ import {
   versioned,
   WireErrorSchema,
 } from './schema-parts.js';
+import { ScrubStartOutput, ScrubStatusOutput } from './scrub-schemas.js';
 import {
   TrimForecastOutput,
   TrimNowOutput,
@@ -252,6 +253,11 @@ export const OUTPUT_SCHEMAS = {
   'trim status': TrimStatusOutput,
   'trim stop': TrimStatusOutput,
   'trim set': TrimSettingsOutput,
+  'scrub start': ScrubStartOutput,
+  'scrub status': ScrubStatusOutput,
+  'scrub stop': ScrubStatusOutput,
+  'scrub pause': ScrubStatusOutput,
+  'scrub resume': ScrubStatusOutput,
   doctor: DoctorOutput,
   'agent status': AgentStatusOutput,
   'agent start': AgentStatusOutput,

@@ -51,8 +51,12 @@ export async function waitForRun(
   }
 }
 
-function unitOf(pool: MaintainedPool, { kind }: Run): 'ranges' | 'windows' | 'extents' | 'files' {
+function unitOf(
+  pool: MaintainedPool,
+  { kind }: Run,
+): 'ranges' | 'windows' | 'extents' | 'files' | 'replicas' {
   const isExtent = pool.kind === 'extent';
+  if (kind === 'scrub') return 'replicas';
   if (kind === 'trim') return isExtent ? 'ranges' : 'windows';
   return isExtent ? 'extents' : 'files';
 }
@@ -69,7 +73,7 @@ function getRun(pool: MaintainedPool, runId: number): Run {
 
 function stoppedWaiting(runId: number): MaintenanceError {
   return new MaintenanceError('ERR_INTERRUPTED', `stopped waiting; run ${runId} goes on`, {
-    nextStep: 'Stop the run itself with `dynamicfs defrag stop` (or trim stop).',
+    nextStep: 'Stop the run itself with `dynamicfs defrag stop` (or trim stop, scrub stop).',
   });
 }
 

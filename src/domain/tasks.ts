@@ -106,6 +106,26 @@ export type RewriteOutcome =
     }
   | { readonly kind: 'not-begun' };
 
+// ---- verify-replicas
+
+export interface VerifyReplica {
+  readonly extentId: number;
+  readonly sizeBytes: number;
+  readonly checksum: Uint8Array;
+  readonly replica: ReplicaLocation;
+}
+
+export interface VerifyTask {
+  /** All of one disk. */
+  readonly replicas: readonly VerifyReplica[];
+  /** Read before each read: 1 ends the task. */
+  readonly stopFlag: Int32Array<SharedArrayBuffer>;
+}
+
+export type VerifyOutcome =
+  | { readonly kind: 'good' | 'not-begun' }
+  | { readonly kind: 'bad'; readonly reason: string };
+
 // ---- discard-ranges
 
 export interface DiscardTask {

@@ -23,6 +23,8 @@ export const TOTAL_NAMES = [
   'bad_replicas_repaired',
   'bad_replicas_unrepaired',
   'repair_bytes',
+  'scrub_replicas',
+  'scrub_bytes',
 ] as const;
 export type TotalName = (typeof TOTAL_NAMES)[number];
 export type Totals = Readonly<Record<TotalName, number>>;

@@ -102,6 +102,8 @@ export const TOTAL_METRICS: readonly TotalMetric[] = [
     (t) => t.bad_replicas_unrepaired,
   ),
   total('repair_bytes', 'Bytes written to repair replicas.', (t) => t.repair_bytes),
+  total('scrub_replicas', 'Replicas that scrubs read and verified.', (t) => t.scrub_replicas),
+  total('scrub_bytes', 'Bytes of the good ones among them.', (t) => t.scrub_bytes),
 ];
 
 function total(name: string, help: string, value: TotalMetric['value']): TotalMetric {

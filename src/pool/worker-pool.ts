@@ -29,6 +29,8 @@ import type {
   StoredExtent,
   StoreTask,
   TaskReply,
+  VerifyOutcome,
+  VerifyTask,
 } from '../domain/tasks.js';
 import type {
   ReadTrimWindowsTask,
@@ -43,6 +45,7 @@ interface Tasks {
   'store-extents': { task: StoreTask; result: StoredExtent[] };
   'read-extents': { task: ReadTask; result: ReadOutcome[] };
   'rewrite-extents': { task: RewriteTask; result: RewriteOutcome[] };
+  'verify-replicas': { task: VerifyTask; result: VerifyOutcome[] };
   'discard-ranges': { task: DiscardTask; result: DiscardOutcome[] };
   'scan-file-system': { task: ScanTask; result: ScanReport };
   'scan-free-space': { task: FreeSpaceTask; result: FreeSpaceReport };

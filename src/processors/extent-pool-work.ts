@@ -13,6 +13,7 @@ import { processPolicyTick } from './policy-tick.js';
 import type { DefragReport, PoolWork } from './pool-work.js';
 import { beginDueRepair } from './repairs.js';
 import type { BatchReport } from './run-batch.js';
+import { processScrubBatch } from './scrub-batch.js';
 import { processTrimBatch } from './trim-batch.js';
 
 export class ExtentPoolWork implements PoolWork {
@@ -46,6 +47,10 @@ export class ExtentPoolWork implements PoolWork {
 
   trim(payload: RunBatchPayload): Promise<BatchReport> {
     return processTrimBatch(this.pool.context, payload);
+  }
+
+  scrub(payload: RunBatchPayload): Promise<BatchReport> {
+    return processScrubBatch(this.pool.context, payload);
   }
 
   async tick(): Promise<unknown> {

@@ -15,7 +15,7 @@ import type { RegisteredFileSystem } from '../store/registry.js';
 import { FsDefragBatches } from './fs-defrag-batch.js';
 import { processFsTrim } from './fs-trim-batch.js';
 import type { DefragReport, PoolWork } from './pool-work.js';
-import type { BatchReport } from './run-batch.js';
+import { type BatchReport, SUPERSEDED } from './run-batch.js';
 
 const WORST_COUNT = 20;
 
@@ -58,6 +58,11 @@ export class FsPoolWork implements PoolWork {
 
   trim(payload: RunBatchPayload): Promise<BatchReport> {
     return processFsTrim(this.pool.context, payload);
+  }
+
+  /** Nothing begins one: the job is somebody else's. */
+  async scrub(): Promise<BatchReport> {
+    return SUPERSEDED;
   }
 
   async tick(): Promise<{ trimRunId: number | null }> {

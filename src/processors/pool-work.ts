@@ -25,6 +25,7 @@ export interface PoolWork {
   analyze(): Promise<unknown>;
   defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport>;
   trim(payload: RunBatchPayload): Promise<BatchReport>;
+  scrub(payload: RunBatchPayload): Promise<BatchReport>;
   tick(): Promise<unknown>;
   /** Begins what cannot wait for the next tick: repairs. Asked every second. */
   beginUrgent(): void;

@@ -6,10 +6,12 @@
 import type { Run } from '../domain/runs.js';
 import { recordFinding } from '../pool/extent-pool/bad-replicas.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
-import type { RewriteResult } from '../pool/extent-pool/rewrite.js';
+import { type RewriteResult, rewriteReplicas } from '../pool/extent-pool/rewrite.js';
 import type { Move } from '../pool/extent-pool/rewrite-target.js';
+import type { Candidate } from '../store/rewrite-candidates.js';
 
 const REPAIR_THREADS = 2;
+const REPAIRED = 'written anew from a good replica';
 
 /** @returns the run that this call began; null when nothing is due, or one is open already. */
 export function beginDueRepair(context: PoolContext): number | null {
@@ -45,16 +47,12 @@ export function recordRepair(
     const doneBytes = result.bytes;
     runs.addProgress(run.runId, { processedCount: 1, doneCount: 1, doneBytes });
     totals.add({ bad_replicas_repaired: 1, repair_bytes: doneBytes });
-    recordFinding(context, move, {
-      runId: run.runId,
-      what: 'repaired',
-      reason: 'written anew from a good replica',
-    });
+    recordFinding(context, move, { runId: run.runId, what: 'repaired', reason: REPAIRED });
     return;
   }
   if (result.kind !== 'skipped' && result.kind !== 'failed') return;
   const outcome = result.kind;
-  const reason = result.kind === 'failed' ? result.error.message : result.reason;
+  const reason = reasonOf(result);
   candidates.exclude(run.runId, move, outcome, reason);
   runs.addProgress(run.runId, {
     processedCount: 1,
@@ -63,4 +61,59 @@ export function recordRepair(
   totals.add({ bad_replicas_unrepaired: 1 });
   recordFinding(context, move, { runId: run.runId, what: 'unrepairable', reason });
   repairs.postpone(move, context.clock());
+}
+
+function reasonOf(result: Extract<RewriteResult, { kind: 'skipped' | 'failed' }>): string {
+  return result.kind === 'failed' ? result.error.message : result.reason;
+}
+
+/** Extents that share a task. */
+const REPAIRS_PER_TASK = 8;
+
+/** What a scrub found bad, repaired by the scrub itself; what it could not, the agent tries later. */
+export async function repairForScrub(
+  context: PoolContext,
+  runId: number,
+  bad: readonly Candidate[],
+): Promise<{ done: number; failed: number }> {
+  const { repairs, totals } = context.store;
+  const open = [...bad];
+  let [done, failed] = [0, 0];
+  while (open.length > 0) {
+    const moves = takeDistinct(open, REPAIRS_PER_TASK);
+    const results = await rewriteReplicas(context, moves);
+    context.store.transaction(() => {
+      for (const [index, move] of moves.entries()) {
+        const result = results[index];
+        // Somebody else moved the extent meanwhile: it is as it was, and due for the agent.
+        if (result?.kind === 'moved') {
+          done += 1;
+          totals.add({ bad_replicas_repaired: 1, repair_bytes: result.bytes });
+          recordFinding(context, move, { runId, what: 'repaired', reason: REPAIRED });
+          continue;
+        }
+        failed += 1;
+        repairs.letGo(move);
+        if (result?.kind !== 'skipped' && result?.kind !== 'failed') continue;
+        totals.add({ bad_replicas_unrepaired: 1 });
+        recordFinding(context, move, { runId, what: 'unrepairable', reason: reasonOf(result) });
+        repairs.postpone(move, context.clock());
+      }
+    });
+  }
+  return { done, failed };
+}
+
+/** Replicas of one extent share its generation, so they cannot share a task. */
+function takeDistinct(open: Candidate[], count: number): Move[] {
+  const taken: Move[] = [];
+  for (let index = 0; index < open.length && taken.length < count; ) {
+    const next = open[index];
+    if (!next || taken.some(({ extentId }) => extentId === next.extentId)) index += 1;
+    else {
+      open.splice(index, 1);
+      taken.push({ extentId: next.extentId, diskId: next.diskId, goal: 'repair' });
+    }
+  }
+  return taken;
 }

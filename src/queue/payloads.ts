@@ -21,7 +21,8 @@ const RunBatch = PoolJob.extend({
 const DefragPass = PoolJob.extend({ kind: z.literal('pass') });
 
 const PAYLOADS = {
-  analyze: PoolJob,
+  // Of a scrub, which has no queue of its own.
+  analyze: z.union([PoolJob, RunBatch]),
   'defrag-batch': z.discriminatedUnion('kind', [RunBatch, DefragPass]),
   'trim-batch': RunBatch,
   'policy-tick': PoolJob,

@@ -55,7 +55,7 @@ export class PoolQueues {
    */
   async addBatch(run: Run, epoch: number): Promise<string | null> {
     if (!isOpen(run.state) || run.state === 'paused') return null;
-    const kind: JobKind = run.kind === 'trim' ? 'trim-batch' : 'defrag-batch';
+    const kind = queueOf(run);
     const { runId, batchIndex } = run;
     const data: RunBatchPayload = {
       v: 1,
@@ -133,6 +133,11 @@ export class PoolQueues {
   async close(): Promise<void> {
     await Promise.all(this.all().map((queue) => queue.close()));
   }
+}
+
+function queueOf({ kind }: Run): JobKind {
+  if (kind === 'trim') return 'trim-batch';
+  return kind === 'scrub' ? 'analyze' : 'defrag-batch';
 }
 
 /** Somebody waits for it, or data has fewer copies than it should. */

@@ -11,6 +11,7 @@ import { RepairStore } from './repairs.js';
 import { RewriteCandidates } from './rewrite-candidates.js';
 import { RunStore } from './runs.js';
 import { POOL_SCHEMA_STEPS } from './schema.js';
+import { ScrubStore } from './scrubs.js';
 import { SettingsStore } from './settings.js';
 import { SpaceStore } from './space.js';
 import { TotalStore } from './totals.js';
@@ -25,6 +26,7 @@ export class PoolStore {
   readonly runs: RunStore;
   readonly candidates: RewriteCandidates;
   readonly repairs: RepairStore;
+  readonly scrubs: ScrubStore;
   readonly fragmentation: FragmentationQueries;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
@@ -43,6 +45,7 @@ export class PoolStore {
     this.runs = new RunStore(db);
     this.candidates = new RewriteCandidates(db);
     this.repairs = new RepairStore(db);
+    this.scrubs = new ScrubStore(db);
     this.fragmentation = new FragmentationQueries(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);

@@ -88,6 +88,13 @@ export class RepairStore {
     this.#statements.postpone.run(failureCount, notBeforeMs, bad.extentId, bad.diskId);
   }
 
+  /** From now on the agent may repair it, although a scrub found it that only reports. */
+  letGo({ extentId, diskId }: Candidate): void {
+    this.#db
+      .prepare('UPDATE bad_replicas SET held = 0 WHERE extent_id = ? AND disk_id = ?')
+      .run(extentId, diskId);
+  }
+
   /** Something changed that may make them possible: a disk came or came back. */
   tryAllAgain(): void {
     this.#db.prepare('UPDATE bad_replicas SET not_before_ms = 0').run();

@@ -206,7 +206,17 @@ CREATE TABLE replica_findings (
 );
 `;
 
-export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1, REPAIR_STEP];
+const SCRUB_STEP = `
+CREATE TABLE scrubs (
+  run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+  repairs INTEGER NOT NULL,
+  cursor_extent_id INTEGER NOT NULL,
+  repaired_count INTEGER NOT NULL DEFAULT 0,
+  unrepairable_count INTEGER NOT NULL DEFAULT 0
+);
+`;
+
+export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1, REPAIR_STEP, SCRUB_STEP];
 
 /**
  * `pools/<id>/pool.sqlite` in the state directory: what is known of one mounted file system. Rows are

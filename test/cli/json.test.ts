@@ -11,6 +11,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agentStatusText } from '../../src/cli/agent-views.js';
 import { mapText } from '../../src/cli/map-text.js';
 import { OUTPUT_SCHEMAS } from '../../src/cli/schemas.js';
+import { beginScrub, setScrubPaused } from '../../src/cli/scrub-control.js';
+import { scrubText } from '../../src/cli/scrub-text.js';
 import {
   analysisText,
   defragStatusText,
@@ -23,6 +25,7 @@ import {
 import { extentsText, jobsText, jobText, objectsText } from '../../src/cli/text-lists.js';
 import { type CliPool, emptyPool, fragmentedPool } from '../support/cli-pools.js';
 import { CliNode, ofExtents } from '../support/cli-run.js';
+import { closePool, openPool } from '../support/pool-fixture.js';
 
 const node = new CliNode();
 const seen = new Set<string>();
@@ -145,6 +148,29 @@ describe('with an agent', () => {
     if (done.dryRun) throw new Error('expected a run');
     expect(done.run).toMatchObject({ state: 'completed', failedCount: 0 });
     expect((await json('defrag status', flags)).enabled).toBe(false);
+  });
+
+  it('scrub start, status, stop, pause, resume', async () => {
+    const args = [...flags, '--repair', '--intensity', 'high', '--wait'];
+    const done = await json('scrub start', args);
+    expect(done).toMatchObject({ running: false, repair: true, replicasBad: 0, badReplicas: [] });
+    expect(done.replicasVerified).toBe(done.run?.plannedCount);
+    const status = await json('scrub status', flags);
+    expect(await node.text('scrub', 'status', ...flags)).toBe(`${scrubText(status)}\n`);
+    // Begun and paused in one transaction: an agent that is quick must not end it first.
+    const open = openPool(pool.path);
+    const intent = { repair: false, intensity: 'low', threadCount: 1, fromStart: true } as const;
+    open.context.store.transaction(() => {
+      beginScrub(open, null, intent);
+      setScrubPaused(open, true);
+    });
+    await closePool(open);
+    expect(await json('scrub pause', flags)).toMatchObject({ running: true, paused: true });
+    expect(await json('scrub resume', flags)).toMatchObject({ paused: false });
+    expect(await json('scrub stop', flags)).toMatchObject({
+      running: false,
+      run: { kind: 'scrub' },
+    });
   });
 
   it('trim now, status, stop', async () => {

@@ -158,14 +158,18 @@ export class JournalWriter {
   }
 }
 
-/** Reads a journal from its first segment to the first frame that is not there. */
+/**
+ * Reads a journal from its first segment to the first frame that is not there.
+ *
+ * @returns at last, where on the disk that frame would be.
+ */
 export function* readJournal(
   file: OpenFile,
   first: ByteRun,
   epoch: number,
-): Generator<{ record: JournalRecord; segment: ByteRun }> {
-  let segment: ByteRun | null = first;
-  while (segment) {
+): Generator<{ record: JournalRecord; segment: ByteRun }, number> {
+  let segment: ByteRun = first;
+  for (;;) {
     const bytes: Buffer = Buffer.alloc(segment.lengthBytes);
     readUpTo(file, bytes, segment.startBytes);
     let next: ByteRun | null = null;
@@ -179,6 +183,7 @@ export function* readJournal(
         else yield { record, segment };
       }
     }
+    if (!next) return segment.startBytes + offsetBytes;
     segment = next;
   }
 }

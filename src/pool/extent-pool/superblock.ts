@@ -62,6 +62,15 @@ export function readSuperblock(file: OpenFile): Superblock | null {
   return found.sort((a, b) => b.sequence - a.sequence)[0] ?? null;
 }
 
+/** Whether a slot holds something that is no superblock: it was written, and has changed since. */
+export function hasDamagedSlot(file: OpenFile): boolean {
+  return SUPERBLOCK_SLOTS_BYTES.some((at) => {
+    const prefix = Buffer.alloc(PREFIX_BYTES);
+    readUpTo(file, prefix, at);
+    return prefix.some((byte) => byte !== 0) && readSlot(file, at) === null;
+  });
+}
+
 function readSlot(file: OpenFile, atBytes: number): Superblock | null {
   const slot = Buffer.alloc(SUPERBLOCK_BYTES_MAX);
   const readBytes = readUpTo(file, slot, atBytes);
