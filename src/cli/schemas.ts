@@ -17,6 +17,7 @@ import {
   FsInitOutput,
   FsStatusOutput,
 } from './fs-schemas.js';
+import { DiskHealthOutput } from './health-schemas.js';
 import {
   bytes,
   count,
@@ -236,6 +237,7 @@ export const OUTPUT_SCHEMAS = {
   'disk add': DiskOutput,
   'disk remove': DiskRemoveOutput,
   'disk list': z.union([DiskListOutput, FsDiskListOutput]),
+  'disk health': DiskHealthOutput,
   put: PutOutput,
   get: GetOutput,
   rm: RemoveOutput,

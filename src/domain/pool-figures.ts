@@ -3,6 +3,10 @@
 export interface DiskFigures {
   readonly uuid: string;
   readonly online: boolean;
+  /** Whether the copies on it count. */
+  readonly fit: boolean;
+  /** Reads and writes that failed since it was last healthy. */
+  readonly errorCount: number;
   readonly capacityBytes: number;
   readonly usedBytes: number;
   readonly freeBytes: number;

@@ -18,14 +18,16 @@ export type RunKind = (typeof RUN_KINDS)[number];
 export const RUN_STATES = ['running', 'paused', 'completed', 'stopped', 'failed'] as const;
 export type RunState = (typeof RUN_STATES)[number];
 
-/** What started a run: a person at the CLI or API, the 60 s pass, a trim trigger, a bad replica. */
+/** What started a run: a person at the CLI or API, the 60 s pass, a trim trigger, a bad replica or disk. */
 export type RunTrigger =
   | 'manual'
   | 'pass'
   | 'threshold'
   | 'schedule'
   | 'evacuation'
-  | 'bad-replica';
+  | 'bad-replica'
+  | 'degraded-disk'
+  | 'returned-disk';
 
 export interface Run {
   readonly runId: number;

@@ -23,6 +23,7 @@ export const TOTAL_NAMES = [
   'bad_replicas_repaired',
   'bad_replicas_unrepaired',
   'repair_bytes',
+  'replicas_copied',
   'scrub_replicas',
   'scrub_bytes',
 ] as const;

@@ -102,6 +102,11 @@ export const TOTAL_METRICS: readonly TotalMetric[] = [
     (t) => t.bad_replicas_unrepaired,
   ),
   total('repair_bytes', 'Bytes written to repair replicas.', (t) => t.repair_bytes),
+  total(
+    'replicas_copied',
+    'Replicas made on other disks because one failed.',
+    (t) => t.replicas_copied,
+  ),
   total('scrub_replicas', 'Replicas that scrubs read and verified.', (t) => t.scrub_replicas),
   total('scrub_bytes', 'Bytes of the good ones among them.', (t) => t.scrub_bytes),
 ];
@@ -149,6 +154,8 @@ export class Metrics {
     for (const disk of figures.disks) {
       const labels = { pool, disk: disk.uuid };
       gauges.diskOnline.set(labels, disk.online ? 1 : 0);
+      gauges.diskFit.set(labels, disk.fit ? 1 : 0);
+      gauges.diskErrors.set(labels, disk.errorCount);
       gauges.diskCapacity.set(labels, disk.capacityBytes);
       for (const state of ['used', 'free', 'pending', 'reserved'] as const) {
         gauges.diskSpace.set({ ...labels, state }, disk[`${state}Bytes`]);
@@ -181,6 +188,11 @@ function makeGauges(registers: Registry[]) {
     ]),
     analyzedAt: gauge('analyzed_timestamp_seconds', 'When the last analysis was made.', ['pool']),
     diskOnline: gauge('disk_online', 'Whether the disk can be read and written.', ['pool', 'disk']),
+    diskFit: gauge('disk_fit', 'Whether the copies on the disk count.', ['pool', 'disk']),
+    diskErrors: gauge('disk_errors', 'Failed reads and writes since the disk was last healthy.', [
+      'pool',
+      'disk',
+    ]),
     diskCapacity: gauge('disk_capacity_bytes', 'Capacity of a disk.', ['pool', 'disk']),
     diskSpace: gauge('disk_space_bytes', 'Bytes of a disk by state; they add up to its capacity.', [
       'pool',

@@ -9,6 +9,7 @@
 
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
+import { readableDegraded } from '../pool/extent-pool/disk-watch.js';
 import type { RewriteResult } from '../pool/extent-pool/rewrite.js';
 import { type Move, NO_BETTER_RUN, type RewriteGoal } from '../pool/extent-pool/rewrite-target.js';
 import { RoomMaker } from '../pool/extent-pool/room-maker.js';
@@ -16,6 +17,8 @@ import type { Candidate } from '../store/rewrite-candidates.js';
 
 /** Replicas are picked this many at a time: one look at the index serves many batches. */
 const PICK_COUNT = 1_000;
+/** Fewer, since a bad replica that is read meanwhile goes first. */
+const COPY_COUNT = 64;
 export const FRAGMENTS_MIN = 2;
 
 /** Why a replica that was moved is left alone until there is room for it in one piece. */
@@ -84,8 +87,7 @@ export class DefragPicks {
       return withGoal('evacuate', onDisk);
     }
     if (run.kind === 'repair') {
-      const due = this.#context.store.repairs.due(run.runId, this.#context.clock(), PICK_COUNT);
-      return withGoal('repair', due);
+      return this.#pickRepairs(run.runId);
     }
     const direct = this.#pickDirect(run.runId);
     if (direct.length > 0) return direct;
@@ -94,6 +96,15 @@ export class DefragPicks {
     const room = this.#makeRoom(run.runId);
     if (room.length > 0) return room;
     return withGoal('leave-reserve', candidates.inReserve(run.runId, PICK_COUNT));
+  }
+
+  /** What somebody read goes before what a failed disk held. */
+  #pickRepairs(runId: number): Move[] {
+    const { store, clock } = this.#context;
+    const due = store.repairs.due(runId, clock(), PICK_COUNT);
+    if (due.length > 0) return withGoal('repair', due);
+    const readable = readableDegraded(this.#context);
+    return withGoal('re-replicate', store.health.short(runId, readable, COPY_COUNT));
   }
 
   #pickDirect(runId: number): Move[] {
@@ -139,5 +150,5 @@ function keyOf({ extentId, diskId }: Candidate): string {
 }
 
 function withGoal(goal: RewriteGoal, candidates: readonly Candidate[]): Move[] {
-  return candidates.map((candidate) => ({ ...candidate, goal }));
+  return candidates.map(({ extentId, diskId }) => ({ extentId, diskId, goal }));
 }

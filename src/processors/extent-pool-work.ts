@@ -2,6 +2,7 @@
 
 import { type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isUnfit } from '../domain/disk-health.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { accountDisks } from '../pool/extent-pool/audit.js';
 import { CATALOGUE_FILE } from '../pool/extent-pool/context.js';
@@ -9,9 +10,9 @@ import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import type { Payload, RunBatchPayload } from '../queue/payloads.js';
 import { processAnalyze } from './analyze.js';
 import { DefragBatches } from './defrag-batch.js';
+import { HealthWatch } from './health-watch.js';
 import { processPolicyTick } from './policy-tick.js';
 import type { DefragReport, PoolWork } from './pool-work.js';
-import { beginDueRepair } from './repairs.js';
 import type { BatchReport } from './run-batch.js';
 import { processScrubBatch } from './scrub-batch.js';
 import { processTrimBatch } from './trim-batch.js';
@@ -19,6 +20,7 @@ import { processTrimBatch } from './trim-batch.js';
 export class ExtentPoolWork implements PoolWork {
   readonly pool: ExtentPool;
   readonly #defrag: DefragBatches;
+  readonly #health: HealthWatch;
   readonly #catalogue: Stats | undefined;
 
   /** @throws MaintenanceError as `ExtentPool.open`. */
@@ -26,6 +28,7 @@ export class ExtentPoolWork implements PoolWork {
     this.#catalogue = catalogueOf(path);
     this.pool = ExtentPool.open(path);
     this.#defrag = new DefragBatches(this.pool.context);
+    this.#health = new HealthWatch(this.pool.context);
   }
 
   static lockPath(path: string): string {
@@ -58,7 +61,7 @@ export class ExtentPoolWork implements PoolWork {
   }
 
   beginUrgent(): void {
-    beginDueRepair(this.pool.context);
+    this.#health.look();
   }
 
   forgetIdle(): void {
@@ -78,6 +81,8 @@ export class ExtentPoolWork implements PoolWork {
       return {
         uuid: disk.uuid,
         online: context.diskState(disk).condition === 'online',
+        fit: !isUnfit(context.store.health.get(disk.diskId).state),
+        errorCount: context.store.health.get(disk.diskId).errorCount,
         capacityBytes: disk.capacityBytes,
         usedBytes: account?.usedBytes ?? 0,
         freeBytes: account?.freeBytes ?? 0,

@@ -90,6 +90,8 @@ export class FsPoolWork implements PoolWork {
       {
         uuid: context.fileSystemUuid,
         online: mount !== null && !mount.isReadOnly,
+        fit: true,
+        errorCount: 0,
         capacityBytes: blocks * bsize,
         usedBytes: (blocks - bfree) * bsize,
         freeBytes: bfree * bsize,

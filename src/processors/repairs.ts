@@ -3,12 +3,14 @@
  * that serve defragmentation, and written down replica by replica.
  */
 
-import type { Run } from '../domain/runs.js';
+import type { Run, RunTrigger } from '../domain/runs.js';
 import { recordFinding } from '../pool/extent-pool/bad-replicas.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
+import { readableDegraded } from '../pool/extent-pool/disk-watch.js';
+import { placementDisks } from '../pool/extent-pool/reserve-space.js';
 import { type RewriteResult, rewriteReplicas } from '../pool/extent-pool/rewrite.js';
 import type { Move } from '../pool/extent-pool/rewrite-target.js';
-import type { Candidate } from '../store/rewrite-candidates.js';
+import type { Candidate, PlannedWork } from '../store/rewrite-candidates.js';
 
 const REPAIR_THREADS = 2;
 const REPAIRED = 'written anew from a good replica';
@@ -21,17 +23,38 @@ export function beginDueRepair(context: PoolContext): number | null {
   return store.transaction(() => {
     const planned = store.repairs.planDue(clock());
     if (planned.count === 0 || store.runs.open('repair')) return null;
-    return store.runs.insert({
-      kind: 'repair',
-      trigger: 'bad-replica',
-      intensity: 'high',
-      threadCount: REPAIR_THREADS,
-      diskId: null,
-      secureErase: false,
-      startedAtMs: clock(),
-      plannedCount: planned.count,
-      plannedBytes: planned.bytes,
-    });
+    return insertRepair(context, 'bad-replica', planned);
+  });
+}
+
+/** @returns the run that gives other disks what a failed one held; null when there is none to make. */
+export function beginRereplication(context: PoolContext): number | null {
+  const { store } = context;
+  return store.transaction(() => {
+    if (store.runs.open('repair')) return null;
+    const [first] = store.health.short(0, readableDegraded(context), 1);
+    const takers = placementDisks(context).filter(({ healthy }) => healthy).length;
+    // Every disk that could take a copy has a good one already.
+    if (!first || takers <= first.goodCount) return null;
+    const count = store.disks
+      .all()
+      .filter(({ diskId }) => store.health.get(diskId).state === 'degraded')
+      .reduce((sum, { diskId }) => sum + store.health.shortCount(diskId), 0);
+    return insertRepair(context, 'degraded-disk', { count, bytes: 0 });
+  });
+}
+
+function insertRepair(context: PoolContext, trigger: RunTrigger, planned: PlannedWork): number {
+  return context.store.runs.insert({
+    kind: 'repair',
+    trigger,
+    intensity: 'high',
+    threadCount: REPAIR_THREADS,
+    diskId: null,
+    secureErase: false,
+    startedAtMs: context.clock(),
+    plannedCount: planned.count,
+    plannedBytes: planned.bytes,
   });
 }
 
@@ -46,6 +69,11 @@ export function recordRepair(
   if (result.kind === 'moved') {
     const doneBytes = result.bytes;
     runs.addProgress(run.runId, { processedCount: 1, doneCount: 1, doneBytes });
+    // One by one they would push everything else out of the record.
+    if (move.goal === 're-replicate') {
+      totals.add({ replicas_copied: 1, repair_bytes: doneBytes });
+      return;
+    }
     totals.add({ bad_replicas_repaired: 1, repair_bytes: doneBytes });
     recordFinding(context, move, { runId: run.runId, what: 'repaired', reason: REPAIRED });
     return;
@@ -58,6 +86,7 @@ export function recordRepair(
     processedCount: 1,
     ...(outcome === 'failed' ? { failedCount: 1 } : { skippedCount: 1 }),
   });
+  if (move.goal === 're-replicate') return;
   totals.add({ bad_replicas_unrepaired: 1 });
   recordFinding(context, move, { runId: run.runId, what: 'unrepairable', reason });
   repairs.postpone(move, context.clock());

@@ -6,10 +6,12 @@
  * in one transaction at the end, so that a batch which died counts nothing and is done again.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { restMs } from '../domain/fs-pace.js';
 import type { Run } from '../domain/runs.js';
 import { SCRUB_PACE } from '../domain/scrub.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
+import { dropSurplus, welcomeBack } from '../pool/extent-pool/disk-watch.js';
 import { pickForScrub, type ScrubPick, verifyPicked } from '../pool/extent-pool/scrub.js';
 import { verifyDiskRecords } from '../pool/extent-pool/verify-disk-records.js';
 import { TaskGate } from '../pool/task-gate.js';
@@ -31,6 +33,7 @@ export async function processScrubBatch(
   const pick = pickForScrub(context, scrub.cursorExtentId, run.diskId, pace.batchBytes);
   if (pick.lastExtentId === null) {
     checkDiskRecords(context, run, scrub.repairs);
+    await countAgain(context, run);
     completeRun(context, run);
     return { outcome: 'done', processedCount: 0, doneBytes: 0 };
   }
@@ -53,6 +56,16 @@ export async function processScrubBatch(
     processedCount: pick.replicas.length,
     doneBytes: verified.verifiedBytes,
   };
+}
+
+/** A disk that was away: what verified counts again, and copies made meanwhile may be too many. */
+async function countAgain(context: PoolContext, { runId, trigger, diskId }: Run): Promise<void> {
+  if (trigger !== 'returned-disk' || diskId === null) return;
+  const { store } = context;
+  // Away once more in between, or moved about: then it is read again by another scrub.
+  if ((store.runs.get(runId)?.progress.skippedCount ?? 1) > 0 || !context.isThere(diskId)) return;
+  while (dropSurplus(context, diskId) > 0) await nextTurn();
+  welcomeBack(context, diskId);
 }
 
 /** Last of all what the disks know of themselves: superblock and journal. */

@@ -88,6 +88,19 @@ export class ExtentStore {
     this.#statements.deleteBad.run(extentId, fromDiskId);
   }
 
+  /** One replica more; generation + 1. */
+  addReplica(extentId: number, replica: Replica): void {
+    this.#insertFragments(extentId, replica);
+    this.#statements.bumpGeneration.run(mostFragments(this.replicas(extentId)), extentId);
+  }
+
+  /** One replica less; generation + 1. */
+  dropReplica(extentId: number, diskId: number): void {
+    this.#statements.deleteReplica.run(extentId, diskId);
+    this.#statements.bumpGeneration.run(mostFragments(this.replicas(extentId)), extentId);
+    this.#statements.deleteBad.run(extentId, diskId);
+  }
+
   delete(extentId: number): void {
     this.#statements.deleteFragments.run(extentId);
     this.#statements.delete.run(extentId);

@@ -2,6 +2,7 @@
 
 import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
 import { DiscardStore } from './discards.js';
+import { DiskHealthStore } from './disk-health.js';
 import { DiskStore } from './disks.js';
 import { ExtentStore } from './extents.js';
 import { FragmentationQueries } from './fragmentation.js';
@@ -19,6 +20,7 @@ import { TotalStore } from './totals.js';
 export class PoolStore {
   readonly settings: SettingsStore;
   readonly disks: DiskStore;
+  readonly health: DiskHealthStore;
   readonly objects: ObjectStore;
   readonly extents: ExtentStore;
   readonly space: SpaceStore;
@@ -38,6 +40,7 @@ export class PoolStore {
     this.#db = db;
     this.settings = new SettingsStore(db);
     this.disks = new DiskStore(db);
+    this.health = new DiskHealthStore(db);
     this.objects = new ObjectStore(db);
     this.extents = new ExtentStore(db);
     this.space = new SpaceStore(db);

@@ -3,6 +3,8 @@
  * made by an older version runs the steps that it lacks, in one transaction.
  */
 
+import { HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
+
 /** Shared by the first steps of both kinds of pools; later changes are steps of each. */
 const SETTINGS_TABLE = `
 CREATE TABLE pool_settings (
@@ -150,73 +152,7 @@ CREATE TABLE run_exclusions (
 
 ${COUNTER_TABLES}`;
 
-/**
- * Repairs are runs of their own. SQLite changes no CHECK of a table, so `runs` is made anew; what
- * refers to it is set aside meanwhile, since dropping it would delete that, too.
- */
-const REPAIR_STEP = `
-CREATE TABLE runs_of_kinds (
-  run_id INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind TEXT NOT NULL,
-  state TEXT NOT NULL,
-  trigger TEXT NOT NULL,
-  intensity TEXT NOT NULL,
-  thread_count INTEGER NOT NULL,
-  disk_id INTEGER,
-  secure_erase INTEGER NOT NULL DEFAULT 0,
-  batch_index INTEGER NOT NULL DEFAULT 0,
-  started_at_ms INTEGER NOT NULL,
-  ended_at_ms INTEGER,
-  error TEXT,
-  cursor_disk_id INTEGER,
-  cursor_bytes INTEGER NOT NULL DEFAULT 0,
-  progress TEXT NOT NULL
-);
-INSERT INTO runs_of_kinds SELECT * FROM runs;
-CREATE TABLE exclusions_aside AS SELECT * FROM run_exclusions;
-DROP TABLE run_exclusions;
-DROP TABLE runs;
-ALTER TABLE runs_of_kinds RENAME TO runs;
-CREATE UNIQUE INDEX runs_one_open_per_kind ON runs (kind) WHERE state IN ('running', 'paused');
-CREATE TABLE run_exclusions (
-  run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
-  extent_id INTEGER NOT NULL,
-  disk_id INTEGER NOT NULL,
-  outcome TEXT NOT NULL CHECK (outcome IN ('skipped', 'failed')),
-  reason TEXT NOT NULL,
-  PRIMARY KEY (run_id, extent_id, disk_id)
-) WITHOUT ROWID;
-INSERT INTO run_exclusions SELECT * FROM exclusions_aside;
-DROP TABLE exclusions_aside;
-
-ALTER TABLE bad_replicas ADD COLUMN failure_count INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE bad_replicas ADD COLUMN not_before_ms INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE bad_replicas ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
-
-CREATE TABLE replica_findings (
-  finding_id INTEGER PRIMARY KEY AUTOINCREMENT,
-  run_id INTEGER,
-  what TEXT NOT NULL,
-  object_name TEXT NOT NULL,
-  extent_index INTEGER NOT NULL,
-  extent_id INTEGER NOT NULL,
-  disk_path TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  at_ms INTEGER NOT NULL
-);
-`;
-
-const SCRUB_STEP = `
-CREATE TABLE scrubs (
-  run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
-  repairs INTEGER NOT NULL,
-  cursor_extent_id INTEGER NOT NULL,
-  repaired_count INTEGER NOT NULL DEFAULT 0,
-  unrepairable_count INTEGER NOT NULL DEFAULT 0
-);
-`;
-
-export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1, REPAIR_STEP, SCRUB_STEP];
+export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1, REPAIR_STEP, SCRUB_STEP, HEALTH_STEP];
 
 /**
  * `pools/<id>/pool.sqlite` in the state directory: what is known of one mounted file system. Rows are

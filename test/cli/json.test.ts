@@ -9,6 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agentStatusText } from '../../src/cli/agent-views.js';
+import { diskHealthText } from '../../src/cli/disk-health.js';
 import { mapText } from '../../src/cli/map-text.js';
 import { OUTPUT_SCHEMAS } from '../../src/cli/schemas.js';
 import { beginScrub, setScrubPaused } from '../../src/cli/scrub-control.js';
@@ -80,9 +81,12 @@ describe('without an agent', () => {
     expect(removed).toMatchObject({ objectCount: 2, freedBytes: 4096 });
   });
 
-  it('disk list, status --audit', async () => {
+  it('disk list, disk health, status --audit', async () => {
     const { disks } = ofExtents(await json('disk list', flags));
     expect(await node.text('disk', 'list', ...flags)).toBe(`${disksText(disks)}\n`);
+    const health = await json('disk health', flags);
+    expect(health.disks.map(({ state }) => state)).toEqual(['healthy', 'healthy']);
+    expect(await node.text('disk', 'health', ...flags)).toBe(`${diskHealthText(health)}\n`);
     const status = ofExtents(await json('status', [...flags, '--audit']));
     expect(status.auditProblems).toEqual([]);
     expect(await node.text('status', '--audit', ...flags)).toBe(`${statusText(status)}\n`);

@@ -3,7 +3,7 @@
  * reader that may not write leaves no trace.
  */
 
-import { renameSync } from 'node:fs';
+import { renameSync, truncateSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { HEAT_HALF_LIFE_MS, heatAt, heatTier } from '../../src/domain/heat.js';
 import { MIB } from '../../src/domain/units.js';
@@ -51,6 +51,19 @@ describe('a corrupt replica', () => {
       details: { badReplicas: [{ diskId: expect.any(Number) }, { diskId: expect.any(Number) }] },
     });
     expect(pool.context.store.repairs.all()).toHaveLength(2);
+  });
+
+  it('that the disk cannot read is bad, too, and counts as an error of the disk', async () => {
+    const pool = makePool({ diskCount: 2, replicaCount: 2 });
+    await putFiles(pool, { a: content(1, MIB) });
+    const { store } = pool.context;
+    const [first] = pool.context.readableReplicas(pool.extents('a')[0]?.extentId ?? 0);
+    // A disk that lost its end: what lies there is an EIO.
+    truncateSync(first?.path ?? '', first?.runs[0]?.startBytes);
+    expect(checksum(await readAll(pool, 'a'))).toBe(checksum(content(1, MIB)));
+    const reason = expect.stringContaining('EIO');
+    expect(store.repairs.named(10)).toMatchObject([{ diskId: first?.diskId, reason }]);
+    expect(store.health.get(first?.diskId ?? 0).errorCount).toBe(1);
   });
 
   it('that was deleted meanwhile is no error to write down', async () => {

@@ -30,7 +30,10 @@ export function noteBadReplicas(
   let badCount = 0;
   for (const { diskId, reason } of badReplicas) {
     const bad = { extentId, diskId };
-    if (reason !== WRONG_CHECKSUM && !context.isThere(diskId)) continue;
+    if (reason !== WRONG_CHECKSUM) {
+      if (!context.isThere(diskId)) continue;
+      store.health.countError(diskId);
+    }
     const noted = store.repairs.recordBad({ ...bad, reason, held, atMs: context.clock() });
     if (noted !== 'gone') badCount += 1;
     if (noted === 'new') recordFinding(context, bad, { runId, what: 'bad', reason });

@@ -145,11 +145,12 @@ export class PoolContext {
   }
 
   /**
-   * Replicas of an extent on disks that can be read now, best first: not known to be bad, then the
-   * fewest fragments.
+   * Replicas of an extent on disks that can be read now, best first: not known to be bad, on a disk
+   * that is fit, then the fewest fragments.
    */
   readableReplicas(extentId: number): ReplicaLocation[] {
     const bad = this.store.repairs.badDisksOf(extentId);
+    for (const diskId of this.store.health.unfit()) bad.add(diskId);
     return this.store.extents
       .replicas(extentId)
       .flatMap((replica) => {
@@ -162,9 +163,10 @@ export class PoolContext {
       );
   }
 
-  /** Replicas that can be read now and are not known to be bad. */
+  /** Replicas that can be read now, are not known to be bad, and lie on disks that are fit. */
   goodReplicaCount(extentId: number): number {
     const bad = this.store.repairs.badDisksOf(extentId);
+    for (const diskId of this.store.health.unfit()) bad.add(diskId);
     const replicas = this.store.extents.replicas(extentId);
     return replicas.filter((one) => !bad.has(one.diskId) && this.locate(one)).length;
   }
@@ -182,12 +184,13 @@ export class PoolContext {
   }
 
   /**
-   * Writes records to the journal of one disk; a disk that is away gets a new journal when it is
-   * back. Safe while: in the transaction that the records describe.
+   * Writes records to the journal of one disk; one that is away, or has failed, gets a new journal
+   * when it is back. Safe while: in the transaction that the records describe.
    */
   journalTo(disk: DiskRow, records: readonly JournalRecord[]): void {
     const { file, condition } = this.diskState(disk);
-    if (file && condition === 'online' && !disk.journalStale) {
+    const isFit = !this.store.health.unfit().has(disk.diskId);
+    if (file && condition === 'online' && isFit && !disk.journalStale) {
       this.journal.append(disk.diskId, file, records);
     } else {
       this.store.disks.markJournalStale(disk.diskId);

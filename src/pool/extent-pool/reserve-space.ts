@@ -38,12 +38,14 @@ export function reserveSpace(context: PoolContext, request: SpaceRequest): Repli
   });
 }
 
-/** Disks with what they can take now; healthy means online, writable and not being emptied. */
+/** Disks with what they can take now; healthy means online, writable, fit and not being emptied. */
 export function placementDisks(context: PoolContext): PlacementDisk[] {
+  const unfit = context.store.health.unfit();
   return context.store.disks.all().map((disk) => ({
     diskId: disk.diskId,
     tier: disk.tier,
-    healthy: !disk.evacuating && context.diskState(disk).condition === 'online',
+    healthy:
+      !disk.evacuating && !unfit.has(disk.diskId) && context.diskState(disk).condition === 'online',
     usableBytes: context.allocator.usableBytes(disk),
   }));
 }

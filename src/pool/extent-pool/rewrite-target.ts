@@ -20,13 +20,15 @@ import { placementDisks } from './reserve-space.js';
 
 /**
  * `defrag` wants one piece, `lessen` settles for half as many. `make-room` and `leave-reserve` move
- * extents that are well where they are, for the sake of others.
+ * extents that are well where they are, for the sake of others. `re-replicate` replaces nothing: it
+ * makes one replica more, since that on `diskId` may count again one day.
  */
 export type RewriteGoal =
   | 'defrag'
   | 'lessen'
   | 'evacuate'
   | 'repair'
+  | 're-replicate'
   | 'make-room'
   | 'leave-reserve';
 
@@ -48,6 +50,7 @@ export type SkipReason =
   | 'deleted meanwhile'
   | 'no other disk with room'
   | 'too few good replicas'
+  | 'enough good replicas'
   | typeof WAITS_FOR_REPAIR;
 
 export interface Reserved {
@@ -76,15 +79,15 @@ export function reserveTarget(
       return 'already contiguous';
     const sources = orderSources(context, extentId, diskId, goal);
     if (sources.length === 0) return 'too few good replicas';
+    const isShort = context.goodReplicaCount(extentId) < extent.replicaCount;
+    if (goal === 're-replicate' && !isShort) return 'enough good replicas';
     const holders = new Set(replicas.map((replica) => replica.diskId));
     const targets = targetDisks(context, extent, diskId, goal, holders);
     if (targets.length === 0) return 'no other disk with room';
     let reason: SkipReason = 'disk not writable';
     for (const targetDisk of targets) {
       if (context.diskState(targetDisk).condition !== 'online') continue;
-      if (!isForSafety(goal) && context.goodReplicaCount(extentId) < extent.replicaCount) {
-        return WAITS_FOR_REPAIR;
-      }
+      if (!isForSafety(goal) && isShort) return WAITS_FOR_REPAIR;
       const owner = context.writer.newOwner();
       const request = { diskId: targetDisk.diskId, owner, goal };
       const layout =
@@ -104,7 +107,7 @@ export function reserveTarget(
 
 /** What must go on while copies are missing, since it is what brings them back. */
 function isForSafety(goal: RewriteGoal): boolean {
-  return goal === 'repair' || goal === 'evacuate';
+  return goal === 'repair' || goal === 'evacuate' || goal === 're-replicate';
 }
 
 /** Where the replica may go, the best first. */
@@ -122,7 +125,7 @@ function targetDisks(
   const otherId = chooseOtherDisk(context, extent, allocatedBytes(extent.sizeBytes), holders);
   const other = otherId === null ? null : disks.get(otherId);
   const elsewhere = other ? [other] : [];
-  if (goal === 'evacuate') return elsewhere;
+  if (goal !== 'repair') return elsewhere;
   // A disk that has failed to keep a repair once is not asked first again.
   const hasFailed = repairs.failureCount({ extentId: extent.extentId, diskId: fromDiskId }) > 0;
   return hasFailed ? [...elsewhere, ...here] : [...here, ...elsewhere];
@@ -179,6 +182,7 @@ function reserveRuns(context: PoolContext, request: RunRequest): ByteRun[] | nul
     'leave-reserve': 0,
     evacuate: undefined,
     repair: undefined,
+    're-replicate': undefined,
   }[goal];
   return allocator.reserve(diskId, lengthBytes, owner, fragmentsMax);
 }

@@ -168,6 +168,7 @@ function settleOne(
     if (changed) return { kind: 'superseded' };
     if (outcome.kind !== 'failed') return { kind: 'not-begun' };
     noteBadReplicas(context, extent.extentId, outcome.badReplicas, BY_A_READ);
+    if (outcome.error.code === 'ERR_KERNEL') context.store.health.countError(target.diskId);
     return { kind: 'failed', error: outcome.error };
   }
   noteBadReplicas(context, extent.extentId, outcome.badReplicas, BY_A_READ);
@@ -182,17 +183,20 @@ function settleOne(
 
 function swap(
   context: PoolContext,
-  { extentId, diskId }: Move,
+  { extentId, diskId, goal }: Move,
   { target, owner, released }: Reserved,
   current: ExtentRow,
   journal: JournalBatch,
 ): void {
   const { store } = context;
   store.space.takeReserved(owner);
-  store.extents.replaceReplica(extentId, diskId, target);
-  context.release(diskId, released);
+  if (goal === 're-replicate') store.extents.addReplica(extentId, target);
+  else {
+    store.extents.replaceReplica(extentId, diskId, target);
+    context.release(diskId, released);
+  }
   if (target.diskId !== diskId) {
-    addRecord(journal, diskId, ['moved-away', extentId]);
+    if (goal !== 're-replicate') addRecord(journal, diskId, ['moved-away', extentId]);
     addRecord(journal, target.diskId, objectRecord(context, current.objectId));
   }
   const moved = { ...current, generation: current.generation + 1 };

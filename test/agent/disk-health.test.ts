@@ -1,0 +1,118 @@
+/**
+ * Disks that fail under an agent: what they held is copied to the others, the extents with the fewest
+ * good copies first; a disk that is back is verified before its copies count; and one that errs again
+ * and again is given up though it is there.
+ */
+
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { diskHealth, diskHealthText } from '../../src/cli/disk-health.js';
+import { KIB, MIB } from '../../src/domain/units.js';
+import { readableDegraded } from '../../src/pool/extent-pool/disk-watch.js';
+import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
+import {
+  expectIntact,
+  type Lab,
+  makeNode,
+  register,
+  until,
+  withAgent,
+} from '../support/agent-lab.js';
+import {
+  content,
+  corruptReplica,
+  expectSound,
+  inventory,
+  makePool,
+  putFiles,
+} from '../support/pool-fixture.js';
+
+const FILE_COUNT = 8;
+
+/** Three disks; every object on two of them. */
+async function makeHealthLab(): Promise<Lab> {
+  const pool = makePool({ diskCount: 3, replicaCount: 2, capacityBytes: 64 * MIB });
+  for (let n = 0; n < FILE_COUNT; n += 1) await putFiles(pool, { [`${n}`]: content(n, 300 * KIB) });
+  const node = makeNode({ DYNAMICFS_DEGRADED_AFTER_S: '0' });
+  register(node.stateDirectory, pool);
+  return { pool, ...node, manifest: await inventory(pool) };
+}
+
+function stateOf(pool: ExtentPool, diskId: number): string {
+  return pool.context.store.health.get(diskId).state;
+}
+
+function replicasOf(pool: ExtentPool): number[][] {
+  return pool
+    .list()
+    .flatMap(({ name }) => pool.extents(name))
+    .map(({ extentId }) =>
+      pool.context.store.extents.replicas(extentId).map(({ diskId }) => diskId),
+    );
+}
+
+it('copies what a lost disk held to others, and verifies the disk when it is back', async () => {
+  const lab = await makeHealthLab();
+  const { pool } = lab;
+  const { store } = pool.context;
+  const lost = store.disks.all()[0];
+  if (!lost) throw new Error('no disk');
+  const heldBefore = replicasOf(pool).filter((disks) => disks.includes(lost.diskId));
+  expect(heldBefore.length).toBeGreaterThan(0);
+  const rotten = pool
+    .list()
+    .flatMap(({ name }) => pool.extents(name))
+    .find(({ extentId }) => store.extents.replicas(extentId).some((r) => r.diskId === lost.diskId));
+  await withAgent(lab, async () => {
+    renameSync(lost.path, `${lost.path}-away`);
+    await until('it is degraded', () => stateOf(pool, lost.diskId) === 'degraded');
+    await until('all have two good copies again', () => store.health.shortCount(lost.diskId) === 0);
+    pool.context.refreshDisks();
+    for (const disks of replicasOf(pool)) {
+      expect(disks.filter((diskId) => diskId !== lost.diskId)).toHaveLength(2);
+    }
+    expect(await inventory(pool)).toEqual(lab.manifest);
+    expect(store.totals.read().replicas_copied).toBe(heldBefore.length);
+    expect(diskHealthText(diskHealth(pool))).toMatch(/degraded +missing/);
+
+    // Rot that nobody could see.
+    renameSync(`${lost.path}-away`, lost.path);
+    corruptReplica(pool, rotten?.extentId ?? 0, lost.diskId);
+    await until('it is healthy again', () => stateOf(pool, lost.diskId) === 'healthy');
+    await until('the scrub is over', () => store.runs.open('scrub') === null);
+    expect(store.runs.last('scrub')).toMatchObject({ trigger: 'returned-disk' });
+    // One copy of each too many was given up, none too few.
+    expect(replicasOf(pool).map((disks) => disks.length)).toEqual(replicasOf(pool).map(() => 2));
+    const bad = store.repairs.findings(10).filter(({ what }) => what === 'bad');
+    expect(bad).toMatchObject([{ extentId: rotten?.extentId, reason: 'wrong checksum' }]);
+  });
+  pool.context.refreshDisks();
+  await expectIntact(lab);
+});
+
+it('gives up a disk that errs again and again, though it is there', async () => {
+  const lab = await makeHealthLab();
+  const { pool } = lab;
+  const { store } = pool.context;
+  const [erring] = store.disks.all();
+  if (!erring) throw new Error('no disk');
+  const file = join(erring.path, 'dynamicfs.data');
+  await withAgent(lab, async () => {
+    // How they are counted is in test/pool/read.test.ts.
+    for (let n = 0; n < 8; n += 1) store.health.countError(erring.diskId);
+    await until('it is degraded', () => stateOf(pool, erring.diskId) === 'degraded');
+    expect(readableDegraded(pool.context)).toEqual([erring.diskId]);
+    await until('all is copied', () => store.health.shortCount(erring.diskId) === 0);
+    expect(store.health.get(erring.diskId).reason).toContain('reads or writes failed');
+    await putFiles(pool, { later: content('later', 100) });
+    const [later] = pool.extents('later');
+    const held = store.extents.replicas(later?.extentId ?? 0).map(({ diskId }) => diskId);
+    expect(held).not.toContain(erring.diskId);
+  });
+  expectSound(pool);
+  rmSync(file);
+  writeFileSync(file, '');
+  pool.context.refreshDisks();
+  expect(await inventory(pool)).toMatchObject(lab.manifest);
+});
