@@ -38,7 +38,7 @@ export class FsDefragBatches {
   /** Before the first batch, and after one that left an intent open. */
   async settle(): Promise<SettleReport | null> {
     this.#needsSettling = false;
-    return await settleIntents(this.#context);
+    return await this.#context.hold.during(() => settleIntents(this.#context));
   }
 
   /** @throws MaintenanceError ERR_DISK_UNAVAILABLE, ERR_PERMISSION, and what the scan throws. */
@@ -91,7 +91,8 @@ export class FsDefragBatches {
         const group = files.take(pace);
         if (group.length === 0) return;
         try {
-          const report = await this.#moveGroup(run, group, watch);
+          const move = () => this.#moveGroup(run, group, watch);
+          const report = await this.#context.hold.during(move);
           files.give(group, report.later);
           processedCount += report.processedCount;
           doneBytes += report.movedBytes;

@@ -205,7 +205,20 @@ CREATE TABLE trim_windows (
 );
 `;
 
-export const FS_POOL_SCHEMA_STEPS: readonly string[] = [FS_POOL_STEP_1];
+/** What a trim was seen to do with each device, and the one that it is for, if not for all. */
+const FS_POOL_STEP_2 = `
+CREATE TABLE trim_devices (
+  run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+  path TEXT NOT NULL,
+  is_only INTEGER NOT NULL DEFAULT 0,
+  discarded_bytes INTEGER NOT NULL DEFAULT 0,
+  confirmed_bytes INTEGER,
+  takes_discards INTEGER NOT NULL DEFAULT 1,
+  PRIMARY KEY (run_id, path)
+) WITHOUT ROWID;
+`;
+
+export const FS_POOL_SCHEMA_STEPS: readonly string[] = [FS_POOL_STEP_1, FS_POOL_STEP_2];
 
 const REGISTRY_STEP_1 = `
 CREATE TABLE pools (

@@ -101,7 +101,7 @@ async function negotiate(socket, read, noZeroes) {
 
 function answer(command, at, length, data) {
   const hit = meets(command, length);
-  if (hit && !rule.flip) return { error: EIO };
+  if (hit && !rule.flip) return { error: rule.errno ?? EIO };
   switch (command) {
     case 'read': {
       const content = Buffer.from(image.subarray(at, at + length));

@@ -14,14 +14,20 @@ import { tempDirectory } from './temp-directory.js';
 
 const SERVER = join(dirname(fileURLToPath(import.meta.url)), 'fault-disk-server.mjs');
 
+export const hasNbdfuse = (process.env.PATH ?? '')
+  .split(':')
+  .some((directory) => existsSync(join(directory, 'nbdfuse')));
+
 export interface FaultRule {
-  readonly op: 'read' | 'write' | 'flush';
+  readonly op: 'read' | 'write' | 'flush' | 'trim';
   /** The first request that fails, from 1. */
   readonly nth: number;
   /** How many fail; null for all from there on. */
   readonly count: number | null;
   /** Flips a bit instead of failing. */
   readonly flip?: boolean;
+  /** Instead of EIO: 95 for a device that cannot do it. */
+  readonly errno?: number;
   /** Only requests of this size or more: data, not the journal's. */
   readonly bytesMin?: number;
 }

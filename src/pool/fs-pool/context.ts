@@ -12,6 +12,7 @@ import type { RegisteredFileSystem } from '../../store/registry.js';
 import type { MaintenanceContext } from '../maintained-pool.js';
 import { WorkerPool } from '../worker-pool.js';
 import { type FsMount, mountAt } from './detect.js';
+import { MountHold } from './mount-hold.js';
 
 export interface OpenFsPoolOptions {
   readonly mode?: 'read' | 'write';
@@ -32,6 +33,8 @@ export class FsPoolContext implements MaintenanceContext {
   readonly mode: 'read' | 'write';
   readonly store: FsPoolStore;
   readonly clock: () => number;
+  /** What changes the file system is done while this is held. */
+  readonly hold: MountHold;
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
   #workers: WorkerPool | null = null;
@@ -47,6 +50,7 @@ export class FsPoolContext implements MaintenanceContext {
     this.fileSystemUuid = registered.fileSystemUuid;
     this.mode = options.mode ?? 'write';
     this.clock = options.clock ?? Date.now;
+    this.hold = new MountHold(registered.path);
     this.#threadCount = options.threadCount;
     const file = storePath(stateDirectory, this.poolId);
     if (!existsSync(file)) throw storeGone(file, this.path);
