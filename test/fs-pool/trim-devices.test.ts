@@ -5,7 +5,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { rmSync, statSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
 import { tryLockDirectory } from '../../src/kernel/file-lock.js';
 import { MountHold } from '../../src/pool/fs-pool/mount-hold.js';
@@ -15,6 +15,9 @@ import { CliNode } from '../support/cli-run.js';
 import { FaultDisk, hasNbdfuse } from '../support/fault-disk.js';
 import { canMount, LoopMount } from '../support/loop-mounts.js';
 import { TrimLab } from '../support/trim-lab.js';
+
+/** Each is a dozen commands, and a command is a start of Node. */
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 const ENOTSUP = 95;
 const SIZE_BYTES = { ext4: 96 * MIB, xfs: 320 * MIB };
@@ -70,7 +73,7 @@ describe.skipIf(!canMount || !hasNbdfuse).each(['ext4', 'xfs'] as const)(
         unsupported: run.unsupportedCount,
       });
       // Now the queue says so, and nothing is queued any more.
-      const refused = await node.failure(['trim', 'now', ...flags]);
+      const refused = await node.jsonFailure(['trim', 'now', ...flags]);
       expect(refused).toMatchObject({ code: 'ERR_UNSUPPORTED', exitCode: 12 });
       expect(refused.nextStep).toContain('dynamicfs doctor');
       const { findings } = await node.json('doctor', flags, 1);
@@ -139,7 +142,7 @@ describe.skipIf(!canMount)('two agents on one file system', () => {
       ['trim', 'now'],
       ['defrag', 'start', '--once'],
     ]) {
-      const refused = await second.failure([...command, ...flags]);
+      const refused = await second.jsonFailure([...command, ...flags]);
       expect(refused).toMatchObject({ code: 'ERR_TARGET_BUSY', exitCode: 11 });
       expect(refused.message).toContain(first.directory);
       expect(refused.nextStep).toContain('dynamicfs agent stop');
