@@ -13,7 +13,6 @@ export interface FileLock extends Disposable {
   readonly path: string;
   /** Gives the lock up; does nothing when that has been done. */
   release(): void;
-  isHeld(): boolean;
   /** Of the file that is locked, which may have another name, or none, by now. */
   inode(): number;
 }
@@ -75,5 +74,5 @@ function heldLock(path: string, fd: number): FileLock {
     closeSync(fd);
   };
   const inode = fstatSync(fd).ino;
-  return { path, release, isHeld: () => held, inode: () => inode, [Symbol.dispose]: release };
+  return { path, release, inode: () => inode, [Symbol.dispose]: release };
 }

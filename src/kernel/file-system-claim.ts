@@ -4,7 +4,7 @@
  *
  * It lies in /run, so that nothing is written to the file system, and that unmounting it stays
  * possible. Who may not write there, or has a /run of its own, as in a container, goes without it;
- * then the lock of the mount itself keeps two agents from working at the same time (`MountHold`).
+ * then the lock of the mount itself keeps two agents from working at the same time (`whileHeld`).
  */
 
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -19,11 +19,32 @@ interface Holder {
   readonly pid: number;
 }
 
+/** What this process has claimed, and for how many pools: a mount and a bind mount of it are two. */
+const claimedHere = new Map<string, { readonly lock: FileLock; poolCount: number }>();
+
 /**
- * @returns null where there is no place for it.
+ * @returns gives it up; to be called once.
  * @throws MaintenanceError ERR_TARGET_BUSY while the agent of another state directory has it.
  */
-export function claimFileSystem(uuid: string, stateDirectory: string): FileLock | null {
+export function claimFileSystem(uuid: string, stateDirectory: string): () => void {
+  const known = claimedHere.get(uuid);
+  const lock = known?.lock ?? lockFileSystem(uuid, stateDirectory);
+  if (!lock) return () => {};
+  const claim = known ?? { lock, poolCount: 0 };
+  claim.poolCount += 1;
+  claimedHere.set(uuid, claim);
+  return () => {
+    claim.poolCount -= 1;
+    if (claim.poolCount > 0) return;
+    claimedHere.delete(uuid);
+    // Before it is let go: afterwards it may be the next one's.
+    rmSync(lock.path, { force: true });
+    lock.release();
+  };
+}
+
+/** @returns null where there is no place for it. */
+function lockFileSystem(uuid: string, stateDirectory: string): FileLock | null {
   const path = pathOf(uuid);
   try {
     mkdirSync(DIRECTORY, { recursive: true, mode: 0o755 });
@@ -41,12 +62,7 @@ export function claimFileSystem(uuid: string, stateDirectory: string): FileLock 
     }
     const holder: Holder = { stateDirectory: resolve(stateDirectory), pid: process.pid };
     writeFileSync(path, JSON.stringify(holder));
-    const release = (): void => {
-      // Before it is let go: afterwards it may be the next one's.
-      if (lock.isHeld()) rmSync(path, { force: true });
-      lock.release();
-    };
-    return { ...lock, release, [Symbol.dispose]: release };
+    return lock;
   }
 }
 

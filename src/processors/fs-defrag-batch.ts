@@ -38,7 +38,7 @@ export class FsDefragBatches {
   /** Before the first batch, and after one that left an intent open. */
   async settle(): Promise<SettleReport | null> {
     this.#needsSettling = false;
-    return await this.#context.hold.during(() => settleIntents(this.#context));
+    return await this.#context.whileHeld(() => settleIntents(this.#context));
   }
 
   /** @throws MaintenanceError ERR_DISK_UNAVAILABLE, ERR_PERMISSION, and what the scan throws. */
@@ -92,7 +92,7 @@ export class FsDefragBatches {
         if (group.length === 0) return;
         try {
           const move = () => this.#moveGroup(run, group, watch);
-          const report = await this.#context.hold.during(move);
+          const report = await this.#context.whileHeld(move);
           files.give(group, report.later);
           processedCount += report.processedCount;
           doneBytes += report.movedBytes;

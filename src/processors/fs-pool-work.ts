@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { FsAnalysis } from '../domain/fs-analysis.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { TRIM_SCHEDULES } from '../domain/trim-schedule.js';
-import type { FileLock } from '../kernel/file-lock.js';
 import { claimFileSystem } from '../kernel/file-system-claim.js';
 import { fsPoolDirectory } from '../pool/fs-pool/context.js';
 import { FsPool } from '../pool/fs-pool/fs-pool.js';
@@ -24,7 +23,7 @@ const WORST_COUNT = 20;
 export class FsPoolWork implements PoolWork {
   readonly pool: FsPool;
   readonly #defrag: FsDefragBatches;
-  readonly #claim: FileLock | null;
+  readonly #giveUpClaim: () => void;
 
   /**
    * @throws MaintenanceError ERR_DISK_UNAVAILABLE while it is not mounted, ERR_TARGET_BUSY while the
@@ -33,11 +32,11 @@ export class FsPoolWork implements PoolWork {
   constructor(stateDirectory: string, registered: RegisteredFileSystem) {
     // First, and without its store: while it is away the agent asks every second.
     mountOfRegistered(registered);
-    this.#claim = claimFileSystem(registered.fileSystemUuid, stateDirectory);
+    this.#giveUpClaim = claimFileSystem(registered.fileSystemUuid, stateDirectory);
     try {
       this.pool = FsPool.open(stateDirectory, registered);
     } catch (cause) {
-      this.#claim?.release();
+      this.#giveUpClaim();
       throw cause;
     }
     this.#defrag = new FsDefragBatches(this.pool.context);
@@ -122,13 +121,13 @@ export class FsPoolWork implements PoolWork {
     try {
       await this.pool.close();
     } finally {
-      this.#claim?.release();
+      this.#giveUpClaim();
     }
   }
 
   closeUnused(): void {
     this.pool.context.store.close();
-    this.#claim?.release();
+    this.#giveUpClaim();
   }
 
   /** By the clock alone: what a mount has to give back is known by reading its free space only. */

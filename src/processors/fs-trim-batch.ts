@@ -59,9 +59,9 @@ async function trimAll(
   mount: FsMount,
   watch: RunWatch,
 ): Promise<TrimMountReport> {
-  const { store, clock, hold } = context;
+  const { store, clock } = context;
   const workers: TrimMountOptions['workers'] = {
-    run: (kind, task) => hold.during(() => context.workers.run(kind, task)),
+    run: (kind, task) => context.whileHeld(() => context.workers.run(kind, task)),
   };
   let windowStartedAtMs = clock();
   let isFirst = true;

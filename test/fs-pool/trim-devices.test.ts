@@ -8,12 +8,13 @@ import { rmSync, statSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
 import { tryLockDirectory } from '../../src/kernel/file-lock.js';
-import { MountHold } from '../../src/pool/fs-pool/mount-hold.js';
+import { whileHeld } from '../../src/pool/fs-pool/mount-hold.js';
 import { until } from '../support/agent-lab.js';
 import { spawnAgent } from '../support/agent-process.js';
 import { CliNode } from '../support/cli-run.js';
 import { FaultDisk, hasNbdfuse } from '../support/fault-disk.js';
 import { canMount, LoopMount } from '../support/loop-mounts.js';
+import { tempDirectory } from '../support/temp-directory.js';
 import { TrimLab } from '../support/trim-lab.js';
 
 /** Each is a dozen commands, and a command is a start of Node. */
@@ -150,19 +151,28 @@ describe.skipIf(!canMount)('two agents on one file system', () => {
     await second.json('agent start', []);
     expect((await second.json('status', flags)) as object).toMatchObject({ owner: null });
 
-    await first.stop();
+    // A second mount of it is a pool of its own, of the same agent.
+    const bound = tempDirectory('bound');
+    execFileSync('mount', ['--bind', mount.mountPath, bound]);
+    try {
+      await first.json('init', ['--pool', bound]);
+      expect((await trimNow(first, ['--pool', bound])).run).toMatchObject({ state: 'completed' });
+    } finally {
+      await first.stop();
+      execFileSync('umount', [bound]);
+    }
     expect((await trimNow(second, flags)).run).toMatchObject({ state: 'completed' });
     await second.stop();
   });
 
   it('do not work at the same time where they see nothing of each other but the mount', async () => {
     using mount = new LoopMount('ext4', { sizeBytes: 64 * MIB });
-    const hold = new MountHold(mount.mountPath);
+    const hold = <T>(step: () => Promise<T>) => whileHeld(mount.mountPath, step);
     const other = tryLockDirectory(mount.mountPath);
-    await expect(hold.during(async () => 1)).rejects.toMatchObject({ code: 'ERR_TARGET_BUSY' });
+    await expect(hold(async () => 1)).rejects.toMatchObject({ code: 'ERR_TARGET_BUSY' });
     other?.release();
     // Steps of one agent share it; afterwards it is free, and nothing keeps the mount busy.
-    const sum = await hold.during(async () => 1 + (await hold.during(async () => 1)));
+    const sum = await hold(async () => 1 + (await hold(async () => 1)));
     expect(sum).toBe(2);
     mount.remount();
   });

@@ -12,7 +12,7 @@ import type { RegisteredFileSystem } from '../../store/registry.js';
 import type { MaintenanceContext } from '../maintained-pool.js';
 import { WorkerPool } from '../worker-pool.js';
 import { type FsMount, mountAt } from './detect.js';
-import { MountHold } from './mount-hold.js';
+import { whileHeld } from './mount-hold.js';
 
 export interface OpenFsPoolOptions {
   readonly mode?: 'read' | 'write';
@@ -33,8 +33,6 @@ export class FsPoolContext implements MaintenanceContext {
   readonly mode: 'read' | 'write';
   readonly store: FsPoolStore;
   readonly clock: () => number;
-  /** What changes the file system is done while this is held. */
-  readonly hold: MountHold;
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
   #workers: WorkerPool | null = null;
@@ -50,7 +48,6 @@ export class FsPoolContext implements MaintenanceContext {
     this.fileSystemUuid = registered.fileSystemUuid;
     this.mode = options.mode ?? 'write';
     this.clock = options.clock ?? Date.now;
-    this.hold = new MountHold(registered.path);
     this.#threadCount = options.threadCount;
     const file = storePath(stateDirectory, this.poolId);
     if (!existsSync(file)) throw storeGone(file, this.path);
@@ -77,6 +74,11 @@ export class FsPoolContext implements MaintenanceContext {
     const mount = this.findMount();
     if (mount) return mount;
     throw notMounted(this.path, this.fileSystemUuid);
+  }
+
+  /** For what changes the file system. @throws as `whileHeld` of mount-hold.ts. */
+  whileHeld<T>(step: () => Promise<T>): Promise<T> {
+    return whileHeld(this.path, step);
   }
 
   assertOwner(): void {

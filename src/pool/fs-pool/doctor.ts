@@ -21,7 +21,7 @@ export function gatherFacts(mount: DetectedMount, xfsCanExchange: boolean | null
     ext4Features: mount.fsType === 'ext4' && device ? readExt4Features(device.path) : null,
     xfsCanExchange,
     ...effectiveCapabilities(),
-    maintainers: findMaintainers(mount.fsType),
+    maintainers: mount.devices.length === 0 ? [] : findMaintainers(mount.fsType),
   };
 }
 
