@@ -145,7 +145,7 @@ describe.skipIf(!canMount)('two agents on one file system', () => {
     ]) {
       const refused = await second.jsonFailure([...command, ...flags]);
       expect(refused).toMatchObject({ code: 'ERR_TARGET_BUSY', exitCode: 11 });
-      expect(refused.message).toContain(first.directory);
+      expect(refused.message).toContain(String(first.env.DYNAMICFS_STATE_DIR));
       expect(refused.nextStep).toContain('dynamicfs agent stop');
     }
     await second.json('agent start', []);
