@@ -194,7 +194,11 @@ function runPeer(peer, { mountPath, device }) {
 
 /** Threads are started before the clock: an agent has them. */
 async function runOurs({ mountPath, device }, fsType, verify) {
-  const pool = new Piscina({ minThreads: THREAD_COUNT, maxThreads: THREAD_COUNT });
+  const pool = new Piscina({
+    minThreads: THREAD_COUNT,
+    maxThreads: THREAD_COUNT,
+    trackUnmanagedFds: false,
+  });
   const mount = { mountPath, fsType, deviceNumber: statSync(mountPath).dev };
   const task = async (kind, body) => {
     const filename = new URL(`../dist/workers/${kind}.js`, import.meta.url).href;

@@ -67,20 +67,22 @@ export interface Addon {
   syncFileSystem(fd: number): number;
 
   /**
-   * Reads many ranges into one buffer with several threads, and returns when all are read.
+   * Begins to read many ranges into one buffer with threads of its own, and returns at once. The
+   * buffer must live, and nobody else use it, until `finishReads`.
    *
    * @param requests four numbers each: fd, where in the file, how many bytes, where in the buffer.
-   * @param results one number each: bytes read, or a negative errno.
-   * @returns 0.
    *
    * Source: pread(2).
    */
-  readBatch(
-    requests: Float64Array,
-    buffer: Uint8Array,
-    results: Float64Array,
-    threadCount: number,
-  ): number;
+  beginReads(requests: Float64Array, buffer: Uint8Array, threadCount: number): ReadsHandle;
+
+  /**
+   * Waits until all is read.
+   *
+   * @param results one number each: bytes read, or a negative errno.
+   * @returns 0.
+   */
+  finishReads(reads: ReadsHandle, results: Float64Array): number;
 
   /**
    * Opens a file by its handle: follows no path and no link, and stays on its file system.
@@ -299,6 +301,9 @@ export interface Addon {
    */
   btrfsDevices(fd: number): BtrfsDevicesReply;
 }
+
+/** Reads under way: only `finishReads` looks into it. */
+export type ReadsHandle = object & { readonly reads: unique symbol };
 
 export interface OpenReply {
   readonly errno: number;

@@ -17,7 +17,7 @@ import {
 } from '../domain/fs-pace.js';
 import type { Run } from '../domain/runs.js';
 import type { FsPoolContext } from '../pool/fs-pool/context.js';
-import { type GroupReport, moveGroup } from '../pool/fs-pool/move-group.js';
+import { freeForDonors, type GroupReport, moveGroup } from '../pool/fs-pool/move-group.js';
 import { RunFiles, scanForRun } from '../pool/fs-pool/run-files.js';
 import { type SettleReport, settleIntents } from '../pool/fs-pool/settle.js';
 import type { Payload } from '../queue/payloads.js';
@@ -88,12 +88,12 @@ export class FsDefragBatches {
     const lane = async () => {
       while (watch.isRunning && clock() < endAtMs && !hasFailed) {
         const groupStartedAtMs = clock();
-        const group = files.take(pace);
-        if (group.length === 0) return;
+        const group = files.take(pace, freeForDonors(this.#context.mount().path));
+        if (!group) return;
         try {
           const move = () => this.#moveGroup(run, group, watch);
           const report = await this.#context.whileHeld(move);
-          files.give(group, report.later);
+          files.give(group, report);
           processedCount += report.processedCount;
           doneBytes += report.movedBytes;
         } catch (cause) {
