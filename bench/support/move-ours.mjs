@@ -5,6 +5,8 @@ import { Piscina } from 'piscina';
 import { MIB } from './figures.mjs';
 
 const THREAD_COUNT = 2;
+/** As GROUPS_PER_THREAD in src/domain/move-tasks.ts. */
+const GROUPS_PER_THREAD = { ext4: 1, xfs: 1, btrfs: 2 };
 const GROUP_FILES_MAX = 256;
 const GROUP_BYTES_MAX = 128 * MIB;
 
@@ -14,9 +16,10 @@ const GROUP_BYTES_MAX = 128 * MIB;
  * @returns what does the work, and then tells which share of the bytes was moved for nothing.
  */
 export async function runOurs({ mountPath, device }, fsType, verify) {
+  const laneCount = THREAD_COUNT * GROUPS_PER_THREAD[fsType];
   const pool = new Piscina({
-    minThreads: THREAD_COUNT,
-    maxThreads: THREAD_COUNT,
+    minThreads: laneCount,
+    maxThreads: laneCount,
     // As in src/pool/worker-pool.ts.
     trackUnmanagedFds: false,
   });
@@ -27,10 +30,10 @@ export async function runOurs({ mountPath, device }, fsType, verify) {
     if (!reply.ok) throw new Error(JSON.stringify(reply.error));
     return reply.value;
   };
-  await warmUp(task);
+  await warmUp(task, laneCount);
   const work = async () => {
     const { candidates } = await task('scan-file-system', scanOf(device));
-    return await new Lanes(task, candidates).run();
+    return await new Lanes(task, candidates).run(laneCount);
   };
   work.end = () => pool.close();
   return work;
@@ -51,15 +54,15 @@ function scanOf(device) {
 }
 
 /** Each thread loads its code once. */
-async function warmUp(task) {
+async function warmUp(task, laneCount) {
   const empty = { groupName: 'warm', allowUnshare: false, quietMs: 0, freeBytesMin: 0 };
   for (const kind of ['prepare-moves', 'finish-moves']) {
     const body = { files: [], moves: [], dryRun: true, ...empty };
-    await Promise.all(Array.from({ length: 4 * THREAD_COUNT }, () => task(kind, body)));
+    await Promise.all(Array.from({ length: 4 * laneCount }, () => task(kind, body)));
   }
 }
 
-/** A lane per thread, each with a group of its own. */
+/** Lanes side by side, each with a group of its own. */
 class Lanes {
   #task;
   #waiting;
@@ -76,11 +79,11 @@ class Lanes {
     }));
   }
 
-  async run() {
+  async run(laneCount) {
     const lane = async () => {
       while (this.#waiting.length > 0) await this.#moveGroup(this.#takeGroup());
     };
-    await Promise.all(Array.from({ length: THREAD_COUNT }, lane));
+    await Promise.all(Array.from({ length: laneCount }, lane));
     return { wasteRatio: this.#movedBytes === 0 ? 0 : this.#wastedBytes / this.#movedBytes };
   }
 

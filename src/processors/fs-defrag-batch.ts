@@ -15,8 +15,10 @@ import {
   passWaitMs,
   restMs,
 } from '../domain/fs-pace.js';
+import { GROUPS_PER_THREAD } from '../domain/move-tasks.js';
 import type { Run } from '../domain/runs.js';
 import type { FsPoolContext } from '../pool/fs-pool/context.js';
+import { movableType } from '../pool/fs-pool/detect.js';
 import { freeForDonors, type GroupReport, moveGroup } from '../pool/fs-pool/move-group.js';
 import { RunFiles, scanForRun } from '../pool/fs-pool/run-files.js';
 import { type SettleReport, settleIntents } from '../pool/fs-pool/settle.js';
@@ -73,7 +75,7 @@ export class FsDefragBatches {
     }
   }
 
-  /** A lane per thread, each with a group of its own. */
+  /** Lanes side by side, each with a group of its own. */
   async #moveForAWhile(
     run: Run,
     watch: RunWatch,
@@ -103,7 +105,7 @@ export class FsDefragBatches {
         await watch.rest(restMs(clock() - groupStartedAtMs, pace.restRatio));
       }
     };
-    const lanes = await Promise.allSettled(Array.from({ length: run.threadCount }, lane));
+    const lanes = await Promise.allSettled(Array.from({ length: this.#laneCount(run) }, lane));
     // All lanes end before an error goes on: a job that fails has nothing under way any more.
     const failure = lanes.find((one) => one.status === 'rejected');
     if (failure) {
@@ -113,6 +115,11 @@ export class FsDefragBatches {
       throw failure.reason;
     }
     return { processedCount, doneBytes };
+  }
+
+  #laneCount({ intensity, threadCount }: Run): number {
+    if (FS_DEFRAG_PACE[intensity].rateBytesPerSec !== null) return threadCount;
+    return threadCount * GROUPS_PER_THREAD[movableType(this.#context.mount())];
   }
 
   async #moveGroup(
