@@ -59,7 +59,8 @@ export class DefragBatches {
     }
     const { processedCount, doneBytes } = await this.#rewriteAll(run, batch, picks);
     const busyMs = clock() - startedAtMs;
-    store.transaction(() => {
+    // Its extents are durable. After a power cut the batch is queued once more, and picks others.
+    store.transactionWithoutFlush(() => {
       store.runs.finishBatch(run.runId, run.batchIndex);
       store.runs.addProgress(run.runId, { busyMs });
       store.totals.add({ defrag_busy_ms: busyMs });
