@@ -225,8 +225,9 @@ function prepareByLength(db: Db, state: 'free' | 'pending') {
        WHERE disk_id = ? AND in_reserve = 0 AND state = '${state}'
        ORDER BY length_bytes DESC, start_bytes DESC LIMIT ?`,
     ),
+    // Or rollback: SQLite would copy each page first, so that it can undo the statement alone.
     ownLargest: db.prepare(
-      `UPDATE space_runs SET state = 'reserved', owner = @owner, failure_count = 0, not_before_ms = 0
+      `UPDATE OR ROLLBACK space_runs SET state = 'reserved', owner = @owner, failure_count = 0, not_before_ms = 0
        WHERE disk_id = @diskId AND in_reserve = 0 AND state = '${state}'
          AND (length_bytes, start_bytes) >= (@lengthBytes, @startBytes)`,
     ),
