@@ -152,7 +152,19 @@ CREATE TABLE run_exclusions (
 
 ${COUNTER_TABLES}`;
 
-export const POOL_SCHEMA_STEPS: readonly string[] = [STEP_1, REPAIR_STEP, SCRUB_STEP, HEALTH_STEP];
+/** Raw block devices beside directories. */
+const DEVICES_STEP = `
+ALTER TABLE disks ADD COLUMN kind TEXT NOT NULL DEFAULT 'directory'
+  CHECK (kind IN ('directory', 'device'));
+`;
+
+export const POOL_SCHEMA_STEPS: readonly string[] = [
+  STEP_1,
+  REPAIR_STEP,
+  SCRUB_STEP,
+  HEALTH_STEP,
+  DEVICES_STEP,
+];
 
 /**
  * `pools/<id>/pool.sqlite` in the state directory: what is known of one mounted file system. Rows are

@@ -3,11 +3,12 @@
  * trim, …) are functions over this, one file each.
  */
 
-import { closeSync, existsSync, fstatSync, statSync } from 'node:fs';
+import { existsSync, fstatSync, type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
+import { sysfsNameOf } from '../../kernel/block-device.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { Replica } from '../../store/extents.js';
@@ -15,7 +16,8 @@ import { PoolStore } from '../../store/pool-store.js';
 import type { PoolSettings } from '../../store/settings.js';
 import { WorkerPool } from '../worker-pool.js';
 import { Allocator } from './allocator.js';
-import { backingPath, type DiskState, openDisk } from './data-file.js';
+import { closeDisk, type DiskState, openDisk } from './data-file.js';
+import { openDevice } from './device-disk.js';
 import { JournalWriter } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
 import { ReadMemory } from './read-memory.js';
@@ -93,7 +95,12 @@ export class PoolContext {
     if (known?.uuid === disk.uuid) return known;
     // The id of a disk that was removed may be given to another one.
     this.reopenDisk(disk.diskId);
-    const state = { ...openDisk(disk, this.poolId, this.mode === 'write'), uuid: disk.uuid };
+    const writable = this.mode === 'write';
+    const found =
+      disk.kind === 'device'
+        ? openDevice(disk, { poolId: this.poolId, path: this.path }, writable)
+        : openDisk(disk, this.poolId, writable);
+    const state = { ...found, uuid: disk.uuid };
     this.#disks.set(disk.diskId, state);
     return state;
   }
@@ -106,8 +113,8 @@ export class PoolContext {
 
   /** Forgets how a disk was found, so that the next question looks again. */
   reopenDisk(diskId: number): void {
-    const file = this.#disks.get(diskId)?.file;
-    if (file) closeSync(file.fd);
+    const known = this.#disks.get(diskId);
+    if (known) closeDisk(known);
     this.#disks.delete(diskId);
   }
 
@@ -119,7 +126,7 @@ export class PoolContext {
     for (const [diskId, { file }] of this.#disks) {
       const now = file && statSync(file.path, { throwIfNoEntry: false });
       const then = file && fstatSync(file.fd);
-      const same = now && then && now.ino === then.ino && now.dev === then.dev;
+      const same = now && then && now.ino === then.ino && now.dev === then.dev && isAttached(then);
       if (!same || this.#disks.get(diskId)?.condition !== 'online') this.reopenDisk(diskId);
     }
   }
@@ -174,8 +181,8 @@ export class PoolContext {
   /** @returns null when the disk is away. */
   locate(replica: Replica): ReplicaLocation | null {
     const disk = this.store.disks.get(replica.diskId);
-    if (!disk || !this.diskState(disk).file) return null;
-    return { ...replica, path: backingPath(disk.path) };
+    const file = disk && this.diskState(disk).file;
+    return file ? { ...replica, path: file.path } : null;
   }
 
   /** Lets go of runs that no extent uses any more. Safe while: in a transaction. */
@@ -227,10 +234,15 @@ export class PoolContext {
   /** All that `close` does for a pool that has started no task. */
   closeFiles(): void {
     this.#writer?.release();
-    for (const { file } of this.#disks.values()) if (file) closeSync(file.fd);
+    for (const state of this.#disks.values()) closeDisk(state);
     this.#disks.clear();
     this.store.close();
   }
+}
+
+/** An open descriptor outlives a device that was pulled out. */
+function isAttached(file: Stats): boolean {
+  return !file.isBlockDevice() || sysfsNameOf(file.rdev) !== null;
 }
 
 function openCatalogue(poolPath: string, mode: OpenMode): PoolStore {

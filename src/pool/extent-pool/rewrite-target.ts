@@ -14,7 +14,6 @@ import type { DiskRow } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
 import type { PoolContext } from './context.js';
-import { backingPath } from './data-file.js';
 import { allocatedBytes } from './layout.js';
 import { placementDisks } from './reserve-space.js';
 
@@ -86,7 +85,8 @@ export function reserveTarget(
     if (targets.length === 0) return 'no other disk with room';
     let reason: SkipReason = 'disk not writable';
     for (const targetDisk of targets) {
-      if (context.diskState(targetDisk).condition !== 'online') continue;
+      const { condition, file } = context.diskState(targetDisk);
+      if (condition !== 'online' || !file) continue;
       if (!isForSafety(goal) && isShort) return WAITS_FOR_REPAIR;
       const owner = context.writer.newOwner();
       const request = { diskId: targetDisk.diskId, owner, goal };
@@ -97,7 +97,7 @@ export function reserveTarget(
       reason = NO_BETTER_RUN;
       if (!layout) continue;
       const { runs, writes, released } = layout;
-      const target = { diskId: targetDisk.diskId, path: backingPath(targetDisk.path), runs };
+      const target = { diskId: targetDisk.diskId, path: file.path, runs };
       const fragmentsBefore = fromRuns.length;
       return { extent, fragmentsBefore, target, writes, released, sources, owner };
     }
