@@ -14,18 +14,25 @@ export interface DeviceGeometry {
   readonly logicalBlockBytes: number;
   /** What it writes at once, and tears at most. */
   readonly physicalBlockBytes: number;
+  /** It can be opened for writing all the same; each write fails. */
+  readonly isReadOnly: boolean;
 }
 
 /**
  * @throws KernelCallError ERR_UNSUPPORTED when it is no block device.
  *
- * Source: linux/fs.h (BLKGETSIZE64, BLKSSZGET, BLKPBSZGET).
+ * Source: linux/fs.h (BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKROGET).
  */
 export function deviceGeometry(file: OpenFile): DeviceGeometry {
   const reply = kernelAddon().deviceGeometry(file.fd);
   if (reply.errno !== 0) throw new KernelCallError('measure', reply.errno, file.path);
   const { logicalBlockBytes, physicalBlockBytes } = reply;
-  return { sizeBytes: Number(reply.sizeBytes), logicalBlockBytes, physicalBlockBytes };
+  return {
+    sizeBytes: Number(reply.sizeBytes),
+    logicalBlockBytes,
+    physicalBlockBytes,
+    isReadOnly: reply.isReadOnly === 1,
+  };
 }
 
 export function isBlockDevice(path: string): boolean {

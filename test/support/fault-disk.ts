@@ -28,6 +28,8 @@ export interface FaultRule {
   readonly flip?: boolean;
   /** Instead of EIO: 95 for a device that cannot do it. */
   readonly errno?: number;
+  /** Answers late and well instead of failing. */
+  readonly delayMs?: number;
   /** Only requests of this size or more: data, not the journal's. */
   readonly bytesMin?: number;
 }
@@ -51,10 +53,14 @@ export class FaultDisk implements AsyncDisposable {
     this.#lines = parts.lines;
   }
 
-  static async start(sizeBytes: number): Promise<FaultDisk> {
+  static async start(
+    sizeBytes: number,
+    options: { readonly canTrim?: boolean } = {},
+  ): Promise<FaultDisk> {
     const directory = tempDirectory('fault-disk');
     const socket = join(directory, 'nbd.sock');
-    const server = spawn(process.execPath, [SERVER, socket, String(sizeBytes)], {
+    const trim = options.canTrim === false ? ['no-trim'] : [];
+    const server = spawn(process.execPath, [SERVER, socket, String(sizeBytes), ...trim], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     if (!server.stdout) throw new Error('no output of the fault disk');
@@ -81,6 +87,13 @@ export class FaultDisk implements AsyncDisposable {
     return (await this.#ask('{}')).hitCount;
   }
 
+  /** Pulls it out: every request fails from now on. */
+  async vanish(): Promise<void> {
+    const ended = once(this.#fuse, 'close');
+    this.#fuse.kill('SIGKILL');
+    await ended;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (let tries = 0; ; tries += 1) {
       try {
@@ -92,7 +105,8 @@ export class FaultDisk implements AsyncDisposable {
         await pause(40);
       }
     }
-    if (this.#fuse.exitCode === null) await once(this.#fuse, 'close');
+    if (this.#fuse.exitCode === null && this.#fuse.signalCode === null)
+      await once(this.#fuse, 'close');
     this.#server.stdin?.end();
     if (this.#server.exitCode === null) await once(this.#server, 'close');
   }

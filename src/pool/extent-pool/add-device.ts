@@ -113,6 +113,11 @@ function measure(file: OpenFile): { readonly capacityBytes: number } {
       { nextStep: `Use a device with blocks of ${BLOCK_BYTES} bytes at most.` },
     );
   }
+  if (geometry.isReadOnly) {
+    throw new MaintenanceError('ERR_PERMISSION', `${file.path} is read-only`, {
+      nextStep: 'See whether it has a switch, or `blockdev --setrw` helps.',
+    });
+  }
   const capacityBytes = capacityOf(geometry);
   if (capacityBytes >= DISK_CAPACITY_BYTES_MIN) return { capacityBytes };
   throw usage(

@@ -37,7 +37,10 @@ interface PoolPlace {
 export function openDevice(disk: DiskRow, pool: PoolPlace, writable: boolean): DiskState {
   try {
     const path = locate(disk, pool.poolId);
-    return writable ? openClaimed(disk, pool, path) : openReadOnly(disk, pool, path, 'online');
+    if (!writable) return openReadOnly(disk, pool, path, 'online');
+    return isReadOnly(path)
+      ? openReadOnly(disk, pool, path, 'read-only')
+      : openClaimed(disk, pool, path);
   } catch (cause) {
     return unusable(disk, cause);
   }
@@ -48,7 +51,7 @@ function openClaimed(disk: DiskRow, pool: PoolPlace, path: string): DiskState {
   try {
     claim = claimDisk(pool.path, disk.uuid, path);
   } catch (cause) {
-    // Set read-only, or not ours to write: it can be read all the same.
+    // Not ours to write, or to share: it can be read all the same.
     if (!(cause instanceof MaintenanceError) || cause.code !== 'ERR_PERMISSION') throw cause;
     return openReadOnly(disk, pool, path, 'read-only');
   }
@@ -113,6 +116,8 @@ export function verifyDevice(
   poolId: string,
 ): Superblock {
   const { sizeBytes } = deviceGeometry(file);
+  // The name of a loop device outlives its file, that of a card reader its card.
+  if (sizeBytes === 0) throw unavailable(`${file.path} has no medium`);
   const superblock = readSuperblock(file, disk.capacityBytes);
   const problem = identityProblem(disk, poolId, file.path, superblock);
   if (problem || !superblock) throw problem;
@@ -213,12 +218,23 @@ function readNumber(path: string): number {
   }
 }
 
-function open(path: string, flags: number): OpenFile {
-  if (!isBlockDevice(path)) {
-    throw new MaintenanceError('ERR_DISK_UNAVAILABLE', `${path} is no block device`, {
-      nextStep: 'Attach the device, then repeat the command.',
-    });
+function isReadOnly(path: string): boolean {
+  const file = open(path, constants.O_RDONLY);
+  try {
+    return deviceGeometry(file).isReadOnly;
+  } finally {
+    closeSync(file.fd);
   }
+}
+
+function unavailable(message: string): MaintenanceError {
+  return new MaintenanceError('ERR_DISK_UNAVAILABLE', message, {
+    nextStep: 'Attach the device, then repeat the command.',
+  });
+}
+
+function open(path: string, flags: number): OpenFile {
+  if (!isBlockDevice(path)) throw unavailable(`there is no device ${path}`);
   try {
     return { fd: openSync(path, flags), path };
   } catch (cause) {

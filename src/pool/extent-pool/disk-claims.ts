@@ -64,7 +64,10 @@ function takeOrShare(
 ): { claim: SharedClaim | null; foundDead: boolean } {
   using _ = waitForLock(join(directory, 'lock'));
   const taken = DeviceClaim.take(devicePath);
-  if (taken) return { claim: publish(taken, directory, diskUuid), foundDead: false };
+  if (taken) {
+    for (const path of published(directory, diskUuid)) rmSync(path, { force: true });
+    return { claim: publish(taken, directory, diskUuid), foundDead: false };
+  }
   const { shared, foundDead } = shareWithHolder(directory, diskUuid, devicePath);
   return { claim: shared && publish(shared, directory, diskUuid), foundDead };
 }
@@ -119,9 +122,7 @@ function shareWithHolder(
   devicePath: string,
 ): { shared: DeviceClaim | null; foundDead: boolean } {
   let foundDead = false;
-  for (const name of readdirSync(directory)) {
-    if (!name.startsWith(`${diskUuid}.`)) continue;
-    const path = join(directory, name);
+  for (const path of published(directory, diskUuid)) {
     if (!isLocked(path)) {
       rmSync(path, { force: true });
       foundDead = true;
@@ -136,6 +137,12 @@ function shareWithHolder(
     shared?.release();
   }
   return { shared: null, foundDead };
+}
+
+function published(directory: string, diskUuid: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => name.startsWith(`${diskUuid}.`))
+    .map((name) => join(directory, name));
 }
 
 function isLocked(path: string): boolean {
