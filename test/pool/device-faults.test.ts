@@ -57,10 +57,11 @@ describe.skipIf(!canMount)('a device', () => {
   afterEach(stop);
 
   it('that cannot read is passed over, and its replicas are counted as bad', async () => {
-    await fault.fail({ op: 'read', nth: 1, count: null });
+    // All but superblock and journal; of a disk that cannot read those either, nothing is noted.
+    await fault.fail({ op: 'read', nth: 1, count: null, fromBytes: 2 * MIB });
     expect(checksum(await readAll(pool, 'a'))).toBe(checksum(BYTES));
     expect(await fault.hitCount()).toBeGreaterThan(0);
-    const bad = pool.context.store.extents.badReplicas();
+    const bad = pool.context.store.repairs.all();
     expect(bad.map(({ diskId }) => diskId)).toEqual(bad.map(() => 1));
     expect(bad.length).toBe(4);
     expect(pool.context.store.totals.read().bad_replicas_seen).toBe(4);
@@ -70,7 +71,7 @@ describe.skipIf(!canMount)('a device', () => {
     for (const { extentId } of pool.extents('a')) {
       await rewriteReplica(pool.context, { extentId, diskId: 1 }, 'repair');
     }
-    expect(pool.context.store.extents.badReplicas()).toEqual([]);
+    expect(pool.context.store.repairs.all()).toEqual([]);
     expectSound(pool);
   });
 

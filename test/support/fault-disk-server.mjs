@@ -101,7 +101,7 @@ async function negotiate(socket, read, noZeroes) {
 }
 
 function answer(command, at, length, data) {
-  const hit = meets(command, length);
+  const hit = meets(command, at, length);
   if (hit && rule.delayMs) {
     const { delayMs } = rule;
     return { ...act(command, at, length, data, false), delayMs };
@@ -132,8 +132,9 @@ function act(command, at, length, data, hit) {
   }
 }
 
-function meets(command, length) {
+function meets(command, at, length) {
   if (!rule || rule.op !== command || length < (rule.bytesMin ?? 0)) return false;
+  if (at < (rule.fromBytes ?? 0)) return false;
   seenCount += 1;
   if (seenCount < rule.nth || (rule.count !== null && hitCount >= rule.count)) return false;
   hitCount += 1;

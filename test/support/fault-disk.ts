@@ -30,6 +30,8 @@ export interface FaultRule {
   readonly errno?: number;
   /** Answers late and well instead of failing. */
   readonly delayMs?: number;
+  /** Only requests that begin here or later. */
+  readonly fromBytes?: number;
   /** Only requests of this size or more: data, not the journal's. */
   readonly bytesMin?: number;
 }

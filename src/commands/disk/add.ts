@@ -46,10 +46,11 @@ EXIT STATUS: 0 added, 2 usage, 10 no such pool, 13 no permission, 16 no space, 2
   };
 
   async run(): Promise<Output<'disk add'>> {
-    const { flags } = await this.parse(DiskAdd);
+    const { argv, isDevice } = withoutBareDevice(this.argv);
+    const { flags } = await this.parse(DiskAdd, argv);
     const disk = await addDiskToPool(flags.pool, {
       path: flags.device ?? flags.disk ?? '',
-      isDevice: flags.device !== undefined,
+      isDevice: isDevice || flags.device !== undefined,
       force: flags.force,
       capacityBytes: flags.capacity ?? null,
       tier: flags.tier,
@@ -59,4 +60,11 @@ EXIT STATUS: 0 added, 2 usage, 10 no such pool, 13 no permission, 16 no space, 2
     );
     return { schemaVersion: 1, disk };
   }
+}
+
+/** The specification also has `--disk /dev/sdb --device`, which says what the path is. */
+function withoutBareDevice(given: readonly string[]): { argv: string[]; isDevice: boolean } {
+  const isBare = (index: number) => (given[index + 1] ?? '-').startsWith('-');
+  const argv = given.filter((word, index) => word !== '--device' || !isBare(index));
+  return { argv, isDevice: argv.length < given.length };
 }

@@ -51,6 +51,7 @@ export class PoolContext {
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
   readonly #disks = new Map<number, DiskState & { readonly uuid: string }>();
+  readonly #former = new Map<number, DiskState>();
   #writer: WriterLock | null = null;
   #workers: WorkerPool | null;
 
@@ -102,6 +103,7 @@ export class PoolContext {
         : openDisk(disk, this.poolId, writable);
     const state = { ...found, uuid: disk.uuid };
     this.#disks.set(disk.diskId, state);
+    this.#closeFormer(disk.diskId);
     return state;
   }
 
@@ -114,8 +116,24 @@ export class PoolContext {
   /** Forgets how a disk was found, so that the next question looks again. */
   reopenDisk(diskId: number): void {
     const known = this.#disks.get(diskId);
-    if (known) closeDisk(known);
+    if (!known) return;
+    this.#closeFormer(diskId);
     this.#disks.delete(diskId);
+    // A device stays claimed until it is claimed anew: nobody shall slip in between.
+    if (known.claim) this.#former.set(diskId, known);
+    else closeDisk(known);
+  }
+
+  /** Lets go of a disk that is no member any more. */
+  forgetDisk(diskId: number): void {
+    this.reopenDisk(diskId);
+    this.#closeFormer(diskId);
+  }
+
+  #closeFormer(diskId: number): void {
+    const former = this.#former.get(diskId);
+    if (former) closeDisk(former);
+    this.#former.delete(diskId);
   }
 
   /**
@@ -234,8 +252,9 @@ export class PoolContext {
   /** All that `close` does for a pool that has started no task. */
   closeFiles(): void {
     this.#writer?.release();
-    for (const state of this.#disks.values()) closeDisk(state);
+    for (const state of [...this.#disks.values(), ...this.#former.values()]) closeDisk(state);
     this.#disks.clear();
+    this.#former.clear();
     this.store.close();
   }
 }

@@ -70,7 +70,7 @@ export function finishEvacuation(context: PoolContext, disk: DiskRow): boolean {
   if (disk.kind === 'device' && condition === 'online' && file) {
     eraseSuperblocks(file, [0, disk.capacityBytes]);
   }
-  context.reopenDisk(disk.diskId);
+  context.forgetDisk(disk.diskId);
   refreshSuperblocks(context);
   if (disk.kind === 'directory') rmSync(backingPath(disk.path), { force: true });
   return true;

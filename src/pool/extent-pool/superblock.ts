@@ -77,13 +77,24 @@ export function eraseSuperblocks(file: OpenFile, baseBytes: readonly number[]): 
 /**
  * @param copyBytes where else two slots are: a device's capacity.
  * @returns the newest valid superblock, or null when no slot holds one.
- * @throws MaintenanceError ERR_NEWER_VERSION when a later dynamicfs wrote it.
+ * @throws MaintenanceError ERR_NEWER_VERSION when a later dynamicfs wrote it; ERR_KERNEL when no slot
+ *   is valid and one cannot be read.
  */
 export function readSuperblock(file: OpenFile, copyBytes?: number): Superblock | null {
   const bases = copyBytes === undefined ? [0] : [0, copyBytes];
-  const found = bases
-    .flatMap((base) => SUPERBLOCK_SLOTS_BYTES.map((at) => readSlot(file, base + at)))
-    .filter((slot) => slot !== null);
+  const found: Superblock[] = [];
+  let failure: unknown = null;
+  for (const slotAt of bases.flatMap((base) => SUPERBLOCK_SLOTS_BYTES.map((at) => base + at))) {
+    try {
+      const slot = readSlot(file, slotAt);
+      if (slot) found.push(slot);
+    } catch (cause) {
+      if (cause instanceof MaintenanceError && cause.code === 'ERR_NEWER_VERSION') throw cause;
+      // A bad sector costs one slot, not the disk.
+      failure ??= cause;
+    }
+  }
+  if (found.length === 0 && failure !== null) throw failure;
   return found.sort((a, b) => b.sequence - a.sequence)[0] ?? null;
 }
 
