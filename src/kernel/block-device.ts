@@ -1,6 +1,6 @@
 /** Block devices as the kernel names and measures them, and who uses one. */
 
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { kernelAddon } from './addon.js';
 import { deviceName } from './device-number.js';
@@ -58,6 +58,11 @@ export function sysfsNameOf(deviceNumber: number): string | null {
   } catch {
     return null;
   }
+}
+
+/** An open descriptor outlives a device that was pulled out. @param file of whatever kind. */
+export function isAttached(file: Stats): boolean {
+  return !file.isBlockDevice() || sysfsNameOf(file.rdev) !== null;
 }
 
 /** Paths of all block devices that have a size, disks and partitions. */

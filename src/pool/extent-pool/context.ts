@@ -3,12 +3,12 @@
  * trim, …) are functions over this, one file each.
  */
 
-import { existsSync, fstatSync, type Stats, statSync } from 'node:fs';
+import { existsSync, fstatSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
-import { sysfsNameOf } from '../../kernel/block-device.js';
+import { isAttached } from '../../kernel/block-device.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { Replica } from '../../store/extents.js';
@@ -257,11 +257,6 @@ export class PoolContext {
     this.#former.clear();
     this.store.close();
   }
-}
-
-/** An open descriptor outlives a device that was pulled out. */
-function isAttached(file: Stats): boolean {
-  return !file.isBlockDevice() || sysfsNameOf(file.rdev) !== null;
 }
 
 function openCatalogue(poolPath: string, mode: OpenMode): PoolStore {
