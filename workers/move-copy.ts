@@ -1,16 +1,14 @@
 /** What is read of a file before it moves: for its checksum, and on XFS into its donor. */
 
 import { closeSync } from 'node:fs';
-import { cutAt, rangesOf, windowsOf } from '../src/domain/move-plan.js';
+import { cutAt, rangesOf } from '../src/domain/move-plan.js';
 import type { FileMark } from '../src/domain/move-tasks.js';
-import { type ByteRun, MIB } from '../src/domain/units.js';
+import type { ByteRun } from '../src/domain/units.js';
 import { writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
-import { adviseRandom, dropPageCache, readAhead } from '../src/kernel/page-cache.js';
+import { adviseRandom, dropPageCache } from '../src/kernel/page-cache.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
 import { type ContentReader, type ContentSource, openFromDisk } from './move-content.js';
-
-const READ_AHEAD_BYTES = MIB;
 
 /** What `prepareMoves` knows of a file. */
 export interface PieceToRead {
@@ -34,14 +32,6 @@ export function cachedSource(from: PieceToRead): ContentSource {
 /** Btrfs: through the page cache, where its defragmentation finds it. */
 export function bufferedSource(from: PieceToRead): ContentSource {
   return { file: from.file, ranges: writtenRanges(from) };
-}
-
-/** Btrfs, when nothing is to be checksummed: all files of a group at once, and nothing is copied. */
-export function readIntoCache({ file, ranges }: ContentSource): void {
-  // The kernel takes no more than this of one request.
-  for (const part of ranges.flatMap((range) => windowsOf(range, READ_AHEAD_BYTES))) {
-    readAhead(file, part);
-  }
 }
 
 export interface CopySource extends ContentSource {

@@ -21,12 +21,8 @@ export class Pace {
     return this.#control !== null && Atomics.load(this.#control, MOVE_STOP) === 1;
   }
 
-  get isLimited(): boolean {
-    return this.#rateKib() > 0;
-  }
-
   get windowBytes(): number {
-    return this.isLimited ? PACED_WINDOW_BYTES : WINDOW_BYTES_MAX;
+    return this.#rateKib() > 0 ? PACED_WINDOW_BYTES : WINDOW_BYTES_MAX;
   }
 
   /** Waits until the disk work just done is within the rate; a stop ends the wait. */

@@ -26,7 +26,6 @@ import {
   cachedSource,
   closeReader,
   copySource,
-  readIntoCache,
 } from './move-copy.js';
 import { Donors, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
@@ -99,8 +98,10 @@ function outcomeOf(error: MaintenanceError): PrepareOutcome {
  * Reads what is to move, all files of the group side by side. Without verification as well: the
  * kernel finds in the page cache what it would read piece by piece.
  */
-function readContents(group: Group, reserved: readonly Reserved[]): Contents {
-  const { mount, method } = group;
+function readContents(
+  { task, mount, method, pace }: Group,
+  reserved: readonly Reserved[],
+): Contents {
   const copies: CopySource[] = [];
   const sources = reserved.map(({ candidate, donor }): ContentSource | MaintenanceError => {
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
@@ -118,7 +119,7 @@ function readContents(group: Group, reserved: readonly Reserved[]): Contents {
     const readable = sources.filter(
       (source): source is ContentSource => !(source instanceof MaintenanceError),
     );
-    const checksums = readAll(group, readable);
+    const checksums = checksumAll(readable, { pace, stoppable: true, hashes: task.verify });
     return new Map(
       reserved.map((one, index) => {
         const source = sources[index];
@@ -132,18 +133,6 @@ function readContents(group: Group, reserved: readonly Reserved[]): Contents {
   } finally {
     for (const copy of copies) closeReader(copy);
   }
-}
-
-function readAll(
-  { task, method, pace }: Group,
-  sources: readonly ContentSource[],
-): (string | MaintenanceError)[] {
-  // With a pace what is read has to be counted.
-  if (task.verify || method !== 'defragment-range' || pace.isLimited) {
-    return checksumAll(sources, { pace, stoppable: true, hashes: task.verify });
-  }
-  for (const source of sources) readIntoCache(source);
-  return sources.map(() => '');
 }
 
 function unread(): InvariantError {
