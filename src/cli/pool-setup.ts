@@ -2,9 +2,7 @@
 
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { MaintenanceError } from '../domain/errors.js';
 import type { Tier } from '../domain/heat.js';
-import { isBlockDevice } from '../kernel/block-device.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { recoverPool } from '../pool/extent-pool/recover.js';
 import { finishEvacuation } from '../pool/extent-pool/remove-disk.js';
@@ -17,9 +15,6 @@ export interface PoolRequest {
   readonly replicaCount: number;
   readonly extentBytes: number;
   readonly diskPaths: readonly string[];
-  readonly devicePaths: readonly string[];
-  /** For devices. */
-  readonly force: boolean;
   readonly capacityBytes: number | null;
 }
 
@@ -36,10 +31,6 @@ export async function createPoolWithDisks(
     for (const diskPath of request.diskPaths) {
       madeForDisks.push(...missing(resolve(diskPath)));
       pool.addDisk(diskPath, capacityBytes === null ? {} : { capacityBytes });
-    }
-    for (const devicePath of request.devicePaths) {
-      requireDevice(devicePath);
-      pool.addDisk(devicePath, { force: request.force });
     }
     registerPool(pool);
   } catch (cause) {
@@ -84,30 +75,15 @@ async function unmake(pool: ExtentPool, firstMade: string | null): Promise<void>
   else for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true });
 }
 
-export interface DiskRequest {
-  readonly path: string;
-  /** The user says that it is one; a device is recognised without that too. */
-  readonly isDevice: boolean;
-  readonly force: boolean;
-  readonly capacityBytes: number | null;
-  readonly tier: Tier;
-}
-
-export function addDiskToPool(poolPath: string, request: DiskRequest): Promise<DiskView> {
-  const { path, isDevice, force, capacityBytes, tier } = request;
-  if (isDevice) requireDevice(path);
-  const capacity = capacityBytes === null ? {} : { capacityBytes };
+export function addDiskToPool(
+  poolPath: string,
+  diskPath: string,
+  options: { readonly capacityBytes: number | null; readonly tier: Tier },
+): Promise<DiskView> {
+  const { capacityBytes, tier } = options;
   return withPool(poolPath, 'write', (pool) =>
-    diskView(pool.addDisk(path, { tier, force, ...capacity })),
+    diskView(pool.addDisk(diskPath, capacityBytes === null ? { tier } : { tier, capacityBytes })),
   );
-}
-
-/** A directory would be made where somebody mistyped the name of a device. */
-function requireDevice(path: string): void {
-  if (isBlockDevice(path)) return;
-  throw new MaintenanceError('ERR_USAGE', `${path} is no block device`, {
-    nextStep: '`lsblk` lists the devices; a directory is given with --disk.',
-  });
 }
 
 export async function recover(

@@ -22,10 +22,9 @@ export const WireErrorSchema = z.strictObject({
 
 export const Disk = z.strictObject({
   diskId: z.uuid(),
-  kind: z.enum(['directory', 'device']),
   path: z.string(),
   tier: z.enum(TIERS),
-  condition: z.enum(['online', 'read-only', 'missing', 'mismatch', 'held']),
+  condition: z.enum(['online', 'read-only', 'missing', 'mismatch']),
   evacuating: z.boolean(),
   capacityBytes: bytes,
   usedBytes: bytes,

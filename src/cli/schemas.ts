@@ -254,8 +254,6 @@ export const OUTPUT_SCHEMAS = {
   'trim now': z.union([TrimNowOutput, TrimForecastOutput]),
   'trim status': TrimStatusOutput,
   'trim stop': TrimStatusOutput,
-  'trim pause': TrimStatusOutput,
-  'trim resume': TrimStatusOutput,
   'trim set': TrimSettingsOutput,
   'scrub start': ScrubStartOutput,
   'scrub status': ScrubStatusOutput,

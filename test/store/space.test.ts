@@ -28,7 +28,6 @@ function storeWithDisk(): PoolStore {
   const store = new PoolStore(join(tempDirectory('space'), 'pool.sqlite'), { create: true });
   open.push(store);
   const diskId = store.disks.add({
-    kind: 'directory',
     uuid: 'u',
     path: '/nowhere',
     tier: 'warm',

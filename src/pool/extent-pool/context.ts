@@ -3,12 +3,11 @@
  * trim, …) are functions over this, one file each.
  */
 
-import { existsSync, fstatSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
-import { isAttached } from '../../kernel/block-device.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { Replica } from '../../store/extents.js';
@@ -16,8 +15,7 @@ import { PoolStore } from '../../store/pool-store.js';
 import type { PoolSettings } from '../../store/settings.js';
 import { WorkerPool } from '../worker-pool.js';
 import { Allocator } from './allocator.js';
-import { closeDisk, type DiskState, openDisk } from './data-file.js';
-import { openDevice } from './device-disk.js';
+import { backingPath, type DiskState, openDisk } from './data-file.js';
 import { JournalWriter } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
 import { ReadMemory } from './read-memory.js';
@@ -51,7 +49,6 @@ export class PoolContext {
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
   readonly #disks = new Map<number, DiskState & { readonly uuid: string }>();
-  readonly #former = new Map<number, DiskState>();
   #writer: WriterLock | null = null;
   #workers: WorkerPool | null;
 
@@ -96,14 +93,8 @@ export class PoolContext {
     if (known?.uuid === disk.uuid) return known;
     // The id of a disk that was removed may be given to another one.
     this.reopenDisk(disk.diskId);
-    const writable = this.mode === 'write';
-    const found =
-      disk.kind === 'device'
-        ? openDevice(disk, { poolId: this.poolId, path: this.path }, writable)
-        : openDisk(disk, this.poolId, writable);
-    const state = { ...found, uuid: disk.uuid };
+    const state = { ...openDisk(disk, this.poolId, this.mode === 'write'), uuid: disk.uuid };
     this.#disks.set(disk.diskId, state);
-    this.#closeFormer(disk.diskId);
     return state;
   }
 
@@ -115,25 +106,9 @@ export class PoolContext {
 
   /** Forgets how a disk was found, so that the next question looks again. */
   reopenDisk(diskId: number): void {
-    const known = this.#disks.get(diskId);
-    if (!known) return;
-    this.#closeFormer(diskId);
+    const file = this.#disks.get(diskId)?.file;
+    if (file) closeSync(file.fd);
     this.#disks.delete(diskId);
-    // A device stays claimed until it is claimed anew: nobody shall slip in between.
-    if (known.claim) this.#former.set(diskId, known);
-    else closeDisk(known);
-  }
-
-  /** Lets go of a disk that is no member any more. */
-  forgetDisk(diskId: number): void {
-    this.reopenDisk(diskId);
-    this.#closeFormer(diskId);
-  }
-
-  #closeFormer(diskId: number): void {
-    const former = this.#former.get(diskId);
-    if (former) closeDisk(former);
-    this.#former.delete(diskId);
   }
 
   /**
@@ -144,7 +119,7 @@ export class PoolContext {
     for (const [diskId, { file }] of this.#disks) {
       const now = file && statSync(file.path, { throwIfNoEntry: false });
       const then = file && fstatSync(file.fd);
-      const same = now && then && now.ino === then.ino && now.dev === then.dev && isAttached(then);
+      const same = now && then && now.ino === then.ino && now.dev === then.dev;
       if (!same || this.#disks.get(diskId)?.condition !== 'online') this.reopenDisk(diskId);
     }
   }
@@ -199,8 +174,8 @@ export class PoolContext {
   /** @returns null when the disk is away. */
   locate(replica: Replica): ReplicaLocation | null {
     const disk = this.store.disks.get(replica.diskId);
-    const file = disk && this.diskState(disk).file;
-    return file ? { ...replica, path: file.path } : null;
+    if (!disk || !this.diskState(disk).file) return null;
+    return { ...replica, path: backingPath(disk.path) };
   }
 
   /** Lets go of runs that no extent uses any more. Safe while: in a transaction. */
@@ -252,9 +227,8 @@ export class PoolContext {
   /** All that `close` does for a pool that has started no task. */
   closeFiles(): void {
     this.#writer?.release();
-    for (const state of [...this.#disks.values(), ...this.#former.values()]) closeDisk(state);
+    for (const { file } of this.#disks.values()) if (file) closeSync(file.fd);
     this.#disks.clear();
-    this.#former.clear();
     this.store.close();
   }
 }

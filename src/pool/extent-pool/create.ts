@@ -130,8 +130,6 @@ export interface AddDiskOptions {
   /** Absent: all that the file system of the directory has free. */
   readonly capacityBytes?: number;
   readonly tier?: Tier;
-  /** Takes a device whatever it carries; never one that is mounted or held. */
-  readonly force?: boolean;
 }
 
 /**
@@ -175,7 +173,6 @@ function addDirectory(context: PoolContext, directory: string, options: AddDiskO
   const { extentBytes, poolId, store } = context;
   const disk = {
     uuid,
-    kind: 'directory' as const,
     path: directory,
     tier: options.tier ?? 'warm',
     capacityBytes,
@@ -208,8 +205,7 @@ function removeEmpty(directory: string, firstMade: string): void {
   }
 }
 
-/** Safe while: in a transaction. */
-export function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): number {
+function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): number {
   const { store } = context;
   const diskId = store.disks.add(row);
   const lengthBytes = row.capacityBytes - HEADER_BYTES;
@@ -218,9 +214,9 @@ export function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): 
   return diskId;
 }
 
-export function inUse(message: string): MaintenanceError {
+function inUse(message: string): MaintenanceError {
   return new MaintenanceError('ERR_DISK_IN_USE', message, {
-    nextStep: 'Choose another one; nothing was changed.',
+    nextStep: 'Choose another directory; nothing was changed.',
   });
 }
 
@@ -267,14 +263,13 @@ function createBackingFile(directory: string, superblock: Superblock): string {
 }
 
 /** Identifies the disk before it has a journal. */
-export function blankSuperblock(
+function blankSuperblock(
   disk: Omit<DiskRow, 'diskId'>,
   poolId: string,
   extentBytes: number,
 ): Superblock {
-  const { uuid, capacityBytes, kind, tier } = disk;
+  const { uuid, capacityBytes, tier } = disk;
   return {
-    ...(kind === 'device' ? { kind } : {}),
     sequence: 0,
     poolId,
     diskUuid: uuid,

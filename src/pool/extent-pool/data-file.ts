@@ -1,17 +1,15 @@
-/** Opens the backing file of a directory and makes sure that it is the disk which the catalogue means. */
+/** Opens the backing file of a disk and makes sure that it is the disk which the catalogue means. */
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { asMaintenanceError, type ErrorCode, MaintenanceError } from '../../domain/errors.js';
+import { asMaintenanceError, MaintenanceError } from '../../domain/errors.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import type { DiskRow } from '../../store/disks.js';
-import type { SharedClaim } from './disk-claims.js';
 import { BACKING_FILE } from './layout.js';
 import { readSuperblock, type Superblock } from './superblock.js';
 
-/** `held` is a device that somebody outside of this pool has claimed. */
-export type DiskCondition = 'online' | 'read-only' | 'missing' | 'mismatch' | 'held';
+export type DiskCondition = 'online' | 'read-only' | 'missing' | 'mismatch';
 
 /** A disk as it is found now, beside what the catalogue says of it. */
 export interface DiskState {
@@ -20,21 +18,13 @@ export interface DiskState {
   readonly file: OpenFile | null;
   readonly superblock: Superblock | null;
   readonly error: MaintenanceError | null;
-  /** Of a device that is open for writing. */
-  readonly claim?: SharedClaim;
-}
-
-/** Closes what is open of a disk and lets go of its device. */
-export function closeDisk({ file, claim }: DiskState): void {
-  if (file) closeSync(file.fd);
-  claim?.release();
 }
 
 export function backingPath(diskPath: string): string {
   return join(diskPath, BACKING_FILE);
 }
 
-/** Opens the backing file of a directory. Never throws for a disk that is away or foreign: that is a condition. */
+/** Never throws for a disk that is away or foreign: that is a condition, told in the result. */
 export function openDisk(disk: DiskRow, poolId: string, writable: boolean): DiskState {
   const path = backingPath(disk.path);
   let file: OpenFile | null = null;
@@ -50,30 +40,17 @@ export function openDisk(disk: DiskRow, poolId: string, writable: boolean): Disk
     return { condition: opened.readonly ? 'read-only' : 'online', file, superblock, error: null };
   } catch (cause) {
     if (file) closeSync(file.fd);
-    return unusable(disk, cause);
+    if (cause instanceof MaintenanceError && cause.code === 'ERR_NEWER_VERSION') {
+      return { condition: 'mismatch', file: null, superblock: null, error: cause };
+    }
+    const error = new MaintenanceError(
+      'ERR_DISK_UNAVAILABLE',
+      `disk ${disk.path} cannot be opened: ${asMaintenanceError(cause).message}`,
+      { cause, nextStep: `Mount or attach ${disk.path} again, then repeat the command.` },
+    );
+    return { condition: 'missing', file: null, superblock: null, error };
   }
 }
-
-/** What is told of a disk that cannot be opened, or is not what it shall be. */
-export function unusable(disk: DiskRow, cause: unknown): DiskState {
-  const known = cause instanceof MaintenanceError ? CONDITION_OF.get(cause.code) : undefined;
-  if (known) {
-    const error = asMaintenanceError(cause);
-    return { condition: known, file: null, superblock: null, error };
-  }
-  const error = new MaintenanceError(
-    'ERR_DISK_UNAVAILABLE',
-    `disk ${disk.path} cannot be opened: ${asMaintenanceError(cause).message}`,
-    { cause, nextStep: `Mount or attach ${disk.path} again, then repeat the command.` },
-  );
-  return { condition: 'missing', file: null, superblock: null, error };
-}
-
-const CONDITION_OF: ReadonlyMap<ErrorCode, DiskCondition> = new Map<ErrorCode, DiskCondition>([
-  ['ERR_NEWER_VERSION', 'mismatch'],
-  ['ERR_DISK_MISMATCH', 'mismatch'],
-  ['ERR_DEVICE_HELD', 'held'],
-]);
 
 /** Falls back to read-only where the disk allows no more, so that its data can still be read. */
 function openBackingFile(path: string, writable: boolean): { file: OpenFile; readonly: boolean } {
@@ -94,8 +71,8 @@ function openBackingFile(path: string, writable: boolean): { file: OpenFile; rea
   }
 }
 
-export function identityProblem(
-  disk: Pick<DiskRow, 'uuid'>,
+function identityProblem(
+  disk: DiskRow,
   poolId: string,
   path: string,
   superblock: Superblock | null,
