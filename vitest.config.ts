@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import LongFirst from './test/support/long-first.js';
 
 export default defineConfig({
   test: {
@@ -9,6 +10,7 @@ export default defineConfig({
     pool: 'forks',
     // More would compete for one disk, and time out on the smallest machine of a CI.
     maxWorkers: 2,
+    sequence: { sequencer: LongFirst },
     // Generous: a test waits for conditions, and a loaded machine takes its time.
     testTimeout: 240_000,
     hookTimeout: 240_000,

@@ -6,15 +6,16 @@
  * (DYNAMICFS_BENCH_SCALE shrinks both). Each run starts with cold caches and ends with a sync. Ours
  * begins with a scan, as the peers do; two threads, as an agent has.
  * Rounds alternate the contenders. After each run every file must be as it was.
+ * "For nothing" is what was rewritten without fewer fragments coming of it.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Piscina } from 'piscina';
 import { row } from './support/figures.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
+import { runOurs } from './support/move-ours.mjs';
 import { profileFiles } from './support/move-profiles.mjs';
 import { dropCaches, filesIn } from './support/page-cache.mjs';
 
@@ -23,9 +24,6 @@ export const title = 'Defragmenting mounted file systems, against the tool of ea
 const SCALE = Number(process.env.DYNAMICFS_BENCH_SCALE ?? 0.2);
 const ROUND_COUNT = Number(process.env.DYNAMICFS_BENCH_ROUNDS ?? 2);
 const MIB = 1024 * 1024;
-const THREAD_COUNT = 2;
-const GROUP_FILES_MAX = 256;
-const GROUP_BYTES_MAX = 128 * MIB;
 const PROFILES = {
   many: { count: Math.round(20_000 * SCALE), fileBytes: 0 },
   large: { count: 8, fileBytes: Math.round(256 * SCALE) * MIB },
@@ -68,11 +66,12 @@ async function runProfile({ directory, say, fsType, profile }) {
     const figures = {};
     for (const [name, contender] of Object.entries(contenders)) {
       figures[name] = await withCopy(bench, fsType, contender);
-      const { ms, after } = figures[name];
+      const { ms, after, wasteRatio } = figures[name];
       const rate = bench.fragmentedBytes / MIB / (ms / 1000);
       say(
         `${fsType} ${profile} ${name}: ${ms.toFixed(0)} ms, ${rate.toFixed(0)} MB/s, ` +
-          `fragments ${bench.fragmentCount} → ${after.fragmentCount}, worse ${after.worseCount}`,
+          `fragments ${bench.fragmentCount} → ${after.fragmentCount}, worse ${after.worseCount}` +
+          (wasteRatio === undefined ? '' : `, for nothing ${(100 * wasteRatio).toFixed(2)} %`),
       );
     }
     rounds.push(figures);
@@ -103,6 +102,23 @@ async function runProfile({ directory, say, fsType, profile }) {
       'ratio',
       over((r) => r.verified.after.fragmentCount / r.peer.after.fragmentCount),
       { below: 1 },
+    ),
+    row(
+      `${label}: files with more fragments than before`,
+      'files',
+      rounds.flatMap(({ verified, plain }) => [verified.after.worseCount, plain.after.worseCount]),
+      { below: 0 },
+    ),
+    row(
+      `${label}: the same of ${PEERS[fsType].name}`,
+      'files',
+      over((r) => r.peer.after.worseCount),
+    ),
+    row(
+      `${label}: bytes moved for nothing`,
+      'ratio',
+      rounds.flatMap(({ verified, plain }) => [verified.wasteRatio, plain.wasteRatio]),
+      { below: 0.05 },
     ),
   ];
 }
@@ -139,12 +155,12 @@ async function withCopy({ image, files }, fsType, contender) {
     const prepared = await contender(mounted);
     dropCaches([]);
     const startedAt = performance.now();
-    await prepared();
+    const done = await prepared();
     spawnSync('sync', ['-f', mounted.mountPath]);
     const ms = performance.now() - startedAt;
     await prepared.end?.();
     dropCaches([]);
-    return { ms, after: compare(files, describe(mounted.mountPath)) };
+    return { ms, ...done, after: compare(files, describe(mounted.mountPath)) };
   });
   execFileSync('rm', [copy]);
   return result;
@@ -190,97 +206,6 @@ function runPeer(peer, { mountPath, device }) {
     const { status, stderr } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 256 * MIB });
     if (status !== 0) throw new Error(`${program}: ${status} ${stderr}`);
   };
-}
-
-/** Threads are started before the clock: an agent has them. */
-async function runOurs({ mountPath, device }, fsType, verify) {
-  const pool = new Piscina({ minThreads: THREAD_COUNT, maxThreads: THREAD_COUNT });
-  const mount = { mountPath, fsType, deviceNumber: statSync(mountPath).dev };
-  const task = async (kind, body) => {
-    const filename = new URL(`../dist/workers/${kind}.js`, import.meta.url).href;
-    const reply = await pool.run({ ...mount, control: null, verify, ...body }, { filename });
-    if (!reply.ok) throw new Error(JSON.stringify(reply.error));
-    return reply.value;
-  };
-  await warmUp(task);
-  let groupCount = 0;
-  const work = async () => {
-    const { candidates } = await task('scan-file-system', scanOf(device));
-    const waiting = candidates.map(({ handle, allocatedBytes }) => ({
-      handle,
-      allocatedBytes,
-      startBytes: 0,
-    }));
-    const lane = async () => {
-      while (waiting.length > 0) {
-        groupCount += 1;
-        const again = (more) => waiting.push(more);
-        await moveGroup(task, takeGroup(waiting), `bench-${groupCount}`, again);
-      }
-    };
-    await Promise.all(Array.from({ length: THREAD_COUNT }, lane));
-  };
-  work.end = () => pool.close();
-  return work;
-}
-
-function scanOf(device) {
-  return {
-    subtree: null,
-    method: 'auto',
-    devicePaths: [device],
-    threadCount: THREAD_COUNT,
-    candidateLimit: 50_000,
-    nameCount: 0,
-    mapCellCount: 0,
-    targetFragmentBytes: 64 * MIB,
-    nowMs: Date.now(),
-  };
-}
-
-function takeGroup(waiting) {
-  const files = [];
-  let groupBytes = 0;
-  while (waiting.length > 0 && files.length < GROUP_FILES_MAX) {
-    const ofFile = Math.min(waiting[0].allocatedBytes, GROUP_BYTES_MAX);
-    if (files.length > 0 && groupBytes + ofFile > GROUP_BYTES_MAX) break;
-    groupBytes += ofFile;
-    files.push(waiting.shift());
-  }
-  return files;
-}
-
-/** Each thread loads its code once. */
-async function warmUp(task) {
-  const empty = { groupName: 'warm', allowUnshare: false, quietMs: 0, freeBytesMin: 0 };
-  for (const kind of ['prepare-moves', 'finish-moves']) {
-    const body = { files: [], moves: [], dryRun: true, ...empty };
-    await Promise.all(Array.from({ length: 4 * THREAD_COUNT }, () => task(kind, body)));
-  }
-}
-
-async function moveGroup(task, files, groupName, again) {
-  const outcomes = await task('prepare-moves', {
-    files,
-    groupName,
-    allowUnshare: false,
-    quietMs: 0,
-    freeBytesMin: 0,
-    dryRun: false,
-  });
-  const failed = outcomes.find(({ kind }) => kind === 'failed');
-  if (failed) throw new Error(JSON.stringify(failed.error));
-  const moves = outcomes.filter(({ kind }) => kind === 'ready');
-  if (moves.length === 0) return;
-  const done = await task('finish-moves', { moves });
-  for (const [index, outcome] of done.entries()) {
-    if (outcome.kind === 'failed') throw new Error(JSON.stringify(outcome.error));
-    if (outcome.kind === 'moved' && outcome.resumeBytes !== null) {
-      const { intent, plan } = moves[index];
-      const allocatedBytes = plan.sizeBytes - outcome.resumeBytes;
-      again({ handle: intent.handle, allocatedBytes, startBytes: outcome.resumeBytes });
-    }
-  }
 }
 
 function describe(mountPath) {

@@ -67,20 +67,22 @@ export interface Addon {
   syncFileSystem(fd: number): number;
 
   /**
-   * Reads many ranges into one buffer with several threads, and returns when all are read.
+   * Begins to read many ranges into one buffer with threads of its own, and returns at once. The
+   * buffer must live, and nobody else use it, until `finishReads`.
    *
    * @param requests four numbers each: fd, where in the file, how many bytes, where in the buffer.
-   * @param results one number each: bytes read, or a negative errno.
-   * @returns 0.
    *
    * Source: pread(2).
    */
-  readBatch(
-    requests: Float64Array,
-    buffer: Uint8Array,
-    results: Float64Array,
-    threadCount: number,
-  ): number;
+  beginReads(requests: Float64Array, buffer: Uint8Array, threadCount: number): ReadsHandle;
+
+  /**
+   * Waits until all is read.
+   *
+   * @param results one number each: bytes read, or a negative errno.
+   * @returns 0.
+   */
+  finishReads(reads: ReadsHandle, results: Float64Array): number;
 
   /**
    * Opens a file by its handle: follows no path and no link, and stays on its file system.
@@ -298,7 +300,54 @@ export interface Addon {
    * Source: linux/btrfs.h (BTRFS_IOC_FS_INFO, BTRFS_IOC_DEV_INFO).
    */
   btrfsDevices(fd: number): BtrfsDevicesReply;
+
+  /**
+   * Source: linux/fs.h (BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKROGET). ENOTTY: no block device.
+   */
+  deviceGeometry(fd: number): DeviceGeometryReply;
+
+  /**
+   * Tells a block device that a range is unused. Also 0 when a layer below refused: see
+   * `src/kernel/discard-device.ts`.
+   *
+   * Source: blkdiscard(8), linux/fs.h (BLKDISCARD).
+   */
+  discardRange(fd: number, startBytes: bigint, lengthBytes: bigint): number;
+
+  /**
+   * Erases all copies that the device has of a range; EOPNOTSUPP on nearly every device.
+   *
+   * Source: blkdiscard(8), linux/fs.h (BLKSECDISCARD).
+   */
+  secureDiscardRange(fd: number, startBytes: bigint, lengthBytes: bigint): number;
+
+  /**
+   * Writes zeros over a range of a block device, and never unmaps it instead.
+   *
+   * Source: linux/fs.h (BLKZEROOUT), block/ioctl.c (BLKDEV_ZERO_NOUNMAP).
+   */
+  zeroRange(fd: number, startBytes: bigint, lengthBytes: bigint): number;
+
+  /**
+   * Duplicates a descriptor of another process, or of this one: both are one open file then, so that
+   * an exclusive open lasts until the last of them is closed.
+   *
+   * Source: pidfd_getfd(2). EPERM: this process may not trace that one.
+   */
+  duplicateDescriptor(pid: number, fd: number): OpenReply;
 }
+
+export interface DeviceGeometryReply {
+  readonly errno: number;
+  readonly sizeBytes: bigint;
+  readonly logicalBlockBytes: number;
+  readonly physicalBlockBytes: number;
+  /** 1 or 0. */
+  readonly isReadOnly: number;
+}
+
+/** Reads under way: only `finishReads` looks into it. */
+export type ReadsHandle = object & { readonly reads: unique symbol };
 
 export interface OpenReply {
   readonly errno: number;

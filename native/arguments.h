@@ -66,6 +66,11 @@ class Arguments {
     return true;
   }
 
+  /** What `napi_create_external` made; only ours get here. */
+  bool ReadExternal(size_t index, void** data) const {
+    return complete_ && napi_get_value_external(env_, values_[index], data) == napi_ok;
+  }
+
   /** A `Float64Array`. */
   bool ReadWritableDoubles(size_t index, double** numbers, size_t* count) const {
     napi_typedarray_type type;

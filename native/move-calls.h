@@ -4,7 +4,8 @@
 
 #include "arguments.h"
 
-napi_value ReadBatch(napi_env env, napi_callback_info info);
+napi_value BeginReads(napi_env env, napi_callback_info info);
+napi_value FinishReads(napi_env env, napi_callback_info info);
 napi_value OpenByHandle(napi_env env, napi_callback_info info);
 napi_value FileHandle(napi_env env, napi_callback_info info);
 napi_value FileAttributes(napi_env env, napi_callback_info info);

@@ -9,12 +9,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "move-calls.h"
@@ -29,8 +26,6 @@ namespace {
 
 /** Mappings asked of the kernel at a time: 28 KiB of records. */
 constexpr uint32_t kMappingsPerCall = 512;
-/** The least that O_DIRECT reads. */
-constexpr size_t kSectorBytes = 512;
 /** Numbers per mapping in the reply. */
 constexpr size_t kMappingFields = 4;
 
@@ -62,78 +57,7 @@ int AppendMappings(int fd, uint64_t start, uint64_t end, std::vector<uint64_t>* 
   return 0;
 }
 
-/** Fields of a request of `ReadBatch`. */
-constexpr size_t kReadFields = 4;
-constexpr int kReadThreadsMax = 16;
-
-struct ReadRequest {
-  int fd;
-  off_t at_bytes;
-  size_t length_bytes;
-  size_t buffer_bytes;
-};
-
-/** @returns bytes read, fewer than asked only at the end of the file, or a negative errno. */
-double ReadFully(const ReadRequest& request, uint8_t* buffer) {
-  size_t done = 0;
-  while (done < request.length_bytes) {
-    const ssize_t count = pread(request.fd, buffer + request.buffer_bytes + done,
-                                request.length_bytes - done,
-                                request.at_bytes + static_cast<off_t>(done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return -static_cast<double>(errno);
-    if (count == 0) break;
-    done += static_cast<size_t>(count);
-    // At the end of a file O_DIRECT gives an odd count, and would refuse to go on from there.
-    if (static_cast<size_t>(count) % kSectorBytes != 0) break;
-  }
-  return static_cast<double>(done);
-}
-
 }  // namespace
-
-/** Source: pread(2). Several threads, so that the disk has several requests to work on. */
-napi_value ReadBatch(napi_env env, napi_callback_info info) {
-  const Arguments<4> arguments(env, info);
-  const double* numbers;
-  size_t number_count;
-  uint8_t* buffer;
-  size_t buffer_bytes;
-  double* results;
-  size_t result_count;
-  int thread_count;
-  if (!arguments.ReadDoubles(0, &numbers, &number_count) ||
-      !arguments.ReadWritable(1, &buffer, &buffer_bytes) ||
-      !arguments.ReadWritableDoubles(2, &results, &result_count) ||
-      !arguments.ReadInt(3, &thread_count) || number_count != result_count * kReadFields ||
-      thread_count < 1 || thread_count > kReadThreadsMax) {
-    return RejectCall(env, "expected (requests: Float64Array, buffer: Uint8Array, "
-                           "results: Float64Array, threadCount: number)");
-  }
-  std::vector<ReadRequest> requests;
-  for (size_t index = 0; index < result_count; index += 1) {
-    const double* fields = numbers + index * kReadFields;
-    const ReadRequest request = {static_cast<int>(fields[0]), static_cast<off_t>(fields[1]),
-                                 static_cast<size_t>(fields[2]), static_cast<size_t>(fields[3])};
-    if (request.length_bytes > buffer_bytes ||
-        request.buffer_bytes > buffer_bytes - request.length_bytes) {
-      return RejectCall(env, "a request that lies in the buffer");
-    }
-    requests.push_back(request);
-  }
-  std::atomic<size_t> next{0};
-  const auto work = [&] {
-    for (size_t index = next++; index < requests.size(); index = next++) {
-      results[index] = ReadFully(requests[index], buffer);
-    }
-  };
-  std::vector<std::thread> threads;
-  const size_t wanted = std::min(requests.size(), static_cast<size_t>(thread_count));
-  for (size_t count = 1; count < wanted; count += 1) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  return IntValue(env, 0);
-}
 
 /** Source: open_by_handle_at(2). */
 napi_value OpenByHandle(napi_env env, napi_callback_info info) {

@@ -8,6 +8,7 @@
  */
 
 #include "scan-beneath.h"
+#include "scan-links.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,13 +20,15 @@
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
-#include <unordered_map>
 
 namespace scan {
 
 namespace {
 
 constexpr size_t kListBytes = 64 * 1024;
+/** Directories that wait to be listed, before others are read on in; those are open. */
+constexpr size_t kWaitingMax = 4096;
+constexpr size_t kPostponedMax = 64;
 /** Files between two looks at the stop flag. */
 constexpr uint64_t kFilesPerCheck = 64;
 /** Source: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID. */
@@ -38,27 +41,11 @@ struct Directory {
   std::string path;
 };
 
-/** A directory to list, or a part of a list to look into. */
+/** A directory to list, or to read on in, or a part of its list to look into. */
 struct Work {
   std::string path;
   std::shared_ptr<Directory> directory;
   std::vector<char> list;
-};
-
-/** Subvolumes of one Btrfs have device numbers of their own. */
-struct FileNumber {
-  dev_t device;
-  ino_t inode;
-
-  bool operator==(const FileNumber& other) const {
-    return device == other.device && inode == other.inode;
-  }
-};
-
-struct HashOfNumber {
-  size_t operator()(const FileNumber& file) const {
-    return (file.inode ^ file.device << 40) * 0x9E3779B97F4A7C15u;
-  }
 };
 
 int64_t Milliseconds(const timespec& time) {
@@ -87,16 +74,19 @@ class Walker {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       idle_ += 1;
-      changed_.wait(lock, [&] { return !waiting_.empty() || busy_ == 0 || ended_; });
+      changed_.wait(lock, [&] { return HasWork() || busy_ == 0 || ended_; });
       idle_ -= 1;
-      if (waiting_.empty() || ended_) break;
+      if (!HasWork() || ended_) break;
       // The latest first, so that few directories wait at a time.
-      Work work = std::move(waiting_.back());
-      waiting_.pop_back();
+      std::vector<Work>& from = waiting_.empty() ? postponed_ : waiting_;
+      Work work = std::move(from.back());
+      from.pop_back();
       busy_ += 1;
       lock.unlock();
-      if (work.directory) {
+      if (!work.list.empty()) {
         LookInto(*work.directory, work.list.data(), work.list.size(), tally);
+      } else if (work.directory) {
+        ReadOn(work.directory, &buffer, tally);
       } else {
         List(std::move(work.path), &buffer, tally);
       }
@@ -117,11 +107,14 @@ class Walker {
   int unsupported() const { return unsupported_; }
 
  private:
+  bool HasWork() const { return !waiting_.empty() || !postponed_.empty(); }
+  bool Postpone(const std::shared_ptr<Directory>& directory);
   void List(std::string path, std::vector<char>* buffer, Tally* tally);
+  void ReadOn(const std::shared_ptr<Directory>& directory, std::vector<char>* buffer,
+              Tally* tally);
   void LookInto(const Directory& directory, char* list, size_t bytes, Tally* tally);
   void Look(const Fd& file, const std::string& directory_path, const char* name, Tally* tally);
   void LookAtFile(int fd, const std::string& directory_path, const char* name, Tally* tally);
-  bool IsFirstName(const struct stat& status);
 
   const Options& options_;
   const int root_fd_;
@@ -129,14 +122,14 @@ class Walker {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Work> waiting_;
+  /** Directories that were read in part; done when nothing else waits. */
+  std::vector<Work> postponed_;
   uint32_t busy_ = 0;
   std::atomic<uint32_t> idle_{0};
   std::atomic<bool> stopped_{false};
   bool ended_ = false;
   std::atomic<int> unsupported_{0};
-  std::mutex links_mutex_;
-  /** Files with several names: how many of them are still to come. */
-  std::unordered_map<FileNumber, uint32_t, HashOfNumber> links_;
+  LinkedFiles links_;
 };
 
 void Walker::List(std::string path, std::vector<char>* buffer, Tally* tally) {
@@ -158,6 +151,19 @@ void Walker::List(std::string path, std::vector<char>* buffer, Tally* tally) {
                            fstat(directory->fd.get(), &status) == 0 &&
                            status.st_ino == kBtrfsStandInInode;
   tally->Count(kDirectoryCount, !is_stand_in);
+  ReadOn(directory, buffer, tally);
+}
+
+/** Bounds what waits: a million directories in one are read a part at a time. */
+bool Walker::Postpone(const std::shared_ptr<Directory>& directory) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (waiting_.size() < kWaitingMax || postponed_.size() >= kPostponedMax) return false;
+  postponed_.push_back({"", directory, {}});
+  return true;
+}
+
+void Walker::ReadOn(const std::shared_ptr<Directory>& directory, std::vector<char>* buffer,
+                    Tally* tally) {
   while (!stopped_) {
     const long bytes = syscall(SYS_getdents64, directory->fd.get(), buffer->data(), buffer->size());
     if (bytes < 0) tally->Fail(errno);
@@ -169,6 +175,7 @@ void Walker::List(std::string path, std::vector<char>* buffer, Tally* tally) {
     } else {
       LookInto(*directory, buffer->data(), static_cast<size_t>(bytes), tally);
     }
+    if (Postpone(directory)) return;
   }
 }
 
@@ -223,7 +230,7 @@ void Walker::LookAtFile(int fd, const std::string& directory_path, const char* n
   struct stat status;
   if (fstat(fd, &status) != 0) return tally->Fail(errno);
   if (!S_ISREG(status.st_mode) || status.st_nlink == 0) return tally->Count(kVanishedCount);
-  if (status.st_nlink > 1 && !IsFirstName(status)) return;
+  if (status.st_nlink > 1 && !links_.IsFirstName(status)) return;
 
   FileFacts facts;
   facts.size_bytes = static_cast<uint64_t>(status.st_size);
@@ -240,16 +247,6 @@ void Walker::LookAtFile(int fd, const std::string& directory_path, const char* n
     candidate->handle = HandleOf(fd);
     candidate->path = JoinPath(directory_path, name);
   });
-}
-
-/** Every name but the first met is passed over; the entry goes when all were met. */
-bool Walker::IsFirstName(const struct stat& status) {
-  const std::lock_guard<std::mutex> lock(links_mutex_);
-  const auto [entry, is_first] =
-      links_.emplace(FileNumber{status.st_dev, status.st_ino},
-                     static_cast<uint32_t>(status.st_nlink));
-  if (--entry->second == 0) links_.erase(entry);
-  return is_first;
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ async function runAll() {
   }
   if (options.json) console.log(JSON.stringify({ machine: machine(), reports }, null, 2));
   if (options.markdown) console.log(reports.map(asMarkdown).join('\n'));
-  if (options.update) updatePage(reports);
+  if (options.update && reports.length > 0) updatePage(reports);
 }
 
 function load(name) {

@@ -21,10 +21,17 @@ if (!succeeds('node_modules/@biomejs/biome/bin/biome', ['check'])) problems.push
 if (!succeeds('node_modules/typescript/bin/tsc', ['--noEmit'])) problems.push('type check');
 
 const arguments_ = ['run', ...process.argv.slice(2)];
+// Reporters of the command line replace those of the configuration.
+if (arguments_.some((one) => one.startsWith('--reporter'))) {
+  arguments_.push('--reporter=./test/support/count-reporter.ts');
+}
 const vitestPassed = succeeds('node_modules/vitest/vitest.mjs', arguments_, {
   DYNAMICFS_TEST_REPORT: reportDirectory,
 });
-const counts = readReport('counts.json') ?? { passed: 0, failed: 0, skipped: 0 };
+const report = readReport('counts.json');
+// Without one nobody knows what passed: vitest died.
+if (report === null) problems.push('tests (nobody counted them)');
+const counts = report ?? { passed: 0, failed: 0, skipped: 0 };
 const leaks = readReport('leaks.json') ?? [];
 rmSync(reportDirectory, { recursive: true, force: true });
 

@@ -116,7 +116,10 @@ describe('docs/metrics.md', () => {
 describe('docs/architecture.md', () => {
   it('says what a crash at each point leaves', () => {
     const named = new Set(
-      allMatches(read('docs/architecture.md'), /`((?:rewrite|discard|put|move)-\w+(?:-\w+)*)`/g),
+      allMatches(
+        read('docs/architecture.md'),
+        /`((?:rewrite|discard|put|move|trim)-\w+(?:-\w+)*)`/g,
+      ),
     );
     expect([...CRASH_POINTS].filter((point) => !named.has(point))).toEqual([]);
   });

@@ -13,6 +13,7 @@ import { mappedBytes } from '../src/kernel/fiemap.js';
 import { syncData, writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { punchHole } from '../src/kernel/punch-hole.js';
+import { discardOnDevice } from './discard-device-ranges.js';
 import { extentBuffer, openReplica } from './replica-io.js';
 import { settle } from './settle.js';
 
@@ -22,6 +23,7 @@ const ERASE_CHUNK_BYTES = MIB;
 
 /** @throws MaintenanceError when the disk cannot be opened; else every range has its own outcome. */
 export function discardRanges(task: DiscardTask): DiscardOutcome[] {
+  if (task.device) return discardOnDevice(task, task.device);
   using disk = openReplica(task.path, 'write', false);
   return task.ranges.map((range) => discardRange(disk.file, range, task.secureErase));
 }

@@ -3,7 +3,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import type { TrimDevice, TrimWindowTask } from '../src/domain/trim-tasks.js';
 import { roundDown, roundUp } from '../src/domain/units.js';
-import { type BtrfsChunk, btrfsChunks } from '../src/kernel/btrfs-chunks.js';
+import { btrfsChunks } from '../src/kernel/btrfs-chunks.js';
 import { mappedBytes } from '../src/kernel/fiemap.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 
@@ -12,30 +12,31 @@ const RUNS_MAX = 2_048;
 
 /**
  * @param runs the free runs of the window; null for Btrfs, whose chunk tells how much is in use.
- * @returns null where there is no such file, or it does not tell, or there is too much to look at.
+ * @returns for each device; null where there is no such file, or it does not tell, or there is too
+ *   much to look at.
  */
 export function heldBytes(
   file: OpenFile,
   task: TrimWindowTask,
   runs: Float64Array | null,
-): number | null {
-  const [device, second] = task.devices;
-  // Where a stripe lies among several devices is not followed.
-  if (!device?.backing || second) return null;
-  if (runs && runs.length > 2 * RUNS_MAX) return null;
-  try {
-    const fd = openSync(device.backing.path, 'r');
+): (number | null)[] {
+  if (runs && runs.length > 2 * RUNS_MAX) return task.devices.map(() => null);
+  return task.devices.map((device) => {
+    if (!device.backing) return null;
     try {
-      const backing = { fd, path: device.backing.path };
-      if (task.fsType === 'btrfs') return heldByChunk(file, task, backing, device.backing);
-      return runs ? heldByRuns(runs, task, backing, device.backing) : null;
-    } finally {
-      closeSync(fd);
+      const fd = openSync(device.backing.path, 'r');
+      try {
+        const backing = { fd, path: device.backing.path };
+        if (task.fsType === 'btrfs') return heldByChunk(file, task, backing, device);
+        return runs ? heldByRuns(runs, task, backing, device.backing) : null;
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      // Also on file systems without FIEMAP, such as tmpfs: then the size of the file must do.
+      return null;
     }
-  } catch {
-    // Also on file systems without FIEMAP, such as tmpfs: then the size of the file must do.
-    return null;
-  }
+  });
 }
 
 type Backing = NonNullable<TrimDevice['backing']>;
@@ -61,28 +62,21 @@ function heldByRuns(
 /** Allocated in the file for the chunk, less what Btrfs has in use: of a window that is a whole chunk. */
 function heldByChunk(
   file: OpenFile,
-  { window }: TrimWindowTask,
+  { window, devices }: TrimWindowTask,
   backing: OpenFile,
-  { offsetBytes }: Backing,
+  device: TrimDevice,
 ): number | null {
   const [chunk] = btrfsChunks(file, window.startBytes);
   if (!chunk?.isCopied || chunk.lengthBytes !== window.lengthBytes) return null;
-  return chunk.usedBytes === null
-    ? null
-    : heldByStripes(chunk, chunk.usedBytes, backing, offsetBytes);
-}
-
-function heldByStripes(
-  chunk: BtrfsChunk,
-  usedBytes: number,
-  backing: OpenFile,
-  offsetBytes: number,
-): number {
+  if (chunk.usedBytes === null || (devices.length > 1 && device.btrfsId === null)) return null;
+  const own = chunk.stripes.filter(
+    ({ deviceId }) => devices.length === 1 || deviceId === device.btrfsId,
+  );
   let sumBytes = 0;
-  for (const stripe of chunk.stripes) {
-    const startBytes = offsetBytes + stripe.startBytes;
+  for (const stripe of own) {
+    const startBytes = (device.backing?.offsetBytes ?? 0) + stripe.startBytes;
     const heldInStripe = mappedBytes(backing, { startBytes, lengthBytes: chunk.lengthBytes });
-    sumBytes += Math.max(0, heldInStripe - usedBytes);
+    sumBytes += Math.max(0, heldInStripe - chunk.usedBytes);
   }
   return sumBytes;
 }

@@ -11,11 +11,11 @@ import { fileMappings } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError, KernelCallError } from '../src/kernel/kernel-error.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
-import { readBatch } from '../src/kernel/read-batch.js';
+import { ReadBatch } from '../src/kernel/read-batch.js';
 import { Pace, Stopped } from './move-pace.js';
 import { extentBuffer } from './replica-io.js';
 
-/** Read at a time; the thread keeps one such buffer. */
+/** Read at a time; the thread keeps two such buffers, one to read into and one to hash. */
 const BATCH_BYTES = 8 * MIB;
 /** Of one file at a time, so that a large file gives the disk several requests too. */
 const CHUNK_BYTES = MIB;
@@ -41,6 +41,8 @@ export interface ReadOptions {
   readonly pace: Pace;
   /** Whether a stop may end it between two batches. */
   readonly stoppable: boolean;
+  /** False to read only, for what is to be found in the page cache or copied: checksums are empty. */
+  readonly hashes?: boolean;
 }
 
 /**
@@ -61,14 +63,15 @@ export function contentRanges(file: OpenFile, piece: ByteRun, sizeBytes: number)
  */
 export function checksumAll(
   sources: readonly ContentSource[],
-  { pace, stoppable }: ReadOptions,
+  { pace, stoppable, hashes = true }: ReadOptions,
 ): (string | MaintenanceError)[] {
-  const states = sources.map((source) => new HashState(source));
+  const states = sources.map((source) => new HashState(source, hashes));
+  using reads = new ReadPipeline();
   let batch: Chunk[] = [];
   let batchBytes = 0;
   const flush = (): void => {
     if (stoppable && pace.isStopped) throw new Stopped();
-    readChunks(batch);
+    reads.push(batch);
     pace.spend(batchBytes);
     batch = [];
     batchBytes = 0;
@@ -84,6 +87,7 @@ export function checksumAll(
     }
   }
   flush();
+  reads.drain();
   return states.map((state) => state.result());
 }
 
@@ -103,19 +107,20 @@ interface Chunk extends ByteRun {
 
 class HashState {
   readonly source: ContentSource;
-  readonly #hasher = new Blake3Hasher();
+  readonly #hasher: Blake3Hasher | null;
   error: MaintenanceError | null = null;
 
-  constructor(source: ContentSource) {
+  constructor(source: ContentSource, hashes: boolean) {
     this.source = source;
+    this.#hasher = hashes ? new Blake3Hasher() : null;
   }
 
   take({ range, startBytes }: Chunk, bytes: Buffer): void {
     const { shiftBytes = 0, sink } = this.source;
-    if (range) {
+    if (range && this.#hasher) {
       this.#hasher.update(Buffer.from(`${range.startBytes + shiftBytes}+${range.lengthBytes};`));
     }
-    this.#hasher.update(bytes);
+    this.#hasher?.update(bytes);
     try {
       sink?.(bytes, startBytes);
     } catch (cause) {
@@ -124,7 +129,7 @@ class HashState {
   }
 
   result(): string | MaintenanceError {
-    return this.error ?? this.#hasher.digestBuffer().toString('hex');
+    return this.error ?? this.#hasher?.digestBuffer().toString('hex') ?? '';
   }
 }
 
@@ -141,17 +146,52 @@ function* chunksOf(state: HashState): Generator<Omit<Chunk, 'bufferBytes'>> {
   }
 }
 
-function readChunks(chunks: readonly Chunk[]): void {
-  if (chunks.length === 0) return;
-  const buffer = extentBuffer(BATCH_BYTES);
-  const requests = chunks.map(({ state, startBytes, lengthBytes, bufferBytes }) => ({
-    file: state.source.file,
-    atBytes: startBytes,
-    // Whole blocks, as O_DIRECT wants them.
-    lengthBytes: roundUp(lengthBytes, BLOCK_BYTES),
-    bufferBytes,
-  }));
-  for (const [index, result] of readBatch(requests, buffer).entries()) {
+/** Reads one batch while the one before is hashed: neither the disk nor the processor waits. */
+class ReadPipeline implements Disposable {
+  #underWay: { readonly chunks: readonly Chunk[]; readonly reads: ReadBatch } | null = null;
+  #slot = 0;
+
+  push(chunks: readonly Chunk[]): void {
+    if (chunks.length === 0) return;
+    const before = this.#finish();
+    this.#slot = 1 - this.#slot;
+    const requests = chunks.map(({ state, startBytes, lengthBytes, bufferBytes }) => ({
+      file: state.source.file,
+      atBytes: startBytes,
+      // Whole blocks, as O_DIRECT wants them.
+      lengthBytes: roundUp(lengthBytes, BLOCK_BYTES),
+      bufferBytes,
+    }));
+    const reads = new ReadBatch(requests, extentBuffer(BATCH_BYTES, this.#slot));
+    this.#underWay = { chunks, reads };
+    before?.();
+  }
+
+  drain(): void {
+    this.#finish()?.();
+  }
+
+  /** The files are closed next. */
+  [Symbol.dispose](): void {
+    this.#finish();
+  }
+
+  /** @returns what hashes the batch that was under way. */
+  #finish(): (() => void) | null {
+    if (!this.#underWay) return null;
+    const { chunks, reads } = this.#underWay;
+    this.#underWay = null;
+    const results = reads.finish();
+    return () => hashChunks(chunks, results, reads.buffer);
+  }
+}
+
+function hashChunks(
+  chunks: readonly Chunk[],
+  results: ReturnType<ReadBatch['finish']>,
+  buffer: Buffer,
+): void {
+  for (const [index, result] of results.entries()) {
     const chunk = chunks[index];
     if (!chunk || chunk.state.error) continue;
     const { state, lengthBytes, bufferBytes } = chunk;

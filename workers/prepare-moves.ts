@@ -98,7 +98,10 @@ function outcomeOf(error: MaintenanceError): PrepareOutcome {
  * Reads what is to move, all files of the group side by side. Without verification as well: the
  * kernel finds in the page cache what it would read piece by piece.
  */
-function readContents({ mount, method, pace }: Group, reserved: readonly Reserved[]): Contents {
+function readContents(
+  { task, mount, method, pace }: Group,
+  reserved: readonly Reserved[],
+): Contents {
   const copies: CopySource[] = [];
   const sources = reserved.map(({ candidate, donor }): ContentSource | MaintenanceError => {
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
@@ -116,7 +119,7 @@ function readContents({ mount, method, pace }: Group, reserved: readonly Reserve
     const readable = sources.filter(
       (source): source is ContentSource => !(source instanceof MaintenanceError),
     );
-    const checksums = checksumAll(readable, { pace, stoppable: true });
+    const checksums = checksumAll(readable, { pace, stoppable: true, hashes: task.verify });
     return new Map(
       reserved.map((one, index) => {
         const source = sources[index];

@@ -74,6 +74,7 @@ function listedWindow(file: OpenFile, range: ByteRun, minLengthBytes: number): T
     freeBytes,
     trimmableBytes,
     freeRunCount,
+    deviceNames: null,
   };
 }
 
@@ -90,6 +91,9 @@ function chunkWindows(
   let outsideBytes = task.sizeBytes;
   const windows = btrfsChunks(file).map((chunk): TrimWindow => {
     const { startBytes, lengthBytes, usedBytes, freeRunCount } = chunk;
+    const names = chunk.stripes.map(
+      ({ deviceId }) => task.devices.find(({ btrfsId }) => btrfsId === deviceId)?.name ?? null,
+    );
     // Close enough for striped ones, which take up more by their parity.
     outsideBytes -= lengthBytes * (chunk.isCopied ? chunk.stripes.length : 1);
     const freeBytes = usedBytes === null ? null : lengthBytes - usedBytes;
@@ -98,11 +102,13 @@ function chunkWindows(
       freeBytes,
       trimmableBytes: freeBytes,
       freeRunCount,
+      deviceNames: names.includes(null) ? null : (names as string[]),
     };
   });
   return { windows, outsideBytes: Math.max(0, outsideBytes) };
 }
 
 function unlisted(range: ByteRun): TrimWindow {
-  return { ...range, fingerprint: null, freeBytes: null, trimmableBytes: null, freeRunCount: null };
+  const unknown = { freeBytes: null, trimmableBytes: null, freeRunCount: null };
+  return { ...range, ...unknown, fingerprint: null, deviceNames: null };
 }

@@ -8,7 +8,7 @@
  */
 
 import { statfsSync } from 'node:fs';
-import { asMaintenanceError } from '../src/domain/errors.js';
+import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import {
   bytesOfRuns,
   nextPaceBytes,
@@ -17,13 +17,8 @@ import {
   stepEndByGroup,
   stepEndByRuns,
 } from '../src/domain/trim-steps.js';
-import type {
-  TrimConfirmation,
-  TrimmedWindow,
-  TrimWindowOutcome,
-  TrimWindowTask,
-} from '../src/domain/trim-tasks.js';
-import { type ByteRun, MIB } from '../src/domain/units.js';
+import type { TrimmedWindow, TrimWindowOutcome, TrimWindowTask } from '../src/domain/trim-tasks.js';
+import type { ByteRun } from '../src/domain/units.js';
 import { allocatedBytes, discardedBytes, waitForDiscards } from '../src/kernel/discard-counters.js';
 import { ext4Groups } from '../src/kernel/ext4-groups.js';
 import { keepTrimMinimum } from '../src/kernel/ext4-trim-minimum.js';
@@ -33,23 +28,39 @@ import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { heldBytes } from './held-bytes.js';
 import { openMount } from './mounted-directory.js';
 import { settle } from './settle.js';
+import { type Measured, refusedBy, windowReceipt } from './trim-receipt.js';
 
 export default (task: TrimWindowTask) => settle(() => trimWindow(task));
-
-/** Superblock copies of Btrfs, and what was freed and taken again while we looked. */
-const HELD_BYTES_TOLERATED = MIB;
 
 /** @returns an outcome for what the kernel refuses, too: the next window may work. */
 export function trimWindow(task: TrimWindowTask, trim = trimRange): TrimWindowOutcome {
   const progress = { atBytes: task.window.startBytes };
   try {
     using mount = openMount(task.mountPath, task.mountId);
-    return trimInSteps(mount.file, task, progress, trim);
+    const outcome = trimInSteps(mount.file, task, progress, trim);
+    // A device that refuses is found out by its first discard, which the file system does not tell.
+    const { devices } = outcome;
+    if (devices.length === 0 || devices.some((device) => device.takesDiscards)) return outcome;
+    return { kind: 'unsupported', error: takesNone(task).toWire(), devices };
   } catch (cause) {
     const error = asMaintenanceError(cause);
-    if (error.code === 'ERR_UNSUPPORTED') return { kind: 'unsupported', error: error.toWire() };
+    if (error.code === 'ERR_UNSUPPORTED') {
+      const devices = task.devices.map(refusedBy);
+      return { kind: 'unsupported', error: takesNone(task).toWire(), devices };
+    }
     return { kind: 'failed', error: error.toWire(), nextBytes: progress.atBytes };
   }
+}
+
+function takesNone({ mountPath, devices }: TrimWindowTask): MaintenanceError {
+  const names = devices.map(({ name }) => name).join(', ') || 'what it lies on';
+  return new MaintenanceError(
+    'ERR_UNSUPPORTED',
+    `${mountPath} cannot be trimmed: ${names} takes no discards`,
+    {
+      nextStep: `See \`dynamicfs doctor --pool ${mountPath}\`: it names the layer that drops them.`,
+    },
+  );
 }
 
 function trimInSteps(
@@ -86,7 +97,7 @@ function trimInSteps(
   return {
     kind: 'trimmed',
     requestedBytes,
-    ...receipt(before, measure(file, task, runs), requestedBytes),
+    ...windowReceipt(task.devices, before, measure(file, task, runs), requestedBytes),
     nextBytes: progress.atBytes,
     stepCount,
     longestStepMs,
@@ -138,60 +149,14 @@ function stepEnder(
   return (at, pace) => stepEndByRuns(runs, at, endBytes, pace, granularityBytes);
 }
 
-interface Measured {
-  readonly discardedBytes: number;
-  readonly backingBytes: number | null;
-  readonly heldBytes: number | null;
-}
-
-function measure(file: OpenFile, task: TrimWindowTask, runs: Float64Array | null): Measured {
-  const backing = task.devices.map((device) => device.backing);
-  const sizes = backing.map((behind) => (behind ? allocatedBytes(behind.path) : null));
-  return {
-    discardedBytes: task.devices.reduce((sum, { name }) => sum + discardedBytes(name), 0),
-    backingBytes: sizes.includes(null)
-      ? null
-      : sizes.reduce((sum: number, size) => sum + (size ?? 0), 0),
-    heldBytes: heldBytes(file, task, runs),
-  };
-}
-
-function receipt(before: Measured, after: Measured, requestedBytes: number) {
-  const shrunkBytes = difference(before.backingBytes, after.backingBytes);
-  const releasedBytes = difference(before.heldBytes, after.heldBytes);
-  // Others write meanwhile: each figure alone may be too low, never too high by our doing.
-  const confirmedBytes =
-    shrunkBytes === null && releasedBytes === null
-      ? null
-      : Math.max(0, shrunkBytes ?? 0, releasedBytes ?? 0);
-  return {
-    deviceDiscardedBytes: Math.max(0, after.discardedBytes - before.discardedBytes),
-    confirmedBytes,
-    heldBytes: after.heldBytes,
-    confirmation: confirmationOf(confirmedBytes, heldThroughout(before, after), requestedBytes),
-  };
-}
-
-/** What others have written since the free runs were listed is held, too, but was not before. */
-function heldThroughout(before: Measured, after: Measured): number | null {
-  if (before.heldBytes === null || after.heldBytes === null) return null;
-  return Math.min(before.heldBytes, after.heldBytes);
-}
-
-function confirmationOf(
-  confirmedBytes: number | null,
-  heldThroughoutBytes: number | null,
-  requestedBytes: number,
-): TrimConfirmation {
-  if (confirmedBytes === null) return 'not-confirmable';
-  if (confirmedBytes > 0) return 'confirmed';
-  if (heldThroughoutBytes === null) return 'not-confirmable';
-  const isRefused = requestedBytes > 0 && heldThroughoutBytes > HELD_BYTES_TOLERATED;
-  return isRefused ? 'refused' : 'nothing-held';
-}
-
-function difference(before: number | null, after: number | null): number | null {
-  return before === null || after === null ? null : before - after;
+/** Of each device. */
+function measure(file: OpenFile, task: TrimWindowTask, runs: Float64Array | null): Measured[] {
+  const held = heldBytes(file, task, runs);
+  return task.devices.map(({ name, backing }, index) => ({
+    discardedBytes: discardedBytes(name),
+    backingBytes: backing ? allocatedBytes(backing.path) : null,
+    heldBytes: held[index] ?? null,
+  }));
 }
 
 function isStopped({ stopFlag }: TrimWindowTask): boolean {

@@ -1,10 +1,10 @@
 /**
- * Makes COUNT fragmented files below DIR, each with a second name, as fast as the kernel can.
+ * Makes COUNT files below DIR as fast as the kernel can; one in ten is fragmented and has a second name.
  *
  *   make-entries DIR COUNT
  *
  * Two files at a time get two blocks each, by turns, so that no two blocks of one touch. They stay
- * unwritten: where files lie is all that a scan reads. 1,000 files and as many second names to a directory.
+ * unwritten: where files lie is all that a scan reads. All others are empty. 1,000 files to a directory.
  */
 
 #define _GNU_SOURCE
@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 4096, PER_DIRECTORY = 1000 };
+enum { BLOCK_BYTES = 4096, PER_DIRECTORY = 1000, FRAGMENTED_EVERY = 20 };
 
 static int fail(const char *what) {
   perror(what);
@@ -33,13 +33,14 @@ int main(int count, char **words) {
       sprintf(name[i], "%ld/file-%ld", number / PER_DIRECTORY, number + i);
       if ((fd[i] = open(name[i], O_CREAT | O_WRONLY | O_EXCL, 0644)) < 0) return fail("open");
     }
-    for (int turn = 0; turn < 4; turn++) {
+    int is_fragmented = number % FRAGMENTED_EVERY == 0;
+    for (int turn = 0; is_fragmented && turn < 4; turn++) {
       if (fallocate(fd[turn % 2], 0, turn / 2 * BLOCK_BYTES, BLOCK_BYTES)) return fail("fallocate");
     }
     for (int i = 0; i < 2; i++) {
       close(fd[i]);
       sprintf(second, "%ld/name-%ld", number / PER_DIRECTORY, number + i);
-      if (link(name[i], second)) return fail("link");
+      if (is_fragmented && link(name[i], second)) return fail("link");
     }
   }
   return 0;

@@ -1,6 +1,8 @@
 /** `defrag start` on a mounted file system: the run, or with --dry-run its plan. */
 
 import type { FsRunOptions } from '../domain/fs-runs.js';
+import { assertUnclaimed } from '../kernel/file-system-claim.js';
+import { stateDirectory } from '../kernel/state-directory.js';
 import { assertWritable } from '../pool/fs-pool/detect.js';
 import type { LocatedFileSystem } from '../pool/fs-pool/register.js';
 import { subtreeOf } from '../pool/fs-pool/subtree.js';
@@ -26,6 +28,7 @@ export async function startFsDefrag(
   const pool = openFileSystem(located, 'write');
   try {
     assertWritable(mount);
+    assertUnclaimed(pool.context.fileSystemUuid, stateDirectory());
     const wanted = runOptions(located, options.fileSystem);
     const link = await linkQueue(pool, options.note);
     try {

@@ -45,8 +45,15 @@ export function beginFsDefrag(pool: FsPool, intent: FsDefragIntent): Run {
   });
 }
 
-/** @returns the run, or the open one when a trim is under way already. */
-export function beginFsTrim(pool: FsPool, intensity: Intensity): { run: Run; joined: boolean } {
+/**
+ * @param devicePath of several devices the one that is trimmed; null for all.
+ * @returns the run, or the open one when a trim is under way already.
+ */
+export function beginFsTrim(
+  pool: FsPool,
+  intensity: Intensity,
+  devicePath: string | null,
+): { run: Run; joined: boolean } {
   const { store, clock } = pool.context;
   return store.transaction(() => {
     const open = store.runs.open('trim');
@@ -56,6 +63,7 @@ export function beginFsTrim(pool: FsPool, intensity: Intensity): { run: Run; joi
       intensity,
       threadCount: 1,
     });
+    if (devicePath !== null) store.trimDevices.limitTo(runId, devicePath);
     return { run: store.runs.get(runId) as Run, joined: false };
   });
 }

@@ -1,8 +1,12 @@
 /** `trim now` on a mounted file system. */
 
 import { MaintenanceError } from '../domain/errors.js';
+import type { BlockDevice } from '../domain/mounts.js';
 import type { Run } from '../domain/runs.js';
-import { assertWritable, type FsMount } from '../pool/fs-pool/detect.js';
+import { discardLimits } from '../kernel/discard-limits.js';
+import { assertUnclaimed } from '../kernel/file-system-claim.js';
+import { stateDirectory } from '../kernel/state-directory.js';
+import { assertWritable, type FsMount, kernelPath } from '../pool/fs-pool/detect.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
 import type { LocatedFileSystem } from '../pool/fs-pool/register.js';
 import { forecastMount } from '../pool/fs-pool/trim-mount.js';
@@ -20,15 +24,21 @@ export async function forecastFs(
   diskName: string | null,
 ): Promise<Forecast> {
   const mount = mountedOf(located);
-  assertOnlyDisk(mount, diskName);
+  const device = diskOf(mount, diskName);
   const pool = openFileSystem(located, 'read');
   const workers = new WorkerPool();
   try {
     const remembered = pool.context.store.trimWindows.all();
-    const forecast = await forecastMount({ workers, mount, remembered, minLengthBytes: 0 });
+    const forecast = await forecastMount({
+      workers,
+      mount,
+      remembered,
+      minLengthBytes: 0,
+      deviceName: device?.name ?? null,
+    });
     const disk = {
       diskId: pool.context.fileSystemUuid,
-      path: mount.path,
+      path: device?.path ?? mount.path,
       rangeCount: forecast.rangeCount,
       requestedBytes: forecast.requestBytes,
       reclaimableBytes: null,
@@ -48,23 +58,44 @@ export function beginFsTrimNow(
   { disk, secureErase, intensity }: TrimNowOptions,
 ): { run: Run; joined: boolean } {
   const mount = mountedOf(located);
-  assertOnlyDisk(mount, disk);
+  const device = diskOf(mount, disk);
   if (secureErase) throw noSecureErase();
   assertWritable(mount);
-  return beginFsTrim(pool, intensity);
+  assertSomeTakeDiscards(mount);
+  assertUnclaimed(pool.context.fileSystemUuid, stateDirectory());
+  return beginFsTrim(pool, intensity, mount.devices.length > 1 ? (device?.path ?? null) : null);
 }
 
-/** FITRIM knows no devices: with several, all are trimmed or none. */
-function assertOnlyDisk({ path, devices }: FsMount, diskName: string | null): void {
-  if (diskName === null) return;
-  if (devices.length === 1 && devices[0]?.path === diskName) return;
-  const names = devices.map((device) => device.path).join(', ');
-  throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `${diskName} is not the disk of ${path}`, {
-    nextStep:
-      devices.length > 1
-        ? `The file system trims its disks together (${names}): leave out --disk.`
-        : `Its disk is ${names}.`,
+/**
+ * FITRIM knows no devices: of several, those parts are asked for that lie on the one.
+ *
+ * @returns null for all of them.
+ */
+function diskOf({ path, devices }: FsMount, diskName: string | null): BlockDevice | null {
+  if (diskName === null) return null;
+  const real = kernelPath(diskName);
+  const device = devices.find((one) => one.path === diskName || one.path === real);
+  if (device) return device;
+  const names = devices.map((one) => one.path).join(', ');
+  throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `${diskName} is no disk of ${path}`, {
+    nextStep: devices.length > 1 ? `Its disks are ${names}.` : `Its disk is ${names}.`,
   });
+}
+
+/** Before anything is queued: the kernel would refuse it, and only later. */
+function assertSomeTakeDiscards(mount: FsMount): void {
+  const { devices, path } = mount;
+  const refuse = devices.filter(({ name }) => {
+    const { maxBytes, sizeBytes } = discardLimits(name);
+    return maxBytes === 0 && sizeBytes !== null;
+  });
+  if (devices.length === 0 || refuse.length < devices.length) return;
+  const names = devices.map((one) => one.path).join(', ');
+  throw new MaintenanceError(
+    'ERR_UNSUPPORTED',
+    `${path} cannot be trimmed: ${names} takes no discards`,
+    { nextStep: `See \`dynamicfs doctor --pool ${path}\`: it names the layer that drops them.` },
+  );
 }
 
 function noSecureErase(): MaintenanceError {

@@ -73,6 +73,7 @@ export function fsTrimStatus(pool: FsPool): Output<'trim status'> {
     batchBytes: settings.trimBatchBytes,
     secureErase: false,
     run: run && runView(pool, run),
+    devices: run ? store.trimDevices.of(run.runId) : [],
   };
 }
 

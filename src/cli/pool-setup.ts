@@ -2,7 +2,9 @@
 
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { MaintenanceError } from '../domain/errors.js';
 import type { Tier } from '../domain/heat.js';
+import { isBlockDevice } from '../kernel/block-device.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { recoverPool } from '../pool/extent-pool/recover.js';
 import { finishEvacuation } from '../pool/extent-pool/remove-disk.js';
@@ -15,6 +17,9 @@ export interface PoolRequest {
   readonly replicaCount: number;
   readonly extentBytes: number;
   readonly diskPaths: readonly string[];
+  readonly devicePaths: readonly string[];
+  /** For devices. */
+  readonly force: boolean;
   readonly capacityBytes: number | null;
 }
 
@@ -31,6 +36,10 @@ export async function createPoolWithDisks(
     for (const diskPath of request.diskPaths) {
       madeForDisks.push(...missing(resolve(diskPath)));
       pool.addDisk(diskPath, capacityBytes === null ? {} : { capacityBytes });
+    }
+    for (const devicePath of request.devicePaths) {
+      requireDevice(devicePath);
+      pool.addDisk(devicePath, { force: request.force });
     }
     registerPool(pool);
   } catch (cause) {
@@ -75,15 +84,30 @@ async function unmake(pool: ExtentPool, firstMade: string | null): Promise<void>
   else for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true });
 }
 
-export function addDiskToPool(
-  poolPath: string,
-  diskPath: string,
-  options: { readonly capacityBytes: number | null; readonly tier: Tier },
-): Promise<DiskView> {
-  const { capacityBytes, tier } = options;
+export interface DiskRequest {
+  readonly path: string;
+  /** The user says that it is one; a device is recognised without that too. */
+  readonly isDevice: boolean;
+  readonly force: boolean;
+  readonly capacityBytes: number | null;
+  readonly tier: Tier;
+}
+
+export function addDiskToPool(poolPath: string, request: DiskRequest): Promise<DiskView> {
+  const { path, isDevice, force, capacityBytes, tier } = request;
+  if (isDevice) requireDevice(path);
+  const capacity = capacityBytes === null ? {} : { capacityBytes };
   return withPool(poolPath, 'write', (pool) =>
-    diskView(pool.addDisk(diskPath, capacityBytes === null ? { tier } : { tier, capacityBytes })),
+    diskView(pool.addDisk(path, { tier, force, ...capacity })),
   );
+}
+
+/** A directory would be made where somebody mistyped the name of a device. */
+function requireDevice(path: string): void {
+  if (isBlockDevice(path)) return;
+  throw new MaintenanceError('ERR_USAGE', `${path} is no block device`, {
+    nextStep: '`lsblk` lists the devices; a directory is given with --disk.',
+  });
 }
 
 export async function recover(

@@ -61,17 +61,26 @@ export function stopDefrag(pool: MaintainedPool): Run | null {
 
 /** @throws MaintenanceError ERR_TARGET_NOT_FOUND when no run is open. */
 export function setDefragPaused(pool: MaintainedPool, paused: boolean): Run {
+  return setPaused(pool, 'defrag', paused);
+}
+
+/** @throws MaintenanceError ERR_TARGET_NOT_FOUND when no trim is open. */
+export function setTrimPaused(pool: MaintainedPool, paused: boolean): Run {
+  return setPaused(pool, 'trim', paused);
+}
+
+function setPaused(pool: MaintainedPool, kind: 'defrag' | 'trim', paused: boolean): Run {
   const { store, clock } = pool.context;
   return store.transaction(() => {
-    const open = store.runs.open('defrag');
+    const open = store.runs.open(kind);
     if (!open) {
-      throw new MaintenanceError(
-        'ERR_TARGET_NOT_FOUND',
-        `no defragmentation runs on ${pool.path}`,
-        {
-          nextStep: 'Start one with `dynamicfs defrag start`.',
-        },
-      );
+      const [what, start] = {
+        defrag: ['defragmentation', 'defrag start'],
+        trim: ['trim', 'trim now'],
+      }[kind] as [string, string];
+      throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `no ${what} runs on ${pool.path}`, {
+        nextStep: `Start one with \`dynamicfs ${start}\`.`,
+      });
     }
     store.runs.setState(open.runId, paused ? 'paused' : 'running', clock());
     return store.runs.get(open.runId) ?? open;

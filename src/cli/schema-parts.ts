@@ -22,9 +22,10 @@ export const WireErrorSchema = z.strictObject({
 
 export const Disk = z.strictObject({
   diskId: z.uuid(),
+  kind: z.enum(['directory', 'device']),
   path: z.string(),
   tier: z.enum(TIERS),
-  condition: z.enum(['online', 'read-only', 'missing', 'mismatch']),
+  condition: z.enum(['online', 'read-only', 'missing', 'mismatch', 'held']),
   evacuating: z.boolean(),
   capacityBytes: bytes,
   usedBytes: bytes,

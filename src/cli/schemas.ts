@@ -254,6 +254,8 @@ export const OUTPUT_SCHEMAS = {
   'trim now': z.union([TrimNowOutput, TrimForecastOutput]),
   'trim status': TrimStatusOutput,
   'trim stop': TrimStatusOutput,
+  'trim pause': TrimStatusOutput,
+  'trim resume': TrimStatusOutput,
   'trim set': TrimSettingsOutput,
   'scrub start': ScrubStartOutput,
   'scrub status': ScrubStatusOutput,

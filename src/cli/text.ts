@@ -3,6 +3,9 @@
 import { formatBytes } from '../domain/units.js';
 import { counted, printable } from './printable.js';
 import type { DiskView, Output, RunView } from './schemas.js';
+import { deviceLines, windowLines } from './trim-text.js';
+
+type TrimNowView = Extract<Output<'trim now'>, { dryRun: false }>;
 
 export function bytesText(bytes: number): string {
   return `${bytes} (${formatBytes(bytes)})`;
@@ -130,16 +133,18 @@ export function trimStatusText(status: Output<'trim status'>, nowMs: number): st
     `  Automatic: ${status.enabled ? status.intensity : 'off'}, batches of ${formatBytes(status.batchBytes)}${status.secureErase ? ', secure erase' : ''}`,
   ];
   if (status.unsupported > 0) lines.push(`  Unsupported: ${status.unsupported} ranges`);
+  lines.push(...deviceLines(status.devices ?? []));
   if (status.run?.error) lines.push(`  Last run failed: ${printable(status.run.error.message)}`);
   return lines.join('\n');
 }
 
-export function trimNowText(run: RunView): string {
+export function trimNowText({ run, devices }: TrimNowView): string {
   const lines = [
     run.state === 'completed' ? 'TRIM completed' : `TRIM ${run.state}`,
     `  Bytes reclaimed: ${bytesText(run.reclaimedBytes)}`,
     `  Bytes discarded: ${bytesText(run.doneBytes)}, confirmed ${bytesText(run.confirmedBytes)}`,
   ];
+  if (devices) return [...lines, ...windowLines(run), ...deviceLines(devices)].join('\n');
   if (run.failedCount > 0) lines.push(`  Failed ranges: ${run.failedCount}, kept pending`);
   if (run.unsupportedCount > 0) lines.push(`  Unsupported ranges: ${run.unsupportedCount}`);
   if (run.skippedCount > 0) lines.push(`  Disks away: ${run.skippedCount}, kept pending`);

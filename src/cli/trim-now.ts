@@ -9,11 +9,13 @@ import {
   type TrimIntensity,
 } from '../domain/trim-schedule.js';
 import { formatBytes } from '../domain/units.js';
+import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { forecastTrim } from '../pool/extent-pool/trim.js';
+import type { FsPool } from '../pool/fs-pool/fs-pool.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { findNamedDisk, locate, openFileSystem, withAnyPool, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
-import { beginTrim } from './run-control.js';
+import { beginTrim, setTrimPaused } from './run-control.js';
 import type { Output } from './schemas.js';
 import { runView } from './views.js';
 import { waitForRun } from './wait-for-run.js';
@@ -63,7 +65,7 @@ export async function trimNow(poolPath: string, options: TrimNowOptions): Promis
 }
 
 async function followTrim(
-  pool: MaintainedPool,
+  pool: ExtentPool | FsPool,
   options: TrimNowOptions,
   begin: () => { run: Run; joined: boolean },
 ): Promise<TrimResult> {
@@ -73,8 +75,24 @@ async function followTrim(
       const { run, joined } = begin();
       const jobId = await link.enqueue(run.runId);
       const ended = await waitForRun(pool, run.runId, options.quiet);
-      if (!joined) return { schemaVersion: 1, dryRun: false, jobId, run: runView(pool, ended) };
+      if (joined) continue;
+      const { kind, context } = pool;
+      const devices = kind === 'file-system' ? context.store.trimDevices.of(run.runId) : null;
+      return { schemaVersion: 1, dryRun: false, jobId, run: runView(pool, ended), devices };
     }
+  } finally {
+    await link.close();
+  }
+}
+
+/** @throws MaintenanceError ERR_TARGET_NOT_FOUND when no trim is open, ERR_QUEUE, ERR_AGENT. */
+export async function resumeTrim(
+  pool: MaintainedPool,
+  note: (message: string) => void,
+): Promise<void> {
+  const link = await linkQueue(pool, note);
+  try {
+    await link.enqueue(setTrimPaused(pool, false).runId);
   } finally {
     await link.close();
   }

@@ -19,11 +19,24 @@ export const TrimForecastOutput = z.strictObject({
   ),
 });
 
+/** What a trim was seen to do with each device of a mounted file system; null for an extent pool. */
+const devices = z
+  .array(
+    z.strictObject({
+      path: z.string(),
+      discardedBytes: bytes,
+      confirmedBytes: bytes.nullable(),
+      takesDiscards: z.boolean(),
+    }),
+  )
+  .nullable();
+
 export const TrimNowOutput = z.strictObject({
   ...versioned,
   dryRun: z.literal(false),
   jobId: z.string().nullable(),
   run: RunOutput,
+  devices,
 });
 
 export const TrimSettingsOutput = z.strictObject({
@@ -52,4 +65,5 @@ export const TrimStatusOutput = z.strictObject({
   batchBytes: bytes,
   secureErase: z.boolean(),
   run: RunOutput.nullable(),
+  devices,
 });

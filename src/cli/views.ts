@@ -81,6 +81,7 @@ export function trimStatus(pool: ExtentPool): Output<'trim status'> {
     batchBytes: settings.trimBatchBytes,
     secureErase: settings.trimSecureErase,
     run: run && runView(pool, run),
+    devices: null,
   };
 }
 

@@ -16,7 +16,8 @@ export default class Init extends BaseCommand {
 The mount point of an ext4, XFS or Btrfs is registered as a pool of its own kind: its files stay where
 they are, and nothing is written to it.
 
-EXIT STATUS: 0 made, 2 usage, 10 not a mount point, 11 a pool already, 12 unsupported file system, 13 no permission, 16 no space, 23 disk in use.`);
+EXIT STATUS: 0 made, 2 usage, 10 not a mount point, 11 a pool already, 12 unsupported file system, 13 no permission, 16 no space, 23 disk in use,
+27 device mounted or held, 28 device not empty.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool',
@@ -41,18 +42,26 @@ EXIT STATUS: 0 made, 2 usage, 10 not a mount point, 11 a pool already, 12 unsupp
       multiple: true,
       helpValue: 'PATH',
     }),
+    device: Flags.string({
+      summary: 'Block device to use as a disk, as a whole.',
+      multiple: true,
+      helpValue: 'DEVICE',
+    }),
+    force: Flags.boolean({
+      summary: 'Overwrite what the devices carry.',
+      default: false,
+    }),
     filesystem: Flags.boolean({
       summary: 'The path is a mounted file system to maintain; an extent pool is not made.',
       default: false,
     }),
-    capacity: sizeFlag({ summary: 'Capacity of each of these disks.' }),
+    capacity: sizeFlag({ summary: 'Capacity of each of these directories.' }),
   };
 
   async run(): Promise<Output<'init'>> {
     const { flags } = await this.parse(Init);
-    if (
-      isMountToRegister(flags.pool, { asked: flags.filesystem, hasDisks: flags.disk !== undefined })
-    ) {
+    const hasDisks = flags.disk !== undefined || flags.device !== undefined;
+    if (isMountToRegister(flags.pool, { asked: flags.filesystem, hasDisks })) {
       const made = registerFileSystem(flags.pool);
       const { fsType, path, isNew } = made;
       this.log(`${isNew ? 'Registered' : 'Already registered:'} ${fsType} on ${printable(path)}`);
@@ -62,10 +71,12 @@ EXIT STATUS: 0 made, 2 usage, 10 not a mount point, 11 a pool already, 12 unsupp
       replicaCount: flags.replicas,
       extentBytes: flags['extent-size'],
       diskPaths: flags.disk ?? [],
+      devicePaths: flags.device ?? [],
+      force: flags.force,
       capacityBytes: flags.capacity ?? null,
     });
     this.log(`Made pool ${printable(made.path)}`);
-    if (!flags.disk) this.note(`Next: dynamicfs disk add --pool ${made.path} --disk DIRECTORY`);
+    if (!hasDisks) this.note(`Next: dynamicfs disk add --pool ${made.path} --disk DIRECTORY`);
     return made;
   }
 }

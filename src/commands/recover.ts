@@ -23,7 +23,7 @@ pool, 24 disks of several pools, 64 some objects had no replica on any disk that
     disk: Flags.string({
       required: true,
       multiple: true,
-      summary: 'Directory of a disk of the pool.',
+      summary: 'Directory or device of a disk of the pool.',
       helpValue: 'PATH',
     }),
   };

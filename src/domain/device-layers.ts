@@ -32,6 +32,8 @@ export interface DeviceLayer {
   /** Of a SCSI disk: `full` says that it takes no discards. */
   readonly provisioningMode: string | null;
   readonly isUsb: boolean;
+  /** Made by a hypervisor, which alone knows what it lies on. */
+  readonly isVirtual: boolean;
   readonly model: string | null;
   readonly below: readonly DeviceLayer[];
 }
@@ -85,11 +87,11 @@ const REASONS: Readonly<
   }),
   lvm: ({ label }) => ({
     what: `the logical volume ${label} does not pass discards on`,
-    fix: `lvs -o+seg_type,discards ${label}: snapshots, old RAID and mirror types drop them; issue_discards in lvm.conf has nothing to do with it`,
+    fix: `lvs -a -o+seg_type,discards ${volumeName(label)} names its type: old mirrors and snapshots drop them, RAID 4 to 6 does without dm_raid.devices_handle_discard_safely=Y; issue_discards in lvm.conf has nothing to do with it`,
   }),
-  'lvm-thin': ({ label }) => ({
+  'lvm-thin': ({ label, below }) => ({
     what: `the thin volume ${label} ignores discards`,
-    fix: `lvchange --discards passdown on its thin pool, while no thin volume of it is active`,
+    fix: `lvchange --discards passdown ${volumeName(below[0]?.label.replace(/-tpool$/, '') ?? label)}, while no thin volume of that pool is active`,
   }),
   multipath: ({ label }) => ({
     what: `the multipath device ${label} does not pass discards on`,
@@ -102,7 +104,7 @@ const REASONS: Readonly<
   md: ({ name, mdLevel }) => ({
     what: `${mdLevel ?? 'md'} ${name} does not pass discards on`,
     fix: isParityRaid(mdLevel)
-      ? `echo "options raid456 devices_handle_discard_safely=Y" > /etc/modprobe.d/raid456.conf, only if every member reads zeros after a discard, then assemble the array again`
+      ? `only if every member reads zeros after a discard: echo "options raid456 devices_handle_discard_safely=Y" > /etc/modprobe.d/raid456.conf (raid456.devices_handle_discard_safely=Y on the kernel's command line where it is built in), then assemble the array again`
       : `mdadm --detail /dev/${name}: all of its members must take discards`,
   }),
   loop: ({ name, backingPath }) => ({
@@ -113,18 +115,32 @@ const REASONS: Readonly<
     what: `the disk of ${name} takes no discards`,
     fix: `nothing helps but another disk`,
   }),
-  disk: ({ name, isUsb, provisioningMode }) => diskReason(name, isUsb, provisioningMode),
+  disk: diskReason,
 };
+
+/** `vg-my--data` → `vg/my-data`: device-mapper joins the two with a hyphen and doubles their own. */
+function volumeName(label: string): string {
+  const [group = '', ...rest] = label.split(/(?<!-)-(?!-)/);
+  return [group, rest.join('-')].map((name) => name.replaceAll('--', '-')).join('/');
+}
 
 function isParityRaid(level: string | null): boolean {
   return level !== null && ['raid4', 'raid5', 'raid6'].includes(level);
 }
 
-function diskReason(name: string, isUsb: boolean, provisioningMode: string | null) {
+function diskReason({ name, isUsb, isVirtual, isRotational, provisioningMode }: DeviceLayer) {
+  if (isVirtual) {
+    return {
+      what: `the virtual disk ${name} takes no discards`,
+      fix: `let its host pass them on: discard='unmap' in the <driver> of libvirt's <disk>, or discard=unmap in QEMU's -drive, then start the machine anew`,
+    };
+  }
   if (provisioningMode === null || provisioningMode !== 'full') {
     return {
       what: `the disk ${name} takes no discards`,
-      fix: 'nothing: a hard disk needs none, and of a virtual disk its host can turn them on (discard=unmap)',
+      fix: isRotational
+        ? 'nothing: a hard disk needs none'
+        : `none known: hdparm -I /dev/${name} or nvme id-ctrl says whether it can; an HBA or RAID controller may hide it`,
     };
   }
   const bridge = isUsb ? 'the USB bridge of ' : '';

@@ -26,6 +26,8 @@ export interface Finding {
 export interface DoctorFacts {
   readonly mount: DetectedMount;
   readonly layers: readonly DeviceLayer[];
+  /** Where the files behind loop devices lie. */
+  readonly hosts: readonly LoopHost[];
   readonly ext4Features: Ext4Features | null;
   /** Whether the mounted XFS can exchange ranges, so that a moved file keeps its inode whole. */
   readonly xfsCanExchange: boolean | null;
@@ -39,6 +41,14 @@ export interface Ext4Features {
   readonly hasBigalloc: boolean;
   readonly hasEncryption: boolean;
   readonly hasVerity: boolean;
+}
+
+/** The mount that holds the file behind a loop device. */
+export interface LoopHost {
+  readonly loopName: string;
+  readonly mountPath: string;
+  readonly typeName: string;
+  readonly layers: readonly DeviceLayer[];
 }
 
 /** Something else on this machine that does the same work. */
@@ -80,10 +90,15 @@ function privilegeFindings({ canAdminister, canOpenByHandle }: DoctorFacts): Fin
   return [finding('problem', 'privileges', what, 'run dynamicfs as root')];
 }
 
-function mountFindings({ mount, layers }: DoctorFacts): Finding[] {
+function mountFindings({ mount, layers, hosts }: DoctorFacts): Finding[] {
   const { entry, fsType } = mount;
   const stack = layers.map(describeLayers).join('; ') || 'no block device';
   const findings = [finding('ok', 'mount', `${entry.typeName} at ${entry.mountPath}: ${stack}`)];
+  for (const { loopName, mountPath, typeName, layers: below } of hosts) {
+    const rest = below.map(describeLayers).join('; ') || 'no block device';
+    const what = `its file lies on ${typeName} at ${mountPath} (${rest}), which gets the space back: trim that mount, too`;
+    findings.push(finding('info', loopName, what));
+  }
   if (mount.isReadOnly) {
     const fix = `mount -o remount,rw ${entry.mountPath}, after a look into the kernel log for why it is read-only`;
     findings.push(finding('problem', 'mount', 'mounted read-only: nothing is changed on it', fix));
@@ -106,7 +121,9 @@ function trimFindings({ mount, layers }: DoctorFacts): Finding[] {
     const culprit = firstDropping(top);
     if (culprit) {
       const { what, fix } = dropReason(culprit);
-      const severity = culprit.isRotational ? 'info' : 'problem';
+      // A loop device, or a disk of a hypervisor, says that it rotates without being asked to.
+      const isHardDisk = culprit.kind === 'disk' && culprit.isRotational && !culprit.isVirtual;
+      const severity = isHardDisk ? 'info' : 'problem';
       findings.push(finding(severity, culprit.name, `no trim: ${what}`, fix));
     } else {
       const granularity = top.discardGranularityBytes;
@@ -160,13 +177,20 @@ function defragFindings(facts: DoctorFacts): Finding[] {
   const { mount } = facts;
   if (mount.fsType === 'other') return [];
   const findings = { ext4: ext4Defrag, xfs: xfsDefrag, btrfs: btrfsDefrag }[mount.fsType](facts);
-  const isRotational = facts.layers.some((top) =>
-    layersTopDown(top).some((layer) => layer.below.length === 0 && layer.isRotational),
-  );
-  const what = isRotational
-    ? 'a rotating disk: every fragment costs a seek'
-    : 'no rotating disk: only files in small fragments are worth a write';
-  return [...findings, finding('info', 'defrag', what)];
+  return [...findings, finding('info', 'defrag', mediumOf(facts))];
+}
+
+function mediumOf({ layers, hosts }: DoctorFacts): string {
+  const disks = [...layers, ...hosts.flatMap((host) => host.layers)]
+    .flatMap(layersTopDown)
+    .filter(({ kind, below }) => below.length === 0 && kind !== 'loop');
+  if (disks.some(({ isRotational, isVirtual }) => isRotational && !isVirtual)) {
+    return 'a rotating disk: every fragment costs a seek';
+  }
+  const small = 'only files in small fragments are worth a write';
+  return disks.some(({ isVirtual }) => isVirtual)
+    ? `a virtual disk, of which its host alone knows whether it rotates; if not, ${small}`
+    : `no rotating disk: ${small}`;
 }
 
 function ext4Defrag({ mount, ext4Features }: DoctorFacts): Finding[] {
@@ -259,5 +283,6 @@ function trimMaintainer(name: string, path: string, { fsType }: DetectedMount): 
 
 function disableLine(name: string, path: string): string {
   if (name.endsWith('.timer')) return `systemctl disable --now ${name}`;
-  return path.includes('/cron.d/') ? `take it out of ${path}` : `chmod -x ${path}`;
+  const isTable = path.includes('/cron.d/') || path.endsWith('/crontab');
+  return isTable ? `take it out of ${path}` : `chmod -x ${path}`;
 }

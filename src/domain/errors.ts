@@ -31,6 +31,8 @@ export const ERROR_KINDS = {
   ERR_DISK_MISMATCH: { exitCode: 24, retryable: false },
   ERR_DISK_UNAVAILABLE: { exitCode: 25, retryable: true },
   ERR_AGENT: { exitCode: 26, retryable: true },
+  ERR_DEVICE_HELD: { exitCode: 27, retryable: true },
+  ERR_DEVICE_NOT_EMPTY: { exitCode: 28, retryable: false },
   ERR_ALL_TARGETS_FAILED: { exitCode: 32, retryable: false },
   ERR_SOME_TARGETS_FAILED: { exitCode: 64, retryable: false },
   ERR_INVARIANT: { exitCode: 70, retryable: false },

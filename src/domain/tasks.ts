@@ -132,16 +132,41 @@ export interface DiscardTask {
   readonly path: string;
   readonly ranges: readonly ByteRun[];
   readonly secureErase: boolean;
+  /** For a raw device; null for a backing file, in which holes are punched. */
+  readonly device: DeviceDiscardTask | null;
+}
+
+export interface DeviceDiscardTask {
+  readonly grant: DiscardGrant;
+  /** As sysfs names the device. */
+  readonly name: string;
+  /** Of one request, whole granules; 0 when the device cannot discard. */
+  readonly stepBytesMax: number;
+}
+
+declare const granted: unique symbol;
+
+/**
+ * The right to discard on one block device. The symbol has no value, so that nobody makes one by
+ * writing it down: only `grantDiscard` in src/kernel does, for a device that is held exclusively and
+ * was verified. Plain data otherwise, since it crosses to a thread of the same process.
+ */
+export interface DiscardGrant {
+  readonly [granted]: true;
+  /** Open and exclusive until the task is done. */
+  readonly fd: number;
+  readonly path: string;
+  readonly deviceNumber: number;
 }
 
 export type DiscardOutcome =
   | {
       readonly kind: 'discarded';
-      /** Whether the file system tells what it holds; else the other two figures are 0. */
+      /** Whether file system or device tell what they did; else the other two figures are 0. */
       readonly confirmable: boolean;
-      /** Bytes of the range seen to be unallocated afterwards. */
+      /** Bytes of the range seen to be unallocated afterwards, or counted as discarded by a device. */
       readonly confirmedBytes: number;
-      /** Bytes of the range that were allocated before and are not any more. */
+      /** Bytes that were allocated before and are not any more; of a device, all that it confirmed. */
       readonly reclaimedBytes: number;
     }
   | { readonly kind: 'unsupported'; readonly error: WireError }

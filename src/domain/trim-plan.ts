@@ -17,15 +17,21 @@ export interface TrimPlan {
 
 /**
  * @param runs disjoint and sorted by `startBytes`.
+ * @param alignmentBytes where the first granule begins; those of some devices do not begin at 0.
  * @returns a plan with `plannedBytes + skippedBytes` equal to the bytes of `runs`.
  */
-export function planTrim(runs: readonly ByteRun[], granularityBytes: number): TrimPlan {
+export function planTrim(
+  runs: readonly ByteRun[],
+  granularityBytes: number,
+  alignmentBytes = 0,
+): TrimPlan {
   if (granularityBytes <= 0) throw new InvariantError('a trim needs a granularity above 0');
   const ranges: ByteRun[] = [];
   requireDisjoint(runs);
   for (const run of joinTouching(runs)) {
-    const startBytes = roundUp(run.startBytes, granularityBytes);
-    const endBytes = roundDown(run.startBytes + run.lengthBytes, granularityBytes);
+    const runEndBytes = run.startBytes + run.lengthBytes;
+    const startBytes = roundUp(run.startBytes - alignmentBytes, granularityBytes) + alignmentBytes;
+    const endBytes = roundDown(runEndBytes - alignmentBytes, granularityBytes) + alignmentBytes;
     if (endBytes > startBytes) ranges.push({ startBytes, lengthBytes: endBytes - startBytes });
   }
   const plannedBytes = totalBytes(ranges);

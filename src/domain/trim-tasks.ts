@@ -9,6 +9,8 @@ import type { ByteRun } from './units.js';
 export interface TrimDevice {
   /** In sysfs: `loop0`, `sda1`. Its discard counters are read. */
   readonly name: string;
+  /** By which the chunks of a Btrfs name it; null elsewhere, or when it cannot be read. */
+  readonly btrfsId: number | null;
   /** The file behind a loop device, if it can be reached. */
   readonly backing: { readonly path: string; readonly offsetBytes: number } | null;
 }
@@ -22,6 +24,7 @@ export interface ReadTrimWindowsTask {
   readonly fsType: FsType;
   /** As `DetectedMount.sysfsName`. */
   readonly sysfsName: string | null;
+  readonly devices: readonly TrimDevice[];
   /** The device below ext4 and XFS, or the members of a Btrfs, in bytes together. */
   readonly sizeBytes: number;
   readonly windowBytes: number;
@@ -67,14 +70,30 @@ export type TrimConfirmation = 'confirmed' | 'nothing-held' | 'not-confirmable' 
 
 export type TrimWindowOutcome =
   | TrimmedWindow
-  | { readonly kind: 'unsupported'; readonly error: WireError }
+  | {
+      readonly kind: 'unsupported';
+      readonly error: WireError;
+      readonly devices: readonly DeviceReceipt[];
+    }
   | { readonly kind: 'failed'; readonly error: WireError; readonly nextBytes: number };
+
+/** What a trim was seen to do with one device. */
+export interface DeviceReceipt {
+  readonly name: string;
+  /** By how much its discard counter rose; refused discards count there, too. */
+  readonly discardedBytes: number;
+  /** By how much the file behind it shrank; null where there is none. Others' writes make it less. */
+  readonly confirmedBytes: number | null;
+  /** False once its queue says that it takes none, from the start or since it refused one. */
+  readonly takesDiscards: boolean;
+}
 
 export interface TrimmedWindow {
   readonly kind: 'trimmed';
   /** FITRIM's number: what the file system says it asked for. No evidence of anything. */
   readonly requestedBytes: number;
-  /** By how much the devices' discard counters rose; refused discards count there, too. */
+  readonly devices: readonly DeviceReceipt[];
+  /** Of all devices together. */
   readonly deviceDiscardedBytes: number;
   /** By how much backing files shrank; null where there is none. Others' writes make it less. */
   readonly confirmedBytes: number | null;

@@ -50,6 +50,8 @@ export interface TrimWindow extends ByteRun {
   /** Of those at least as long as the minimum. */
   readonly trimmableBytes: number | null;
   readonly freeRunCount: number | null;
+  /** In sysfs, where it lies on some of several devices only; null for all of them. */
+  readonly deviceNames: readonly string[] | null;
 }
 
 export type SkipCause =
@@ -140,6 +142,17 @@ export function planWindows(
     const gained = gainedByRun.get(before.runId) ?? 0;
     return { window, skip: freedElsewhere(window, before, now, freedNow, gained) };
   });
+}
+
+/** The windows that lie on a device, if only in part. */
+export function windowsOnDevice(
+  plan: readonly PlannedWindow[],
+  deviceName: string | null,
+): PlannedWindow[] {
+  return plan.filter(
+    ({ window: { deviceNames } }) =>
+      deviceName === null || deviceNames === null || deviceNames.includes(deviceName),
+  );
 }
 
 export function nothingFreed(before: TrimEvidence, now: TrimEvidence): boolean {

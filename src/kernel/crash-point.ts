@@ -7,7 +7,9 @@
 
 import { MaintenanceError } from '../domain/errors.js';
 
-/** In the order of the protocols: rewrite an extent, discard what is free, store an object, move a file. */
+/**
+ * In the order of the protocols: rewrite an extent, discard what is free, store an object, move a file,
+ * trim a mount. */
 export const CRASH_POINTS = [
   'rewrite-reserved',
   'rewrite-read',
@@ -32,6 +34,7 @@ export const CRASH_POINTS = [
   'move-synced',
   'move-verified',
   'move-settled',
+  'trim-window-stored',
 ] as const;
 
 export type CrashPointName = (typeof CRASH_POINTS)[number];

@@ -44,9 +44,15 @@ function readLayer(name: string, trees: KernelTrees, depth: number): DeviceLayer
     backingPath: read('loop/backing_file'),
     provisioningMode: provisioningMode(path),
     isUsb: /\/usb\d+\//.test(realDevice),
+    isVirtual: isVirtual(realDevice, read('device/vendor')),
     model: read('device/model'),
     below: below.flatMap((lower) => readLayer(lower, trees, depth + 1) ?? []),
   };
+}
+
+/** Source: drivers/block/virtio_blk.c, xen-blkfront.c; QEMU names its SCSI and IDE disks by vendor. */
+function isVirtual(realDevice: string, vendor: string | null): boolean {
+  return /\/(virtio\d+|vbd-\d+)($|\/)/.test(realDevice) || /^(QEMU|VMware|Msft)/.test(vendor ?? '');
 }
 
 function kindOf(path: string): LayerKind {

@@ -3,7 +3,7 @@
  * dies: no stale lock file to clean up, and no process id to mistrust.
  */
 
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { kernelAddon } from './addon.js';
 import { fromNodeError, KernelCallError } from './kernel-error.js';
@@ -13,6 +13,8 @@ export interface FileLock extends Disposable {
   readonly path: string;
   /** Gives the lock up; does nothing when that has been done. */
   release(): void;
+  /** Of the file that is locked, which may have another name, or none, by now. */
+  inode(): number;
 }
 
 /**
@@ -35,6 +37,28 @@ export function tryLockFile(path: string): FileLock | null {
     throw fromNodeError('open lock file', cause, path);
   }
 
+  return lockOpen(path, fd);
+}
+
+/**
+ * Takes the lock of a directory, which has to be there, without waiting for it.
+ *
+ * Of a mount's root it is seen by whoever has the file system mounted, in any container, and needs no
+ * right but to read. While it is held the file system cannot be unmounted.
+ *
+ * @returns and @throws as `tryLockFile`.
+ */
+export function tryLockDirectory(path: string): FileLock | null {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (cause) {
+    throw fromNodeError('open directory', cause, path);
+  }
+  return lockOpen(path, fd);
+}
+
+function lockOpen(path: string, fd: number): FileLock | null {
   const errno = kernelAddon().lockFile(fd);
   if (errno === 0) return heldLock(path, fd);
   closeSync(fd);
@@ -49,5 +73,6 @@ function heldLock(path: string, fd: number): FileLock {
     held = false;
     closeSync(fd);
   };
-  return { path, release, [Symbol.dispose]: release };
+  const inode = fstatSync(fd).ino;
+  return { path, release, inode: () => inode, [Symbol.dispose]: release };
 }

@@ -1,6 +1,6 @@
 /** Finds the timers and cron jobs of others that trim or defragment. */
 
-import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Maintainer } from '../domain/doctor.js';
 import type { FsType } from '../domain/mounts.js';
@@ -26,6 +26,8 @@ const CRON_WORDS: readonly { word: RegExp; does: Work; fsTypes: readonly FsType[
   { word: /btrfs-?balance/, does: 'balance', fsTypes: ['btrfs'] },
 ];
 const CRON_DIRECTORIES = ['cron.hourly', 'cron.daily', 'cron.weekly', 'cron.monthly', 'cron.d'];
+/** A job that is larger is a program. */
+const TEXT_BYTES_MAX = 64 * 1024;
 
 /** @param etcPath `/etc`, or a tree that a test has made. Never throws. */
 export function findMaintainers(fsType: FsType, etcPath = '/etc'): Maintainer[] {
@@ -47,12 +49,37 @@ function enabledTimers(fsType: FsType, etcPath: string): Maintainer[] {
 
 function cronJobs(fsType: FsType, etcPath: string): Maintainer[] {
   const kinds = CRON_WORDS.filter(({ fsTypes }) => fsTypes.includes(fsType));
-  return CRON_DIRECTORIES.flatMap((directory) =>
+  const table = join(etcPath, 'crontab');
+  const inTable = kindByText(table, kinds);
+  const own = inTable ? [{ name: 'crontab', path: table, does: inTable.does }] : [];
+  const inDirectories = CRON_DIRECTORIES.flatMap((directory) =>
     namesIn(join(etcPath, directory)).flatMap((name) => {
-      const kind = kinds.find(({ word }) => word.test(name));
-      return kind ? [{ name, path: join(etcPath, directory, name), does: kind.does }] : [];
+      const path = join(etcPath, directory, name);
+      const kind = kinds.find(({ word }) => word.test(name)) ?? kindByText(path, kinds);
+      return kind ? [{ name, path, does: kind.does }] : [];
     }),
   );
+  return [...own, ...inDirectories];
+}
+
+/** By what it runs: a job may have any name. */
+function kindByText(
+  path: string,
+  kinds: typeof CRON_WORDS,
+): (typeof CRON_WORDS)[number] | undefined {
+  const lines = readOrEmpty(path)
+    .split('\n')
+    .filter((line) => !/^\s*#/.test(line));
+  return kinds.find(({ word }) => lines.some((line) => word.test(line)));
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    const { size } = statSync(path);
+    return size > TEXT_BYTES_MAX ? '' : readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 function linkTarget(path: string): string | null {

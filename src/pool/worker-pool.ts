@@ -110,6 +110,8 @@ async function startThreads(maxThreads: number): Promise<Piscina> {
     maxThreads,
     idleTimeout: IDLE_THREAD_MS,
     taskQueue: new FixedQueue(),
+    // Files are opened by the addon and closed by Node, which would warn of each.
+    trackUnmanagedFds: false,
   });
   // Without a listener an uncaught error in a thread ends the process; the task rejects anyway.
   piscina.on('error', () => {});

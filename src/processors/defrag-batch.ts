@@ -59,7 +59,8 @@ export class DefragBatches {
     }
     const { processedCount, doneBytes } = await this.#rewriteAll(run, batch, picks);
     const busyMs = clock() - startedAtMs;
-    store.transaction(() => {
+    // Its extents are durable. After a power cut the batch is queued once more, and picks others.
+    store.transactionWithoutFlush(() => {
       store.runs.finishBatch(run.runId, run.batchIndex);
       store.runs.addProgress(run.runId, { busyMs });
       store.totals.add({ defrag_busy_ms: busyMs });
@@ -195,10 +196,6 @@ export class DefragBatches {
     } else if (result.kind === 'moved') {
       const doneBytes = result.bytes;
       runs.addProgress(run.runId, { processedCount: 1, doneCount: 1, doneBytes });
-      if (run.kind === 'tier') {
-        totals.add({ tier_replicas_moved: 1, tier_bytes_moved: doneBytes });
-        return;
-      }
       totals.add({
         defrag_extents_moved: 1,
         defrag_bytes_moved: doneBytes,

@@ -15,9 +15,11 @@ import {
   passWaitMs,
   restMs,
 } from '../domain/fs-pace.js';
+import { GROUPS_PER_THREAD } from '../domain/move-tasks.js';
 import type { Run } from '../domain/runs.js';
 import type { FsPoolContext } from '../pool/fs-pool/context.js';
-import { type GroupReport, moveGroup } from '../pool/fs-pool/move-group.js';
+import { movableType } from '../pool/fs-pool/detect.js';
+import { freeForDonors, type GroupReport, moveGroup } from '../pool/fs-pool/move-group.js';
 import { RunFiles, scanForRun } from '../pool/fs-pool/run-files.js';
 import { type SettleReport, settleIntents } from '../pool/fs-pool/settle.js';
 import type { Payload } from '../queue/payloads.js';
@@ -38,7 +40,7 @@ export class FsDefragBatches {
   /** Before the first batch, and after one that left an intent open. */
   async settle(): Promise<SettleReport | null> {
     this.#needsSettling = false;
-    return await settleIntents(this.#context);
+    return await this.#context.whileHeld(() => settleIntents(this.#context));
   }
 
   /** @throws MaintenanceError ERR_DISK_UNAVAILABLE, ERR_PERMISSION, and what the scan throws. */
@@ -73,7 +75,7 @@ export class FsDefragBatches {
     }
   }
 
-  /** A lane per thread, each with a group of its own. */
+  /** Lanes side by side, each with a group of its own. */
   async #moveForAWhile(
     run: Run,
     watch: RunWatch,
@@ -88,11 +90,12 @@ export class FsDefragBatches {
     const lane = async () => {
       while (watch.isRunning && clock() < endAtMs && !hasFailed) {
         const groupStartedAtMs = clock();
-        const group = files.take(pace);
-        if (group.length === 0) return;
+        const group = files.take(pace, freeForDonors(this.#context.mount().path));
+        if (!group) return;
         try {
-          const report = await this.#moveGroup(run, group, watch);
-          files.give(group, report.later);
+          const move = () => this.#moveGroup(run, group, watch);
+          const report = await this.#context.whileHeld(move);
+          files.give(group, report);
           processedCount += report.processedCount;
           doneBytes += report.movedBytes;
         } catch (cause) {
@@ -102,7 +105,7 @@ export class FsDefragBatches {
         await watch.rest(restMs(clock() - groupStartedAtMs, pace.restRatio));
       }
     };
-    const lanes = await Promise.allSettled(Array.from({ length: run.threadCount }, lane));
+    const lanes = await Promise.allSettled(Array.from({ length: this.#laneCount(run) }, lane));
     // All lanes end before an error goes on: a job that fails has nothing under way any more.
     const failure = lanes.find((one) => one.status === 'rejected');
     if (failure) {
@@ -112,6 +115,11 @@ export class FsDefragBatches {
       throw failure.reason;
     }
     return { processedCount, doneBytes };
+  }
+
+  #laneCount({ intensity, threadCount }: Run): number {
+    if (FS_DEFRAG_PACE[intensity].rateBytesPerSec !== null) return threadCount;
+    return threadCount * GROUPS_PER_THREAD[movableType(this.#context.mount())];
   }
 
   async #moveGroup(

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { FsAnalysis } from '../domain/fs-analysis.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { TRIM_SCHEDULES } from '../domain/trim-schedule.js';
+import { claimFileSystem } from '../kernel/file-system-claim.js';
 import { fsPoolDirectory } from '../pool/fs-pool/context.js';
 import { FsPool } from '../pool/fs-pool/fs-pool.js';
 import { mountOfRegistered } from '../pool/fs-pool/register.js';
@@ -22,12 +23,22 @@ const WORST_COUNT = 20;
 export class FsPoolWork implements PoolWork {
   readonly pool: FsPool;
   readonly #defrag: FsDefragBatches;
+  readonly #giveUpClaim: () => void;
 
-  /** @throws MaintenanceError ERR_DISK_UNAVAILABLE while it is not mounted, and as `FsPool.open`. */
+  /**
+   * @throws MaintenanceError ERR_DISK_UNAVAILABLE while it is not mounted, ERR_TARGET_BUSY while the
+   *   agent of another state directory works on it, and as `FsPool.open`.
+   */
   constructor(stateDirectory: string, registered: RegisteredFileSystem) {
     // First, and without its store: while it is away the agent asks every second.
     mountOfRegistered(registered);
-    this.pool = FsPool.open(stateDirectory, registered);
+    this.#giveUpClaim = claimFileSystem(registered.fileSystemUuid, stateDirectory);
+    try {
+      this.pool = FsPool.open(stateDirectory, registered);
+    } catch (cause) {
+      this.#giveUpClaim();
+      throw cause;
+    }
     this.#defrag = new FsDefragBatches(this.pool.context);
   }
 
@@ -106,12 +117,17 @@ export class FsPoolWork implements PoolWork {
     return this.pool.context.settings().lastAnalysis ?? null;
   }
 
-  close(): Promise<void> {
-    return this.pool.close();
+  async close(): Promise<void> {
+    try {
+      await this.pool.close();
+    } finally {
+      this.#giveUpClaim();
+    }
   }
 
   closeUnused(): void {
     this.pool.context.store.close();
+    this.#giveUpClaim();
   }
 
   /** By the clock alone: what a mount has to give back is known by reading its free space only. */

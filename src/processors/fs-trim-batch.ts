@@ -5,14 +5,20 @@
  * into batches; its cursor is in the store after each window, for the next agent and the next run.
  */
 
-import { MaintenanceError } from '../domain/errors.js';
+import { MaintenanceError, type WireError } from '../domain/errors.js';
 import { FS_TRIM_REST_RATIO, restMs } from '../domain/fs-pace.js';
 import type { Run, RunProgress } from '../domain/runs.js';
 import type { TrimmedWindow } from '../domain/trim-tasks.js';
 import type { TrimWindow } from '../domain/trim-windows.js';
+import { crashPoint } from '../kernel/crash-point.js';
 import type { FsPoolContext } from '../pool/fs-pool/context.js';
 import { assertWritable, type FsMount } from '../pool/fs-pool/detect.js';
-import { type TrimWindowStep, trimMount } from '../pool/fs-pool/trim-mount.js';
+import {
+  type TrimMountOptions,
+  type TrimMountReport,
+  type TrimWindowStep,
+  trimMount,
+} from '../pool/fs-pool/trim-mount.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
 import { type BatchReport, claimBatch, completeRun, SUPERSEDED } from './run-batch.js';
 import { RunWatch } from './run-watch.js';
@@ -31,14 +37,14 @@ export async function processFsTrim(
   const mount = context.mount();
   assertWritable(mount);
   using watch = new RunWatch(context, run.runId);
-  await trimAll(context, run, mount, watch);
+  const report = await trimAll(context, run, mount, watch);
   const { store, clock } = context;
   store.transaction(() => {
     store.runs.finishBatch(run.runId, run.batchIndex);
     store.totals.set('trim_last_at_ms', clock());
   });
   const stopped = !watch.isRunning;
-  if (!stopped) endRun(context, run);
+  if (!stopped) endRun(context, run, report.isUnsupported ? report.firstError : null);
   const progress = store.runs.get(run.runId)?.progress ?? run.progress;
   return {
     outcome: stopped ? 'stopped' : 'done',
@@ -52,17 +58,21 @@ async function trimAll(
   run: Run,
   mount: FsMount,
   watch: RunWatch,
-): Promise<void> {
-  const { store, workers, clock } = context;
+): Promise<TrimMountReport> {
+  const { store, clock } = context;
+  const workers: TrimMountOptions['workers'] = {
+    run: (kind, task) => context.whileHeld(() => context.workers.run(kind, task)),
+  };
   let windowStartedAtMs = clock();
   let isFirst = true;
-  await trimMount({
+  return await trimMount({
     workers,
     mount,
     runId: `${run.runId}-${context.ownerEpoch ?? 0}-${run.batchIndex}`,
     remembered: store.trimWindows.all(),
     cursorBytes: cursorOf(context, run),
     minLengthBytes: 0,
+    deviceName: onlyDevice(context, run, mount),
     stopFlag: watch.moves,
     clock,
     onWindow: async (step) => {
@@ -71,13 +81,43 @@ async function trimAll(
         context.assertOwner();
         if (isFirst) plan(context, run, step);
         record(context, run, step, busyMs);
+        recordDevices(context, run, step, mount);
       });
+      crashPoint('trim-window-stored');
       isFirst = false;
       const restRatio = step.outcome ? FS_TRIM_REST_RATIO[run.intensity] : 0;
       await watch.rest(restMs(busyMs, restRatio));
       windowStartedAtMs = clock();
     },
   });
+}
+
+/** @throws MaintenanceError ERR_TARGET_NOT_FOUND when the device left the file system since. */
+function onlyDevice({ store }: FsPoolContext, { runId }: Run, mount: FsMount): string | null {
+  const path = store.trimDevices.only(runId);
+  if (path === null) return null;
+  const device = mount.devices.find((one) => one.path === path);
+  if (device) return device.name;
+  throw new MaintenanceError(
+    'ERR_TARGET_NOT_FOUND',
+    `${path} is no disk of ${mount.path} any more`,
+    {
+      nextStep: 'See `dynamicfs disk list` for its disks, and name one of them.',
+    },
+  );
+}
+
+function recordDevices(
+  { store }: FsPoolContext,
+  { runId }: Run,
+  { outcome }: TrimWindowStep,
+  mount: FsMount,
+): void {
+  if (!outcome || outcome.kind === 'failed') return;
+  for (const receipt of outcome.devices) {
+    const path = mount.devices.find(({ name }) => name === receipt.name)?.path ?? receipt.name;
+    store.trimDevices.add(runId, { ...receipt, path });
+  }
 }
 
 /** A run that begins anew goes on where one that was stopped left off. */
@@ -156,15 +196,18 @@ function askedBytes({ deviceDiscardedBytes, requestedBytes }: TrimmedWindow): nu
   return Math.min(deviceDiscardedBytes, requestedBytes);
 }
 
-function endRun(context: FsPoolContext, run: Run): void {
+function endRun(context: FsPoolContext, run: Run, unsupported: WireError | null): void {
   const { store, clock } = context;
   const progress = store.runs.get(run.runId)?.progress;
-  if (progress && progress.failedCount > 0 && progress.doneCount === 0) {
-    const error = allFailed(progress.failedCount).toWire();
-    store.runs.setState(run.runId, 'failed', clock(), error);
-    return;
+  const { doneCount, failedCount } = progress ?? { doneCount: 0, failedCount: 0 };
+  if (unsupported) {
+    // What was asked for before the device refused proves nothing either.
+    store.runs.setState(run.runId, 'failed', clock(), unsupported);
+  } else if (failedCount > 0 && doneCount === 0) {
+    store.runs.setState(run.runId, 'failed', clock(), allFailed(failedCount).toWire());
+  } else {
+    completeRun(context, run);
   }
-  completeRun(context, run);
 }
 
 function allFailed(count: number): MaintenanceError {

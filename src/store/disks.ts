@@ -4,10 +4,13 @@ import type { Tier } from '../domain/heat.js';
 import type { ByteRun } from '../domain/units.js';
 import { type Db, transaction } from './database.js';
 
+export type DiskKind = 'directory' | 'device';
+
 export interface DiskRow {
   readonly diskId: number;
   readonly uuid: string;
-  /** Absolute path of the directory that holds the backing file. */
+  readonly kind: DiskKind;
+  /** Absolute path of the directory that holds the backing file, or of the device when last seen. */
   readonly path: string;
   readonly tier: Tier;
   readonly capacityBytes: number;
@@ -29,7 +32,7 @@ interface RawDisk extends Omit<DiskRow, 'evacuating' | 'journalStale'> {
   readonly journalStale: number;
 }
 
-const COLUMNS = `disk_id AS diskId, uuid, path, tier, capacity_bytes AS capacityBytes,
+const COLUMNS = `disk_id AS diskId, uuid, kind, path, tier, capacity_bytes AS capacityBytes,
   reserve_bytes AS reserveBytes, granularity_bytes AS granularityBytes, evacuating,
   journal_epoch AS journalEpoch, journal_tail_bytes AS journalTailBytes,
   journal_stale AS journalStale, added_at_ms AS addedAtMs`;
@@ -54,9 +57,9 @@ export class DiskStore {
   add(disk: Omit<DiskRow, 'diskId'>): number {
     const result = this.#db
       .prepare(
-        `INSERT INTO disks (uuid, path, tier, capacity_bytes, reserve_bytes, granularity_bytes,
+        `INSERT INTO disks (uuid, kind, path, tier, capacity_bytes, reserve_bytes, granularity_bytes,
            evacuating, journal_epoch, journal_tail_bytes, journal_stale, added_at_ms)
-         VALUES (@uuid, @path, @tier, @capacityBytes, @reserveBytes, @granularityBytes,
+         VALUES (@uuid, @kind, @path, @tier, @capacityBytes, @reserveBytes, @granularityBytes,
            @evacuating, @journalEpoch, @journalTailBytes, @journalStale, @addedAtMs)`,
       )
       .run({
@@ -65,6 +68,19 @@ export class DiskStore {
         journalStale: Number(disk.journalStale),
       });
     return Number(result.lastInsertRowid);
+  }
+
+  /**
+   * Devices that have other names now. Two may have swapped theirs, and the name of one that is away
+   * may be another one's. Safe while: in a transaction.
+   */
+  setPaths(paths: ReadonlyMap<number, string>): void {
+    const update = this.#db.prepare('UPDATE disks SET path = ? WHERE disk_id = ?');
+    const taken = new Set(paths.values());
+    for (const { diskId, path } of this.all()) {
+      if (paths.has(diskId) || taken.has(path)) update.run(`${path} (was ${diskId})`, diskId);
+    }
+    for (const [diskId, path] of paths) update.run(path, diskId);
   }
 
   setEvacuating(diskId: number, evacuating: boolean): void {

@@ -11,6 +11,7 @@ import { RunStore } from './runs.js';
 import { FS_POOL_SCHEMA_STEPS } from './schema.js';
 import { type MaintenanceSettings, SettingsStore } from './settings.js';
 import { TotalStore } from './totals.js';
+import { TrimDeviceStore } from './trim-devices.js';
 import { TrimWindowStore } from './trim-windows.js';
 
 export interface FsPoolSettings extends MaintenanceSettings {
@@ -28,6 +29,7 @@ export class FsPoolStore {
   readonly candidates: FsCandidates;
   readonly intents: MoveIntents;
   readonly trimWindows: TrimWindowStore;
+  readonly trimDevices: TrimDeviceStore;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
   readonly #db: Db;
@@ -42,6 +44,7 @@ export class FsPoolStore {
     this.candidates = new FsCandidates(db);
     this.intents = new MoveIntents(db);
     this.trimWindows = new TrimWindowStore(db);
+    this.trimDevices = new TrimDeviceStore(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
   }

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Db, openDatabase } from './database.js';
-import { REGISTRY_SCHEMA_STEPS } from './schema.js';
+import { REGISTRY_SCHEMA_STEPS } from './registry-schema.js';
 
 export type RegisteredPool = RegisteredExtentPool | RegisteredFileSystem;
 

@@ -3,7 +3,7 @@
  * made by an older version runs the steps that it lacks, in one transaction.
  */
 
-import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
+import { HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
 
 /** Shared by the first steps of both kinds of pools; later changes are steps of each. */
 const SETTINGS_TABLE = `
@@ -152,12 +152,18 @@ CREATE TABLE run_exclusions (
 
 ${COUNTER_TABLES}`;
 
+/** Raw block devices beside directories. */
+const DEVICES_STEP = `
+ALTER TABLE disks ADD COLUMN kind TEXT NOT NULL DEFAULT 'directory'
+  CHECK (kind IN ('directory', 'device'));
+`;
+
 export const POOL_SCHEMA_STEPS: readonly string[] = [
   STEP_1,
   REPAIR_STEP,
   SCRUB_STEP,
   HEALTH_STEP,
-  DRIVES_STEP,
+  DEVICES_STEP,
 ];
 
 /**
@@ -211,32 +217,17 @@ CREATE TABLE trim_windows (
 );
 `;
 
-export const FS_POOL_SCHEMA_STEPS: readonly string[] = [FS_POOL_STEP_1];
-
-const REGISTRY_STEP_1 = `
-CREATE TABLE pools (
-  pool_id TEXT PRIMARY KEY,
-  path TEXT NOT NULL UNIQUE,
-  kind TEXT NOT NULL CHECK (kind IN ('extent')),
-  registered_at_ms INTEGER NOT NULL
-) WITHOUT ROWID;
-`;
-
-/** A directory is one extent pool; a mount point may see several file systems come and go. */
-const REGISTRY_STEP_2 = `
-CREATE TABLE pools_of_kinds (
-  pool_id TEXT PRIMARY KEY,
+/** What a trim was seen to do with each device, and the one that it is for, if not for all. */
+const FS_POOL_STEP_2 = `
+CREATE TABLE trim_devices (
+  run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
   path TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('extent', 'file-system')),
-  registered_at_ms INTEGER NOT NULL,
-  file_system_uuid TEXT CHECK ((file_system_uuid IS NULL) = (kind = 'extent'))
+  is_only INTEGER NOT NULL DEFAULT 0,
+  discarded_bytes INTEGER NOT NULL DEFAULT 0,
+  confirmed_bytes INTEGER,
+  takes_discards INTEGER NOT NULL DEFAULT 1,
+  PRIMARY KEY (run_id, path)
 ) WITHOUT ROWID;
-INSERT INTO pools_of_kinds SELECT pool_id, path, kind, registered_at_ms, NULL FROM pools;
-DROP TABLE pools;
-ALTER TABLE pools_of_kinds RENAME TO pools;
-CREATE UNIQUE INDEX pools_by_path ON pools (path) WHERE kind = 'extent';
-CREATE UNIQUE INDEX pools_by_mount ON pools (path, file_system_uuid) WHERE kind = 'file-system';
 `;
 
-/** `registry.sqlite` in the state directory: which pools this node's agent works on. */
-export const REGISTRY_SCHEMA_STEPS: readonly string[] = [REGISTRY_STEP_1, REGISTRY_STEP_2];
+export const FS_POOL_SCHEMA_STEPS: readonly string[] = [FS_POOL_STEP_1, FS_POOL_STEP_2];

@@ -70,6 +70,21 @@ export class SpaceStore {
     return runs.sort((a, b) => b.lengthBytes - a.lengthBytes).slice(0, count);
   }
 
+  /**
+   * Reserves the longest runs of a disk, as `largestRuns` chose them: they are the end of the index of
+   * their state, and are taken in one sweep. Safe while: in the same transaction.
+   */
+  reserveLargest(chosen: readonly SpaceRun[], owner: string): ByteRun[] {
+    for (const state of ['free', 'pending'] as const) {
+      const runs = chosen.filter((run) => run.state === state);
+      const shortest = runs.at(-1);
+      if (!shortest) continue;
+      const { changes } = this.#statements[state].ownLargest.run({ ...shortest, owner });
+      if (changes !== runs.length) throw new InvariantError('other runs were reserved than chosen');
+    }
+    return chosen.map(({ startBytes, lengthBytes }) => ({ startBytes, lengthBytes }));
+  }
+
   /** Reserves the first `lengthBytes` of a free or pending run. Safe while: in a transaction. */
   reserve(run: SpaceRun, lengthBytes: number, owner: string): ByteRun {
     const { diskId, startBytes } = run;
@@ -209,6 +224,12 @@ function prepareByLength(db: Db, state: 'free' | 'pending') {
       `SELECT disk_id AS diskId, ${RUN_COLUMNS}, state FROM space_runs
        WHERE disk_id = ? AND in_reserve = 0 AND state = '${state}'
        ORDER BY length_bytes DESC, start_bytes DESC LIMIT ?`,
+    ),
+    // Or rollback: SQLite would copy each page first, so that it can undo the statement alone.
+    ownLargest: db.prepare(
+      `UPDATE OR ROLLBACK space_runs SET state = 'reserved', owner = @owner, failure_count = 0, not_before_ms = 0
+       WHERE disk_id = @diskId AND in_reserve = 0 AND state = '${state}'
+         AND (length_bytes, start_bytes) >= (@lengthBytes, @startBytes)`,
     ),
   };
 }

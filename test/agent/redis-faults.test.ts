@@ -24,12 +24,17 @@ import {
 } from '../support/agent-lab.js';
 import { type AgentProcess, runCommand } from '../support/agent-process.js';
 import { redisPid, withQueues } from '../support/agent-queues.js';
+import { withMortalRedis } from '../support/redis.js';
 
 interface MidRun {
   readonly lab: Lab;
   readonly runId: number;
   readonly agent: AgentProcess;
   readonly pid: number;
+}
+
+function isAway(message: string): boolean {
+  return message.startsWith('Redis is away');
 }
 
 async function inMidRun(fault: (at: MidRun) => Promise<void>): Promise<MidRun> {
@@ -58,7 +63,7 @@ it('starts its Redis again when that is killed', async () => {
   });
   const said = agent.log().map((line) => line.msg);
   expect(said).toContain('redis-server ended (SIGKILL); starting it again');
-  expect(said.filter((line) => line.startsWith('Redis is away'))).toHaveLength(1);
+  expect(said.filter(isAway)).toHaveLength(1);
   expect(said.filter((line) => line === 'Redis is back')).toHaveLength(1);
 });
 
@@ -150,6 +155,36 @@ it('refuses to start a run while the Redis of the URL is down, and changes nothi
     expect(end.stderr).toContain('Code: ERR_QUEUE');
   }
   expect(stateOf(lab.pool)).toEqual(before);
+});
+
+it('goes on after the Redis of the URL died in mid-run and came back empty', async () => {
+  const lab = await makeLab();
+  const { runId } = beginRun(lab.pool, { intensity: 'low' });
+  await withMortalRedis((redis) => {
+    const env = { ...lab.env, DYNAMICFS_REDIS_URL: redis.url };
+    return withAgent({ env }, async (agent) => {
+      await untilMoved(lab.pool, runId, 3);
+      await redis.kill();
+      await until('the agent knows', () => agent.log().some((line) => isAway(line.msg)));
+      const { doneCount } = runOf(lab.pool, runId).progress;
+      const end = await runCommand(['trim', 'now', '--pool', lab.pool.path], env);
+      expect(end).toMatchObject({ code: 18 });
+      expect(runOf(lab.pool, runId)).toMatchObject({ state: 'running' });
+
+      await redis.startAgain();
+      const run = await untilOver(lab.pool, runId);
+      expect(run).toMatchObject({ state: 'completed', progress: { failedCount: 0 } });
+      expect(run.progress.doneCount).toBeGreaterThan(doneCount);
+      await withQueues({ ...lab, env }, async ({ queues }) => {
+        await until('both schedulers are back', async () => {
+          const [pass] = await queues.queue('defrag-batch').getJobSchedulers();
+          const [tick] = await queues.queue('policy-tick').getJobSchedulers();
+          return pass?.key === 'defrag-pass' && tick?.key === 'policy-tick';
+        });
+      });
+    });
+  });
+  await expectIntact(lab);
 });
 
 it('runs without its Redis until that is there, and then does what was asked meanwhile', async () => {

@@ -180,7 +180,7 @@ describe('with an agent', () => {
   it('trim now, status, stop', async () => {
     const trimmed = await json('trim now', flags);
     if (trimmed.dryRun) throw new Error('expected a run');
-    expect(trimNowText(trimmed.run)).toMatch(/^TRIM completed\n {2}Bytes reclaimed: [1-9]/);
+    expect(trimNowText(trimmed)).toMatch(/^TRIM completed\n {2}Bytes reclaimed: [1-9]/);
     const status = await json('trim status', flags);
     const text = await node.text('trim', 'status', ...flags);
     // The time since then is all that may differ.

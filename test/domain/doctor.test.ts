@@ -18,6 +18,7 @@ const DISK: DeviceLayer = {
   backingPath: null,
   provisioningMode: 'unmap',
   isUsb: false,
+  isVirtual: false,
   model: 'SSD',
   below: [],
 };
@@ -41,6 +42,7 @@ function facts(fsType: FsType, changes: Partial<DoctorFacts> = {}, options: stri
   return {
     mount: { entry, fsType, isReadOnly: false, isWhole: true, devices, sysfsName: 'sda' },
     layers: [DISK],
+    hosts: [],
     ext4Features: fsType === 'ext4' ? ext4 : null,
     xfsCanExchange: null,
     canAdminister: true,
@@ -93,6 +95,19 @@ describe('diagnose', () => {
       { ...DISK, isRotational: true, discardMaxBytes: 0, discardMaxHardwareBytes: 0 },
     ];
     expect(problems(facts('xfs', { layers }))).toEqual([]);
+  });
+
+  it('follows a loop device to the mount that holds its file, and to the disk of that', () => {
+    const loop = { ...DISK, name: 'loop1', kind: 'loop' as const, isRotational: true };
+    const virtual = { ...DISK, name: 'vda', label: 'vda', isRotational: true, isVirtual: true };
+    const host = { loopName: 'loop1', mountPath: '/srv', typeName: 'xfs', layers: [virtual] };
+    const findings = diagnose(facts('ext4', { layers: [loop], hosts: [host] }));
+    const said = findings.map(({ what }) => what).join('\n');
+    expect(said).toContain('its file lies on xfs at /srv (disk vda)');
+    expect(said).toContain('a virtual disk, of which its host alone knows whether it rotates');
+    const refusing = { ...loop, discardMaxBytes: 0, discardMaxHardwareBytes: 0 };
+    const [first] = diagnose(facts('ext4', { layers: [refusing], hosts: [host] }));
+    expect(first).toMatchObject({ severity: 'problem', layer: 'loop1' });
   });
 
   it.each([

@@ -48,11 +48,16 @@ describe('findMaintainers', () => {
     }
     symlinkSync('/dev/null', join(system, 'xfs_scrub_all.timer'));
     writeFileSync(join(etc, 'cron.weekly/xfs_fsr'), '');
-    writeFileSync(join(etc, 'cron.weekly/man-db'), '');
+    writeFileSync(join(etc, 'cron.weekly/man-db'), '# fstrim is not run here\n');
+    writeFileSync(join(etc, 'cron.weekly/tidy'), '#!/bin/sh\ne4defrag /srv\n');
     const names = (fsType: 'xfs' | 'btrfs') =>
       findMaintainers(fsType, etc).map(({ name, does }) => `${name} ${does}`);
     expect(names('xfs')).toEqual(['fstrim.timer trim', 'xfs_fsr defragment']);
     expect(names('btrfs')).toEqual(['fstrim.timer trim', 'btrfs-balance.timer balance']);
+    expect(findMaintainers('ext4', etc).map(({ name, does }) => `${name} ${does}`)).toEqual([
+      'fstrim.timer trim',
+      'tidy defragment',
+    ]);
     expect(findMaintainers('ext4', '/nowhere')).toEqual([]);
   });
 });

@@ -83,6 +83,17 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a scan of %s', (fsType) => {
     expect(expectAgreement(mount)).toMatchObject({ fileCount: 5, hardLinkedCount: 5 });
   });
 
+  it('walks thousands of directories in one, a part at a time', () => {
+    using mount = new LoopMount(fsType);
+    mkdirSync(mount.path('many'));
+    for (let index = 0; index < 9000; index += 1) mkdirSync(mount.path('many', `${index}`));
+    for (const index of [0, 4500, 8999]) writeBytes(mount.path('many', `${index}`, 'file'), 1);
+    const report = scanMount(scanTask(mount, { method: 'walk' }));
+    expect(report).toMatchObject({ fileCount: 3, failedCount: 0, vanishedCount: 0 });
+    expect(report.directoryCount).toBeGreaterThanOrEqual(9002);
+    expectAgreement(mount);
+  });
+
   it('sorts files by the later of their last read and last write', () => {
     using mount = new LoopMount(fsType, { mountOptions: ['noatime'] });
     const nowS = Math.floor(Date.now() / 1000);

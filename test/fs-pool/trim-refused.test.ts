@@ -24,7 +24,9 @@ function task(backingPath: string): TrimWindowTask {
     fsType,
     window: { startBytes: 0, lengthBytes: 256 * MIB },
     minLengthBytes: 4096,
-    devices: [{ name: lab.deviceName, backing: { path: backingPath, offsetBytes: 0 } }],
+    devices: [
+      { name: lab.deviceName, btrfsId: null, backing: { path: backingPath, offsetBytes: 0 } },
+    ],
     stopFlag: null,
     paceBytes: null,
   };
@@ -62,7 +64,10 @@ describe.skipIf(!canMount).each(['ext4', 'xfs'] as const)('a device under %s', (
 
   it('whose blocks nobody can see is never confirmed', () => {
     rmSync(withFreedSpace(fsType));
-    const blind = { ...task(''), devices: [{ name: lab.deviceName, backing: null }] };
+    const blind = {
+      ...task(''),
+      devices: [{ name: lab.deviceName, btrfsId: null, backing: null }],
+    };
     expect(trimWindow(blind)).toMatchObject({
       kind: 'trimmed',
       confirmedBytes: null,

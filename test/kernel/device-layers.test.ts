@@ -9,10 +9,21 @@ import {
 } from '../../src/domain/device-layers.js';
 import { readLayers } from '../../src/kernel/device-layers.js';
 import type { KernelTrees } from '../../src/kernel/mount-info.js';
-import { crypt, DISK, PARTITION, sysfsTree, volume } from '../support/sysfs-trees.js';
-
-const TAKES = [1_073_741_824, 1_073_741_824] as const;
-const NONE = [0, 0] as const;
+import {
+  array,
+  crypt,
+  DISK,
+  loop,
+  NONE,
+  PARTITION,
+  SECOND_DISK,
+  sysfsTree,
+  TAKES,
+  thinVolume,
+  USB,
+  virtio,
+  volume,
+} from '../support/sysfs-trees.js';
 
 function layersOf(name: string, trees: KernelTrees): DeviceLayer {
   const layers = readLayers(name, trees);
@@ -24,7 +35,7 @@ describe('LVM on dm-crypt on a partition', () => {
   it('is read from the volume down to the disk', () => {
     const top = layersOf('dm-1', sysfsTree([DISK, PARTITION, crypt(TAKES), volume(TAKES)]));
     expect(describeLayers(top)).toBe(
-      'lvm vg-data (dm-1) → dm-crypt luks-home (dm-0) → partition sda2 → disk sda',
+      'lvm vgubuntu-root (dm-1) → dm-crypt luks-home (dm-0) → partition sda2 → disk sda',
     );
     expect(top.below[0]?.below[0]).toMatchObject({
       kind: 'partition',
@@ -46,35 +57,25 @@ describe('LVM on dm-crypt on a partition', () => {
   it('loses them in the volume when only that drops them', () => {
     const top = layersOf('dm-1', sysfsTree([DISK, PARTITION, crypt(TAKES), volume(NONE)]));
     expect(firstDropping(top)?.name).toBe('dm-1');
-    expect(dropReason(top).fix).toContain('issue_discards in lvm.conf has nothing to do with it');
+    const { fix } = dropReason(top);
+    expect(fix).toContain('lvs -a -o+seg_type,discards vgubuntu/root');
+    expect(fix).toContain('issue_discards in lvm.conf has nothing to do with it');
   });
 });
 
 describe('a thin volume', () => {
   it('is told from a plain one by the pool below it', () => {
-    const pool = {
-      path: 'virtual/block/dm-3',
-      files: { 'dm/name': 'vg-pool', 'dm/uuid': 'LVM-xyz-tpool' },
-      discards: TAKES,
-      slaves: ['sda'],
-    };
-    const top = layersOf('dm-1', sysfsTree([DISK, pool, volume(NONE, 'dm-3')]));
+    const top = layersOf('dm-5', sysfsTree([DISK, ...thinVolume(NONE)]));
     expect(top.kind).toBe('lvm-thin');
-    expect(dropReason(top).fix).toContain('lvchange --discards passdown');
+    expect(firstDropping(top)?.name).toBe('dm-5');
+    expect(dropReason(top).fix).toContain('lvchange --discards passdown pve/data,');
+    expect(describeLayers(top)).toContain('lvm pve-data-tpool (dm-4) → [lvm');
   });
 });
 
 describe('md', () => {
-  const array = (level: string, discards: readonly [number, number]) => ({
-    path: 'virtual/block/md0',
-    files: { 'md/level': level },
-    discards,
-    slaves: ['sda', 'sdb'],
-  });
-  const second = { ...DISK, path: DISK.path.replaceAll('sda', 'sdb') };
-
   it('of level 5 drops discards until its module is told that they are safe', () => {
-    const top = layersOf('md0', sysfsTree([DISK, second, array('raid5', NONE)]));
+    const top = layersOf('md0', sysfsTree([DISK, SECOND_DISK, array('raid5', NONE)]));
     expect(top.below.map(({ name }) => name)).toEqual(['sda', 'sdb']);
     expect(firstDropping(top)?.name).toBe('md0');
     expect(dropReason(top)).toMatchObject({
@@ -84,7 +85,7 @@ describe('md', () => {
   });
 
   it('of level 1 drops them with a member that takes none', () => {
-    const without = { ...second, discards: NONE };
+    const without = { ...SECOND_DISK, discards: NONE };
     const top = layersOf('md0', sysfsTree([DISK, without, array('raid1', NONE)]));
     expect(firstDropping(top)?.name).toBe('sdb');
   });
@@ -92,17 +93,20 @@ describe('md', () => {
 
 describe('a disk', () => {
   it('behind a USB bridge that hides discards is named with the mode to set', () => {
-    const disk = {
-      path: 'pci0000:00/usb1/1-1/host6/target6:0:0/6:0:0:0/block/sdc',
-      files: { 'device/scsi_disk/6:0:0:0/provisioning_mode': 'full' },
-      discards: NONE,
-    };
-    const top = layersOf('sdc', sysfsTree([disk]));
+    const top = layersOf('sdb', sysfsTree([USB]));
     expect(top.provisioningMode).toBe('full');
-    expect(dropReason({ ...top, isUsb: true }).what).toBe(
-      'the USB bridge of the disk sdc says that it is fully provisioned',
+    expect(dropReason(top).what).toBe(
+      'the USB bridge of the disk sdb says that it is fully provisioned',
     );
     expect(dropReason(top).fix).toContain('echo unmap > ');
+  });
+
+  it('of a hypervisor is told to ask its host, and not taken for one that rotates', () => {
+    const top = layersOf('vda', sysfsTree([virtio(NONE)]));
+    expect(top).toMatchObject({ isVirtual: true, isRotational: true, kind: 'disk' });
+    expect(dropReason(top).fix).toContain("discard='unmap'");
+    expect(firstDropping(layersOf('vda', sysfsTree([virtio()])))).toBe(null);
+    expect(layersOf('sda', sysfsTree([DISK])).isVirtual).toBe(false);
   });
 
   it('whose limit somebody has set to 0 is told from one that takes none', () => {
@@ -118,12 +122,7 @@ describe('a disk', () => {
 
 describe('a loop device', () => {
   it('names its file, and the file system of that when it cannot punch holes', () => {
-    const loop = {
-      path: 'virtual/block/loop9',
-      files: { 'loop/backing_file': '/srv/image' },
-      discards: NONE,
-    };
-    const top = layersOf('loop9', sysfsTree([loop]));
+    const top = layersOf('loop1', sysfsTree([loop(NONE)]));
     expect(top).toMatchObject({ kind: 'loop', backingPath: '/srv/image' });
     expect(dropReason(top).what).toContain('the file system that holds /srv/image');
   });

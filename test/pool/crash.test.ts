@@ -61,9 +61,14 @@ const TRIM = `
   await pool.close();
 `;
 
-async function crash(program: string, point: string): Promise<string> {
+async function crash(
+  program: string,
+  point: string,
+  devices: readonly number[] = [1, 3],
+): Promise<string> {
   const pool = makePool({
     diskCount: 3,
+    devices,
     replicaCount: 2,
     extentBytes: MIB,
     capacityBytes: 64 * MIB,
@@ -122,14 +127,19 @@ describe('a process that is killed', () => {
     expect(pool.context.store.repairs.all()).toEqual([]);
   });
 
-  it.each([
-    'discard-marked',
-    'discard-erased',
-    'discard-punched',
-    'discard-confirmed',
-    'discard-freed',
-  ])('at %s leaves the space pending or free, and no data harmed', async (point) => {
-    const path = await crash(TRIM, point);
+  it.each(
+    [
+      'discard-marked',
+      'discard-erased',
+      'discard-punched',
+      'discard-confirmed',
+      'discard-freed',
+    ].flatMap((point) => [
+      { point, where: 'directory', devices: [] },
+      { point, where: 'device', devices: [1] },
+    ]),
+  )('at $point of a $where leaves the space pending or free, and no data harmed', async (one) => {
+    const path = await crash(TRIM, one.point, one.devices);
     const pool = openPool(path);
     expectSound(pool);
     expect(pool.context.store.space.totals(1).discardingBytes).toBe(0);

@@ -88,7 +88,7 @@ async function take(pool: ExtentPool, action: Step): Promise<ExtentPool> {
   }
 }
 
-it('recover brings back what a random history left, from any one disk', {
+it('recover brings back what a random history left, from any one directory or device', {
   timeout: 300_000,
 }, async () => {
   await fc.assert(
@@ -96,7 +96,12 @@ it('recover brings back what a random history left, from any one disk', {
       fc.array(step, { minLength: 5, maxLength: 25 }),
       fc.nat({ max: 2 }),
       async (steps, diskIndex) => {
-        let pool = makePool({ diskCount: 3, extentBytes: MIB, capacityBytes: 64 * MIB });
+        let pool = makePool({
+          diskCount: 3,
+          devices: [2, 3],
+          extentBytes: MIB,
+          capacityBytes: 64 * MIB,
+        });
         for (const action of steps) pool = await take(pool, action);
         expectSound(pool);
         const before = await inventory(pool);

@@ -28,6 +28,7 @@ function storeWithDisk(): PoolStore {
   const store = new PoolStore(join(tempDirectory('space'), 'pool.sqlite'), { create: true });
   open.push(store);
   const diskId = store.disks.add({
+    kind: 'directory',
     uuid: 'u',
     path: '/nowhere',
     tier: 'warm',

@@ -1,5 +1,5 @@
 /**
- * The server of a fault disk: fault-disk-server.mjs SOCKET BYTES. Serves NBD (fixed newstyle) from
+ * The server of a fault disk: fault-disk-server.mjs SOCKET BYTES [no-trim]. Serves NBD (fixed newstyle) from
  * memory; each line on standard input sets the rule or asks for its hits, each answered by a line.
  *
  * Source: github.com/NetworkBlockDevice/nbd, doc/proto.md.
@@ -8,7 +8,7 @@
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 
-const [socketPath, size] = process.argv.slice(2);
+const [socketPath, size, canTrim] = process.argv.slice(2);
 const image = Buffer.alloc(Number(size));
 const EIO = 5;
 const EINVAL = 22;
@@ -20,7 +20,7 @@ const REPLY_INFO = 3;
 const REPLY_UNSUPPORTED = 0x80000001;
 const COMMANDS = ['read', 'write', 'disconnect', 'flush', 'trim', 'cache', 'zero'];
 /** HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, CAN_MULTI_CONN. */
-const FLAGS = 1 | 4 | 8 | 32 | 64 | 256;
+const FLAGS = 1 | 4 | 8 | (canTrim === 'no-trim' ? 0 : 32) | 64 | 256;
 
 let rule = null;
 let seenCount = 0;
@@ -60,7 +60,8 @@ async function serve(socket) {
     const length = request.readUInt32BE(24);
     const data = command === 'write' ? await read(length) : null;
     if (command === 'disconnect') return socket.end();
-    const { error, content } = answer(command, at, length, data);
+    const { error, content, delayMs } = answer(command, at, length, data);
+    if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
     const reply = Buffer.alloc(16);
     reply.writeUInt32BE(0x67446698, 0);
     reply.writeUInt32BE(error, 4);
@@ -100,8 +101,16 @@ async function negotiate(socket, read, noZeroes) {
 }
 
 function answer(command, at, length, data) {
-  const hit = meets(command, length);
-  if (hit && !rule.flip) return { error: EIO };
+  const hit = meets(command, at, length);
+  if (hit && rule.delayMs) {
+    const { delayMs } = rule;
+    return { ...act(command, at, length, data, false), delayMs };
+  }
+  if (hit && !rule.flip) return { error: rule.errno ?? EIO };
+  return act(command, at, length, data, hit);
+}
+
+function act(command, at, length, data, hit) {
   switch (command) {
     case 'read': {
       const content = Buffer.from(image.subarray(at, at + length));
@@ -123,8 +132,9 @@ function answer(command, at, length, data) {
   }
 }
 
-function meets(command, length) {
+function meets(command, at, length) {
   if (!rule || rule.op !== command || length < (rule.bytesMin ?? 0)) return false;
+  if (at < (rule.fromBytes ?? 0)) return false;
   seenCount += 1;
   if (seenCount < rule.nth || (rule.count !== null && hitCount >= rule.count)) return false;
   hitCount += 1;

@@ -14,14 +14,24 @@ import { tempDirectory } from './temp-directory.js';
 
 const SERVER = join(dirname(fileURLToPath(import.meta.url)), 'fault-disk-server.mjs');
 
+export const hasNbdfuse = (process.env.PATH ?? '')
+  .split(':')
+  .some((directory) => existsSync(join(directory, 'nbdfuse')));
+
 export interface FaultRule {
-  readonly op: 'read' | 'write' | 'flush';
+  readonly op: 'read' | 'write' | 'flush' | 'trim';
   /** The first request that fails, from 1. */
   readonly nth: number;
   /** How many fail; null for all from there on. */
   readonly count: number | null;
   /** Flips a bit instead of failing. */
   readonly flip?: boolean;
+  /** Instead of EIO: 95 for a device that cannot do it. */
+  readonly errno?: number;
+  /** Answers late and well instead of failing. */
+  readonly delayMs?: number;
+  /** Only requests that begin here or later. */
+  readonly fromBytes?: number;
   /** Only requests of this size or more: data, not the journal's. */
   readonly bytesMin?: number;
 }
@@ -45,10 +55,14 @@ export class FaultDisk implements AsyncDisposable {
     this.#lines = parts.lines;
   }
 
-  static async start(sizeBytes: number): Promise<FaultDisk> {
+  static async start(
+    sizeBytes: number,
+    options: { readonly canTrim?: boolean } = {},
+  ): Promise<FaultDisk> {
     const directory = tempDirectory('fault-disk');
     const socket = join(directory, 'nbd.sock');
-    const server = spawn(process.execPath, [SERVER, socket, String(sizeBytes)], {
+    const trim = options.canTrim === false ? ['no-trim'] : [];
+    const server = spawn(process.execPath, [SERVER, socket, String(sizeBytes), ...trim], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     if (!server.stdout) throw new Error('no output of the fault disk');
@@ -75,6 +89,13 @@ export class FaultDisk implements AsyncDisposable {
     return (await this.#ask('{}')).hitCount;
   }
 
+  /** Pulls it out: every request fails from now on. */
+  async vanish(): Promise<void> {
+    const ended = once(this.#fuse, 'close');
+    this.#fuse.kill('SIGKILL');
+    await ended;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (let tries = 0; ; tries += 1) {
       try {
@@ -86,7 +107,8 @@ export class FaultDisk implements AsyncDisposable {
         await pause(40);
       }
     }
-    if (this.#fuse.exitCode === null) await once(this.#fuse, 'close');
+    if (this.#fuse.exitCode === null && this.#fuse.signalCode === null)
+      await once(this.#fuse, 'close');
     this.#server.stdin?.end();
     if (this.#server.exitCode === null) await once(this.#server, 'close');
   }

@@ -59,7 +59,7 @@ export class LoopMount implements Disposable {
     this.imagePaths = options.imagePath
       ? [options.imagePath]
       : Array.from({ length: deviceCount }, (_, index) => this.#makeImage(index, sizeBytes));
-    this.devicePaths = this.imagePaths.map(attachLoop);
+    this.devicePaths = this.imagePaths.map((path) => attachLoop(path));
     try {
       if (!options.imagePath) {
         const [program = '', ...args] = MKFS[fsType];
@@ -135,11 +135,11 @@ export class LoopMount implements Disposable {
 }
 
 /** @returns the device, which has the image for itself. */
-function attachLoop(imagePath: string): string {
-  return run('losetup', ['--find', '--show', '--direct-io=on', imagePath]).trim();
+export function attachLoop(imagePath: string, options: readonly string[] = []): string {
+  return run('losetup', ['--find', '--show', '--direct-io=on', ...options, imagePath]).trim();
 }
 
 /** @throws Error with what the program said. */
-function run(program: string, args: readonly string[]): string {
+export function run(program: string, args: readonly string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }

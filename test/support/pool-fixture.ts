@@ -15,19 +15,33 @@ import { dirname, join } from 'node:path';
 import { afterEach, expect } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
 import type { OpenPoolOptions } from '../../src/pool/extent-pool/context.js';
-import { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
+import { type DiskInfo, ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import type { PutEntry, PutOptions, PutReport } from '../../src/pool/extent-pool/put.js';
+import { LoopDevice, type LoopDeviceOptions } from './loop-device.js';
+import { canMount } from './loop-mounts.js';
 import { tempDirectory } from './temp-directory.js';
 
 const open = new Set<ExtentPool>();
+const devices = new Set<LoopDevice>();
 
 afterEach(async () => {
   for (const pool of open) await pool.close();
   open.clear();
+  for (const device of devices) device[Symbol.dispose]();
+  devices.clear();
 });
+
+/** A block device that is gone after the test, when the pools that use it are closed. */
+export function makeDevice(options: LoopDeviceOptions = {}): LoopDevice {
+  const device = new LoopDevice(options);
+  devices.add(device);
+  return device;
+}
 
 export interface PoolShape {
   readonly diskCount?: number;
+  /** Which disks are raw block devices, counted from 1, where loop devices can be made. */
+  readonly devices?: readonly number[];
   readonly capacityBytes?: number;
   readonly extentBytes?: number;
   readonly replicaCount?: number;
@@ -36,11 +50,15 @@ export interface PoolShape {
 
 /** A new pool on sparse disks `disk-1`, `disk-2`, … beside it. */
 export function makePool(shape: PoolShape = {}): ExtentPool {
-  const { diskCount = 1, capacityBytes = 256 * MIB, ...options } = shape;
+  const { diskCount = 1, capacityBytes = 256 * MIB, devices: onDevices = [], ...options } = shape;
   const root = tempDirectory('pool');
   const pool = ExtentPool.create(join(root, 'pool'), options);
   open.add(pool);
-  for (let n = 1; n <= diskCount; n += 1) pool.addDisk(join(root, `disk-${n}`), { capacityBytes });
+  for (let n = 1; n <= diskCount; n += 1) {
+    if (canMount && onDevices.includes(n)) {
+      pool.addDisk(makeDevice({ sizeBytes: capacityBytes + MIB }).path);
+    } else pool.addDisk(join(root, `disk-${n}`), { capacityBytes });
+  }
   return pool;
 }
 
@@ -126,7 +144,11 @@ export function expectSound(pool: ExtentPool): void {
 }
 
 export function backingFiles(pool: ExtentPool): string[] {
-  return pool.disks().map((disk) => join(disk.path, 'dynamicfs.data'));
+  return pool.disks().map(backingOf);
+}
+
+function backingOf({ kind, path }: Pick<DiskInfo, 'kind' | 'path'>): string {
+  return kind === 'device' ? path : join(path, 'dynamicfs.data');
 }
 
 /** What the backing file takes of its file system. */
@@ -153,7 +175,7 @@ export function corruptReplica(pool: ExtentPool, extentId: number, diskId: numbe
   const disk = store.disks.get(diskId);
   const startBytes = replica?.runs[0]?.startBytes;
   if (!disk || startBytes === undefined) throw new Error('no such replica');
-  patchFile(join(disk.path, 'dynamicfs.data'), startBytes, (bytes) => {
+  patchFile(backingOf(disk), startBytes, (bytes) => {
     bytes[0] = (bytes[0] ?? 0) ^ 1;
   });
 }

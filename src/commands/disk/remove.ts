@@ -26,7 +26,7 @@ removed, 14 too few disks would be left, 16 no room on the others, 64 some exten
     pool: poolFlag,
     disk: Flags.string({
       required: true,
-      summary: 'Directory of the disk, or the beginning of its id.',
+      summary: 'Directory or device of the disk, or the beginning of its id.',
       helpValue: 'PATH',
     }),
     wait: Flags.boolean({ summary: 'Wait until it is gone.', default: true, allowNo: true }),

@@ -2,6 +2,7 @@ import { Flags } from '@oclif/core';
 import { BaseCommand, exitCodeOf, poolFlag } from '../../cli/base-command.js';
 import { intensityFlag } from '../../cli/flags.js';
 import { prose } from '../../cli/prose.js';
+import { exitCodeOfError } from '../../cli/report-error.js';
 import type { Output } from '../../cli/schemas.js';
 import { forecastText, trimNowText } from '../../cli/text.js';
 import { forecast, trimNow } from '../../cli/trim-now.js';
@@ -16,8 +17,8 @@ export default class TrimNow extends BaseCommand {
 for. What fails stays pending and is tried again later. A mounted file system is trimmed in windows;
 what was trimmed before and not used since is left out.
 
-EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 12 not for this pool,
-13 mounted read-only, 18 queue unreachable, 21 not registered, 25 not mounted, 26 no agent, 32 all discards failed, 64 some failed, 130 interrupted (the run goes on).`);
+EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 11 another agent works on
+the file system, 12 not for this pool, or its disks take no discards, 13 mounted read-only, 18 queue unreachable, 21 not registered, 25 not mounted, 26 no agent, 32 all discards failed, 64 some failed, 130 interrupted (the run goes on).`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool',
@@ -27,7 +28,7 @@ EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 12 n
   static override flags = {
     pool: poolFlag,
     disk: Flags.string({
-      summary: 'Only this disk: its path or the beginning of its id.',
+      summary: 'Only this disk: its path, or the beginning of its id; of a mount, a device.',
       helpValue: 'PATH',
     }),
     'dry-run': Flags.boolean({
@@ -60,11 +61,12 @@ EXIT STATUS: 0 done (or nothing pending), 2 usage, 10 no such pool or disk, 12 n
       quiet: this.jsonEnabled(),
       note: (message) => this.note(message),
     });
-    this.log(trimNowText(result.run));
+    this.log(trimNowText(result));
     const { doneCount, failedCount, state, error } = result.run;
-    process.exitCode =
-      state === 'failed' && failedCount === 0 ? 1 : exitCodeOf(doneCount, failedCount);
+    const hasOwnCode = state === 'failed' && error !== null;
+    process.exitCode = hasOwnCode ? exitCodeOfError(error) : exitCodeOf(doneCount, failedCount);
     if (error) this.note(`Error: ${error.message}`);
+    if (error?.nextStep) this.note(`  Next: ${error.nextStep}`);
     return result;
   }
 }

@@ -11,8 +11,8 @@ import type { DiskRow } from '../../store/disks.js';
 import type { SpaceRun, SpaceStore, Zone } from '../../store/space.js';
 import { FRAGMENTS_MAX } from './layout.js';
 
-/** Large runs are looked up together: one by one, the look-ups would cost more than the taking. */
-const PIECES_AT_A_TIME = 16;
+/** Runs looked at together for an extent that must be split; twice as many where they are too short. */
+const LOOK_AT_FIRST = 32;
 
 export class Allocator {
   readonly #space: SpaceStore;
@@ -55,34 +55,29 @@ export class Allocator {
     const whole = this.reserveContiguous(diskId, lengthBytes, owner);
     if (whole) return [whole];
 
-    const pieces: { from: SpaceRun; run: ByteRun }[] = [];
-    let leftBytes = lengthBytes;
-    while (leftBytes > 0 && pieces.length < fragmentsMax) {
-      const wantedCount = Math.min(PIECES_AT_A_TIME, fragmentsMax - pieces.length);
-      const largest = this.#space.largestRuns(diskId, wantedCount);
-      if (largest.length === 0) break;
-      for (const from of largest) {
-        if (leftBytes === 0) break;
-        const run = this.#space.reserve(from, Math.min(from.lengthBytes, leftBytes), owner);
-        pieces.push({ from, run });
-        leftBytes -= run.lengthBytes;
-      }
-    }
-    if (leftBytes > 0) {
-      for (const { from, run } of pieces) this.#giveBack(from, run);
-      return null;
-    }
-    const runs = pieces.map((piece) => piece.run).sort((a, b) => a.startBytes - b.startBytes);
+    const chosen = this.#chooseLargest(diskId, lengthBytes, fragmentsMax);
+    const last = chosen.pop();
+    if (!last) return null;
+    const restBytes = lengthBytes - totalBytes(chosen);
+    const runs = this.#space.reserveLargest(chosen, owner);
+    runs.push(this.#space.reserve(last, restBytes, owner));
+    runs.sort((a, b) => a.startBytes - b.startBytes);
     if (totalBytes(runs) !== lengthBytes) throw new InvariantError('pieces do not add up');
     // A free run beside a pending one makes one fragment; the reservations stay two rows.
     return joinTouching(runs);
   }
 
-  #giveBack(from: SpaceRun, run: ByteRun): void {
-    if (from.state !== 'free' && from.state !== 'pending') {
-      throw new InvariantError(`reserved from a run that is ${from.state}`);
+  /** @returns as many of the longest runs as hold that length; none when `countMax` do not. */
+  #chooseLargest(diskId: number, lengthBytes: number, countMax: number): SpaceRun[] {
+    for (let count = LOOK_AT_FIRST; ; count *= 2) {
+      const runs = this.#space.largestRuns(diskId, Math.min(count, countMax));
+      let bytes = 0;
+      const enough = runs.findIndex((run) => {
+        bytes += run.lengthBytes;
+        return bytes >= lengthBytes;
+      });
+      if (enough >= 0) return runs.slice(0, enough + 1);
+      if (runs.length < count) return [];
     }
-    this.#space.remove(from.diskId, run.startBytes);
-    this.#space.add(from.diskId, run, from.state);
   }
 }

@@ -3,11 +3,12 @@
  * trim, …) are functions over this, one file each.
  */
 
-import { closeSync, existsSync, fstatSync, statSync } from 'node:fs';
+import { existsSync, fstatSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
+import { isAttached } from '../../kernel/block-device.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { Replica } from '../../store/extents.js';
@@ -15,7 +16,8 @@ import { PoolStore } from '../../store/pool-store.js';
 import type { PoolSettings } from '../../store/settings.js';
 import { WorkerPool } from '../worker-pool.js';
 import { Allocator } from './allocator.js';
-import { backingPath, type DiskState, openDisk } from './data-file.js';
+import { closeDisk, type DiskState, openDisk } from './data-file.js';
+import { openDevice } from './device-disk.js';
 import { JournalWriter } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
 import { ReadMemory } from './read-memory.js';
@@ -49,6 +51,7 @@ export class PoolContext {
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
   readonly #disks = new Map<number, DiskState & { readonly uuid: string }>();
+  readonly #former = new Map<number, DiskState>();
   #writer: WriterLock | null = null;
   #workers: WorkerPool | null;
 
@@ -93,8 +96,14 @@ export class PoolContext {
     if (known?.uuid === disk.uuid) return known;
     // The id of a disk that was removed may be given to another one.
     this.reopenDisk(disk.diskId);
-    const state = { ...openDisk(disk, this.poolId, this.mode === 'write'), uuid: disk.uuid };
+    const writable = this.mode === 'write';
+    const found =
+      disk.kind === 'device'
+        ? openDevice(disk, { poolId: this.poolId, path: this.path }, writable)
+        : openDisk(disk, this.poolId, writable);
+    const state = { ...found, uuid: disk.uuid };
     this.#disks.set(disk.diskId, state);
+    this.#closeFormer(disk.diskId);
     return state;
   }
 
@@ -106,9 +115,25 @@ export class PoolContext {
 
   /** Forgets how a disk was found, so that the next question looks again. */
   reopenDisk(diskId: number): void {
-    const file = this.#disks.get(diskId)?.file;
-    if (file) closeSync(file.fd);
+    const known = this.#disks.get(diskId);
+    if (!known) return;
+    this.#closeFormer(diskId);
     this.#disks.delete(diskId);
+    // A device stays claimed until it is claimed anew: nobody shall slip in between.
+    if (known.claim) this.#former.set(diskId, known);
+    else closeDisk(known);
+  }
+
+  /** Lets go of a disk that is no member any more. */
+  forgetDisk(diskId: number): void {
+    this.reopenDisk(diskId);
+    this.#closeFormer(diskId);
+  }
+
+  #closeFormer(diskId: number): void {
+    const former = this.#former.get(diskId);
+    if (former) closeDisk(former);
+    this.#former.delete(diskId);
   }
 
   /**
@@ -119,7 +144,7 @@ export class PoolContext {
     for (const [diskId, { file }] of this.#disks) {
       const now = file && statSync(file.path, { throwIfNoEntry: false });
       const then = file && fstatSync(file.fd);
-      const same = now && then && now.ino === then.ino && now.dev === then.dev;
+      const same = now && then && now.ino === then.ino && now.dev === then.dev && isAttached(then);
       if (!same || this.#disks.get(diskId)?.condition !== 'online') this.reopenDisk(diskId);
     }
   }
@@ -174,8 +199,8 @@ export class PoolContext {
   /** @returns null when the disk is away. */
   locate(replica: Replica): ReplicaLocation | null {
     const disk = this.store.disks.get(replica.diskId);
-    if (!disk || !this.diskState(disk).file) return null;
-    return { ...replica, path: backingPath(disk.path) };
+    const file = disk && this.diskState(disk).file;
+    return file ? { ...replica, path: file.path } : null;
   }
 
   /** Lets go of runs that no extent uses any more. Safe while: in a transaction. */
@@ -227,8 +252,9 @@ export class PoolContext {
   /** All that `close` does for a pool that has started no task. */
   closeFiles(): void {
     this.#writer?.release();
-    for (const { file } of this.#disks.values()) if (file) closeSync(file.fd);
+    for (const state of [...this.#disks.values(), ...this.#former.values()]) closeDisk(state);
     this.#disks.clear();
+    this.#former.clear();
     this.store.close();
   }
 }

@@ -130,6 +130,8 @@ export interface AddDiskOptions {
   /** Absent: all that the file system of the directory has free. */
   readonly capacityBytes?: number;
   readonly tier?: Tier;
+  /** Takes a device whatever it carries; never one that is mounted or held. */
+  readonly force?: boolean;
 }
 
 /**
@@ -173,6 +175,7 @@ function addDirectory(context: PoolContext, directory: string, options: AddDiskO
   const { extentBytes, poolId, store } = context;
   const disk = {
     uuid,
+    kind: 'directory' as const,
     path: directory,
     tier: options.tier ?? 'warm',
     capacityBytes,
@@ -205,7 +208,8 @@ function removeEmpty(directory: string, firstMade: string): void {
   }
 }
 
-function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): number {
+/** Safe while: in a transaction. */
+export function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): number {
   const { store } = context;
   const diskId = store.disks.add(row);
   const lengthBytes = row.capacityBytes - HEADER_BYTES;
@@ -214,9 +218,9 @@ function insertDisk(context: PoolContext, row: Omit<DiskRow, 'diskId'>): number 
   return diskId;
 }
 
-function inUse(message: string): MaintenanceError {
+export function inUse(message: string): MaintenanceError {
   return new MaintenanceError('ERR_DISK_IN_USE', message, {
-    nextStep: 'Choose another directory; nothing was changed.',
+    nextStep: 'Choose another one; nothing was changed.',
   });
 }
 
@@ -263,13 +267,14 @@ function createBackingFile(directory: string, superblock: Superblock): string {
 }
 
 /** Identifies the disk before it has a journal. */
-function blankSuperblock(
+export function blankSuperblock(
   disk: Omit<DiskRow, 'diskId'>,
   poolId: string,
   extentBytes: number,
 ): Superblock {
-  const { uuid, capacityBytes, tier } = disk;
+  const { uuid, capacityBytes, kind, tier } = disk;
   return {
+    ...(kind === 'device' ? { kind } : {}),
     sequence: 0,
     poolId,
     diskUuid: uuid,

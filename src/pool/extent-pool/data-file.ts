@@ -1,15 +1,17 @@
-/** Opens the backing file of a disk and makes sure that it is the disk which the catalogue means. */
+/** Opens the backing file of a directory and makes sure that it is the disk which the catalogue means. */
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { asMaintenanceError, MaintenanceError } from '../../domain/errors.js';
+import { asMaintenanceError, type ErrorCode, MaintenanceError } from '../../domain/errors.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import type { DiskRow } from '../../store/disks.js';
+import type { SharedClaim } from './disk-claims.js';
 import { BACKING_FILE } from './layout.js';
 import { readSuperblock, type Superblock } from './superblock.js';
 
-export type DiskCondition = 'online' | 'read-only' | 'missing' | 'mismatch';
+/** `held` is a device that somebody outside of this pool has claimed. */
+export type DiskCondition = 'online' | 'read-only' | 'missing' | 'mismatch' | 'held';
 
 /** A disk as it is found now, beside what the catalogue says of it. */
 export interface DiskState {
@@ -18,13 +20,21 @@ export interface DiskState {
   readonly file: OpenFile | null;
   readonly superblock: Superblock | null;
   readonly error: MaintenanceError | null;
+  /** Of a device that is open for writing. */
+  readonly claim?: SharedClaim;
+}
+
+/** Closes what is open of a disk and lets go of its device. */
+export function closeDisk({ file, claim }: DiskState): void {
+  if (file) closeSync(file.fd);
+  claim?.release();
 }
 
 export function backingPath(diskPath: string): string {
   return join(diskPath, BACKING_FILE);
 }
 
-/** Never throws for a disk that is away or foreign: that is a condition, told in the result. */
+/** Opens the backing file of a directory. Never throws for a disk that is away or foreign: that is a condition. */
 export function openDisk(disk: DiskRow, poolId: string, writable: boolean): DiskState {
   const path = backingPath(disk.path);
   let file: OpenFile | null = null;
@@ -40,17 +50,30 @@ export function openDisk(disk: DiskRow, poolId: string, writable: boolean): Disk
     return { condition: opened.readonly ? 'read-only' : 'online', file, superblock, error: null };
   } catch (cause) {
     if (file) closeSync(file.fd);
-    if (cause instanceof MaintenanceError && cause.code === 'ERR_NEWER_VERSION') {
-      return { condition: 'mismatch', file: null, superblock: null, error: cause };
-    }
-    const error = new MaintenanceError(
-      'ERR_DISK_UNAVAILABLE',
-      `disk ${disk.path} cannot be opened: ${asMaintenanceError(cause).message}`,
-      { cause, nextStep: `Mount or attach ${disk.path} again, then repeat the command.` },
-    );
-    return { condition: 'missing', file: null, superblock: null, error };
+    return unusable(disk, cause);
   }
 }
+
+/** What is told of a disk that cannot be opened, or is not what it shall be. */
+export function unusable(disk: DiskRow, cause: unknown): DiskState {
+  const known = cause instanceof MaintenanceError ? CONDITION_OF.get(cause.code) : undefined;
+  if (known) {
+    const error = asMaintenanceError(cause);
+    return { condition: known, file: null, superblock: null, error };
+  }
+  const error = new MaintenanceError(
+    'ERR_DISK_UNAVAILABLE',
+    `disk ${disk.path} cannot be opened: ${asMaintenanceError(cause).message}`,
+    { cause, nextStep: `Mount or attach ${disk.path} again, then repeat the command.` },
+  );
+  return { condition: 'missing', file: null, superblock: null, error };
+}
+
+const CONDITION_OF: ReadonlyMap<ErrorCode, DiskCondition> = new Map<ErrorCode, DiskCondition>([
+  ['ERR_NEWER_VERSION', 'mismatch'],
+  ['ERR_DISK_MISMATCH', 'mismatch'],
+  ['ERR_DEVICE_HELD', 'held'],
+]);
 
 /** Falls back to read-only where the disk allows no more, so that its data can still be read. */
 function openBackingFile(path: string, writable: boolean): { file: OpenFile; readonly: boolean } {
@@ -71,8 +94,8 @@ function openBackingFile(path: string, writable: boolean): { file: OpenFile; rea
   }
 }
 
-function identityProblem(
-  disk: DiskRow,
+export function identityProblem(
+  disk: Pick<DiskRow, 'uuid'>,
   poolId: string,
   path: string,
   superblock: Superblock | null,

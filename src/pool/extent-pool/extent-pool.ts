@@ -7,9 +7,12 @@ import { type DiskMap, drawDiskMap } from '../../domain/disk-map.js';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { FragmentationAnalysis } from '../../domain/fragmentation.js';
 import type { Tier } from '../../domain/heat.js';
+import { isBlockDevice } from '../../kernel/block-device.js';
+import type { DiskKind } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { ObjectMetadata } from '../../store/objects.js';
 import type { MaintainedPool } from '../maintained-pool.js';
+import { addDevice } from './add-device.js';
 import { analyzePool } from './analyze.js';
 import { type AuditReport, accountDisks, auditPool } from './audit.js';
 import { type OpenPoolOptions, PoolContext } from './context.js';
@@ -24,6 +27,7 @@ import { repairJournals } from './snapshot.js';
 
 export interface DiskInfo {
   readonly uuid: string;
+  readonly kind: DiskKind;
   readonly path: string;
   readonly tier: Tier;
   readonly condition: DiskCondition;
@@ -76,8 +80,10 @@ export class ExtentPool implements MaintainedPool {
     return this.context.path;
   }
 
+  /** @param path of a directory, which is made if need be, or of a block device. */
   addDisk(path: string, options: AddDiskOptions = {}): DiskInfo {
-    const diskId = addDisk(this.context, path, options);
+    const add = isBlockDevice(path) ? addDevice : addDisk;
+    const diskId = add(this.context, path, options);
     const disk = this.context.store.disks.get(diskId);
     return this.disks().find((info) => info.uuid === disk?.uuid) as DiskInfo;
   }
@@ -85,11 +91,12 @@ export class ExtentPool implements MaintainedPool {
   disks(): DiskInfo[] {
     const accounts = accountDisks(this.context);
     return this.context.store.disks.all().map((disk) => {
-      const { condition, error } = this.context.diskState(disk);
+      const { condition, error, file } = this.context.diskState(disk);
       const account = accounts.find((one) => one.diskId === disk.diskId);
       return {
         uuid: disk.uuid,
-        path: disk.path,
+        kind: disk.kind,
+        path: file?.path && disk.kind === 'device' ? file.path : disk.path,
         tier: disk.tier,
         condition,
         evacuating: disk.evacuating,

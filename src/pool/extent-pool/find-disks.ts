@@ -1,19 +1,23 @@
 /** Finds the disks of a pool without its catalogue, and reads what their journals say. */
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ByteRun } from '../../domain/units.js';
+import { isBlockDevice } from '../../kernel/block-device.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
+import type { DiskKind } from '../../store/disks.js';
 import { backingPath } from './data-file.js';
+import { findDeviceByUuid, readDeviceSuperblock } from './device-disk.js';
 import { readJournal } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
-import { readSuperblock, type Superblock } from './superblock.js';
+import { readSuperblock, type Superblock, type SuperblockMember } from './superblock.js';
 
 export type ObjectRecord = Extract<JournalRecord, readonly ['object', ...unknown[]]>;
 export type ExtentRecord = Extract<JournalRecord, readonly ['extent', ...unknown[]]>;
 
 export interface FoundDisk {
+  readonly kind: DiskKind;
   readonly path: string;
   readonly superblock: Superblock;
   readonly segments: readonly ByteRun[];
@@ -30,14 +34,16 @@ export function findDisks(diskPaths: readonly string[]): { disks: FoundDisk[]; m
   const disks = new Map<string, FoundDisk>();
   const members = new Map<string, string>();
   const tried = new Set<string>();
-  const open = diskPaths.map((path) => ({ path: resolve(path), named: true }));
+  const open: Place[] = diskPaths.map((path) => ({ path: resolve(path), member: null }));
   for (let next = open.shift(); next; next = open.shift()) {
-    if (tried.has(next.path)) continue;
-    tried.add(next.path);
-    const disk = next.named ? readDisk(next.path) : readMember(next.path);
+    const { path: named, member } = next;
+    const key = member?.uuid ?? named;
+    if (disks.has(key) || tried.has(key)) continue;
+    tried.add(key);
+    const disk = member ? readMember(member) : readDisk(named);
     const first = disks.values().next().value;
     if (disk && first && first.superblock.poolId !== disk.superblock.poolId) {
-      if (!next.named) continue;
+      if (member) continue;
       throw new MaintenanceError(
         'ERR_DISK_MISMATCH',
         `${disk.path} belongs to pool ${disk.superblock.poolId}, not ${first.superblock.poolId}`,
@@ -46,23 +52,36 @@ export function findDisks(diskPaths: readonly string[]): { disks: FoundDisk[]; m
     }
     if (!disk) continue;
     disks.set(disk.superblock.diskUuid, disk);
-    for (const { uuid, path } of disk.superblock.members) {
-      members.set(uuid, path);
-      open.push({ path, named: false });
+    for (const known of disk.superblock.members) {
+      members.set(known.uuid, known.path);
+      open.push({ path: known.path, member: known });
     }
   }
   // By identity: a disk may have been found elsewhere, and its old place may hold another one.
   const missing = [...members].flatMap(([uuid, path]) => (disks.has(uuid) ? [] : [path]));
   if (disks.size === 0) {
     throw new MaintenanceError('ERR_USAGE', 'recover needs at least one disk of the pool', {
-      nextStep: 'Name one with --disk DIRECTORY; it knows the others.',
+      nextStep: 'Name one with --disk DIRECTORY or DEVICE; it knows the others.',
     });
   }
   return { disks: [...disks.values()], missing };
 }
 
+/** Where to look, and for whom when nobody has named it. */
+interface Place {
+  readonly path: string;
+  readonly member: SuperblockMember | null;
+}
+
 /** @returns null for a disk that nobody named and that cannot be read: it is missing. */
-function readMember(path: string): FoundDisk | null {
+function readMember({ uuid, path, kind }: SuperblockMember): FoundDisk | null {
+  const there = readOrNull(path);
+  if (kind !== 'device' || there?.superblock.diskUuid === uuid) return there;
+  const elsewhere = findDeviceByUuid(uuid, path);
+  return elsewhere === null ? null : readOrNull(elsewhere);
+}
+
+function readOrNull(path: string): FoundDisk | null {
   try {
     return readDisk(path);
   } catch (cause) {
@@ -71,8 +90,10 @@ function readMember(path: string): FoundDisk | null {
   }
 }
 
-function readDisk(path: string): FoundDisk {
-  const backing = backingPath(path);
+function readDisk(given: string): FoundDisk {
+  const kind = isBlockDevice(given) ? 'device' : 'directory';
+  const path = kind === 'device' ? realpathSync(given) : given;
+  const backing = kind === 'device' ? path : backingPath(path);
   let fd: number;
   try {
     fd = openSync(backing, 'r');
@@ -81,13 +102,14 @@ function readDisk(path: string): FoundDisk {
   }
   try {
     const file = { fd, path: backing };
-    const superblock = readSuperblock(file);
+    const superblock = kind === 'device' ? readDeviceSuperblock(path) : readSuperblock(file);
     if (!superblock) {
       throw new MaintenanceError('ERR_NOT_A_POOL', `${backing} carries no dynamicfs superblock`, {
-        nextStep: 'Name the directory of a disk that belonged to the pool.',
+        nextStep: 'Name the directory or device of a disk that belonged to the pool.',
       });
     }
     return {
+      kind,
       path,
       superblock,
       ...replay(readJournal(file, superblock.journal, superblock.journalEpoch), superblock.journal),

@@ -15,6 +15,7 @@ import type { Replica } from '../../store/extents.js';
 import { PoolStore } from '../../store/pool-store.js';
 import { CATALOGUE_FILE, PoolContext } from './context.js';
 import { newPoolSettings } from './create.js';
+import { deviceDiscard } from './device-disk.js';
 import { type ExtentRecord, type FoundDisk, findDisks, type ObjectRecord } from './find-disks.js';
 import { BLOCK_BYTES, HEADER_BYTES, reserveBytes } from './layout.js';
 import { repairJournals } from './snapshot.js';
@@ -99,15 +100,19 @@ function buildCatalogue(
   }
 }
 
-function addDisk(store: PoolStore, { path, superblock }: FoundDisk): number {
+function addDisk(store: PoolStore, { kind, path, superblock }: FoundDisk): number {
   const { capacityBytes, extentBytes, tier } = superblock;
   return store.disks.add({
     uuid: superblock.diskUuid,
+    kind,
     path,
     tier,
     capacityBytes,
     reserveBytes: reserveBytes(capacityBytes, extentBytes),
-    granularityBytes: Math.max(BLOCK_BYTES, statfsSync(path).bsize),
+    granularityBytes:
+      kind === 'device'
+        ? deviceDiscard(path).granularityBytes
+        : Math.max(BLOCK_BYTES, statfsSync(path).bsize),
     evacuating: false,
     journalEpoch: superblock.journalEpoch,
     journalTailBytes: 0,

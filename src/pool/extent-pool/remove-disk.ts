@@ -1,6 +1,6 @@
 /**
  * Takes a disk out of a pool: first everything moves away by the rewrite protocol (a run of kind
- * `evacuate`), then the disk is forgotten and its backing file deleted.
+ * `evacuate`), then the disk is forgotten and its backing file deleted, or its device made blank.
  */
 
 import { rmSync } from 'node:fs';
@@ -11,6 +11,7 @@ import type { PoolContext } from './context.js';
 import { backingPath } from './data-file.js';
 import { placementDisks } from './reserve-space.js';
 import { refreshSuperblocks } from './snapshot.js';
+import { eraseSuperblocks } from './superblock.js';
 
 /** @throws MaintenanceError ERR_TARGET_NOT_FOUND naming the disks that there are. */
 export function findDisk(context: PoolContext, pathOrUuid: string): DiskRow {
@@ -56,6 +57,7 @@ export function beginEvacuation(context: PoolContext, disk: DiskRow): void {
 /** @returns false while the disk still holds an extent; then nothing was changed. */
 export function finishEvacuation(context: PoolContext, disk: DiskRow): boolean {
   const { store } = context;
+  const { condition, file } = context.diskState(disk);
   const removed = store.transaction(() => {
     context.assertOwner();
     if (store.candidates.planOnDisk(disk.diskId).count > 0) return false;
@@ -64,8 +66,12 @@ export function finishEvacuation(context: PoolContext, disk: DiskRow): boolean {
     return true;
   });
   if (!removed) return false;
-  context.reopenDisk(disk.diskId);
+  // Before the device is let go of: it is ours until then.
+  if (disk.kind === 'device' && condition === 'online' && file) {
+    eraseSuperblocks(file, [0, disk.capacityBytes]);
+  }
+  context.forgetDisk(disk.diskId);
   refreshSuperblocks(context);
-  rmSync(backingPath(disk.path), { force: true });
+  if (disk.kind === 'directory') rmSync(backingPath(disk.path), { force: true });
   return true;
 }

@@ -1,6 +1,5 @@
 /** Step 1 of the rewrite protocol: where a replica goes, reserved, and where its content comes from. */
 
-import type { Tier } from '../../domain/heat.js';
 import { chooseDisks } from '../../domain/placement.js';
 import {
   insideWindow,
@@ -15,7 +14,6 @@ import type { DiskRow } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
 import type { PoolContext } from './context.js';
-import { backingPath } from './data-file.js';
 import { allocatedBytes } from './layout.js';
 import { placementDisks } from './reserve-space.js';
 
@@ -30,7 +28,6 @@ export type RewriteGoal =
   | 'evacuate'
   | 'repair'
   | 're-replicate'
-  | 'retier'
   | 'make-room'
   | 'leave-reserve';
 
@@ -88,7 +85,8 @@ export function reserveTarget(
     if (targets.length === 0) return 'no other disk with room';
     let reason: SkipReason = 'disk not writable';
     for (const targetDisk of targets) {
-      if (context.diskState(targetDisk).condition !== 'online') continue;
+      const { condition, file } = context.diskState(targetDisk);
+      if (condition !== 'online' || !file) continue;
       if (!isForSafety(goal) && isShort) return WAITS_FOR_REPAIR;
       const owner = context.writer.newOwner();
       const request = { diskId: targetDisk.diskId, owner, goal };
@@ -99,7 +97,7 @@ export function reserveTarget(
       reason = NO_BETTER_RUN;
       if (!layout) continue;
       const { runs, writes, released } = layout;
-      const target = { diskId: targetDisk.diskId, path: backingPath(targetDisk.path), runs };
+      const target = { diskId: targetDisk.diskId, path: file.path, runs };
       const fragmentsBefore = fromRuns.length;
       return { extent, fragmentsBefore, target, writes, released, sources, owner };
     }
@@ -123,9 +121,8 @@ function targetDisks(
   const { disks, repairs } = context.store;
   const same = disks.get(fromDiskId);
   const here = same ? [same] : [];
-  if (!isForSafety(goal) && goal !== 'retier') return here;
-  const onlyTier = goal === 'retier' ? extent.tier : null;
-  const otherId = chooseOtherDisk(context, extent, onlyTier, holders);
+  if (!isForSafety(goal)) return here;
+  const otherId = chooseOtherDisk(context, extent, allocatedBytes(extent.sizeBytes), holders);
   const other = otherId === null ? null : disks.get(otherId);
   const elsewhere = other ? [other] : [];
   if (goal !== 'repair') return elsewhere;
@@ -186,8 +183,6 @@ function reserveRuns(context: PoolContext, request: RunRequest): ByteRun[] | nul
     evacuate: undefined,
     repair: undefined,
     're-replicate': undefined,
-    // A faster disk is no gain for what lies there in more pieces.
-    retier: fragmentCount,
   }[goal];
   return allocator.reserve(diskId, lengthBytes, owner, fragmentsMax);
 }
@@ -205,12 +200,10 @@ function orderSources(
 
 function chooseOtherDisk(
   context: PoolContext,
-  { sizeBytes, tier }: ExtentRow,
-  onlyTier: Tier | null,
+  extent: ExtentRow,
+  lengthBytes: number,
   holders: ReadonlySet<number>,
 ): number | null {
-  const disks = placementDisks(context).filter(
-    (disk) => onlyTier === null || disk.tier === onlyTier,
-  );
-  return chooseDisks(disks, allocatedBytes(sizeBytes), 1, tier, holders)[0] ?? null;
+  const disks = placementDisks(context);
+  return chooseDisks(disks, lengthBytes, 1, extent.tier, holders)[0] ?? null;
 }

@@ -43,7 +43,7 @@ export function refreshSuperblocks(context: PoolContext): void {
   context.store.transaction(() => {
     for (const disk of context.store.disks.all()) {
       const { condition, file } = context.diskState(disk);
-      const current = condition === 'online' && file ? readSuperblock(file) : null;
+      const current = condition === 'online' && file ? currentSuperblock(file, disk) : null;
       if (!file || !current) continue;
       renewSuperblock(context, disk, file, {
         first: current.journal,
@@ -60,7 +60,8 @@ function renewSuperblock(
   journal: { readonly first: ByteRun; readonly epoch: number },
 ): void {
   const superblock: Superblock = {
-    sequence: (readSuperblock(file)?.sequence ?? 0) + 1,
+    ...(disk.kind === 'device' ? { kind: disk.kind } : {}),
+    sequence: (currentSuperblock(file, disk)?.sequence ?? 0) + 1,
     poolId: context.poolId,
     diskUuid: disk.uuid,
     capacityBytes: disk.capacityBytes,
@@ -75,8 +76,25 @@ function renewSuperblock(
   context.rememberSuperblock(disk.diskId, superblock);
 }
 
+function currentSuperblock(file: OpenFile, { kind, capacityBytes }: DiskRow): Superblock | null {
+  return readSuperblock(file, kind === 'device' ? capacityBytes : undefined);
+}
+
 function members(context: PoolContext): Superblock['members'] {
-  return context.store.disks.all().map(({ uuid, path }) => ({ uuid, path }));
+  return context.store.disks
+    .all()
+    .map(({ uuid, path, kind }) => (kind === 'device' ? { uuid, path, kind } : { uuid, path }));
+}
+
+/** Devices that were found under another name are looked for there from now on. */
+function rememberPaths(context: PoolContext): void {
+  const { store } = context;
+  const renamed = new Map<number, string>();
+  for (const disk of store.disks.all()) {
+    const path = disk.kind === 'device' ? context.diskState(disk).file?.path : undefined;
+    if (path !== undefined && path !== disk.path) renamed.set(disk.diskId, path);
+  }
+  if (renamed.size > 0) store.transaction(() => store.disks.setPaths(renamed));
 }
 
 /**
@@ -90,6 +108,7 @@ function members(context: PoolContext): Superblock['members'] {
  */
 export function repairJournals(context: PoolContext): number {
   const { store, journal } = context;
+  rememberPaths(context);
   let repairedCount = 0;
   for (const disk of store.disks.all()) {
     const { condition, superblock, file } = context.diskState(disk);

@@ -2,7 +2,8 @@
  * The superblock: which disk of which pool this is, and where its journal begins.
  *
  * Two slots are written in turn and the valid one with the higher sequence counts, so a write that
- * is cut off leaves the other. On disk, little-endian:
+ * is cut off leaves the other. A device has the same two slots once more behind its capacity, since
+ * its beginning is what others overwrite by mistake. On disk, little-endian:
  *   0  magic "DYNFSDSK"   8  u32 version   12  u32 body length   16  u32 CRC32C of version, length
  *   and body   20  body, JSON
  */
@@ -34,7 +35,15 @@ export interface Superblock {
   readonly journal: ByteRun;
   readonly journalEpoch: number;
   /** All disks of the pool as of the last change, so that `recover` finds them from any one. */
-  readonly members: readonly { readonly uuid: string; readonly path: string }[];
+  readonly members: readonly SuperblockMember[];
+  /** Absent for a directory. */
+  readonly kind?: 'device';
+}
+
+export interface SuperblockMember {
+  readonly uuid: string;
+  readonly path: string;
+  readonly kind?: 'device';
 }
 
 /** @throws MaintenanceError ERR_KERNEL and kin when the disk cannot be written. */
@@ -49,16 +58,43 @@ export function writeSuperblock(file: OpenFile, superblock: Superblock): void {
   body.copy(slot, PREFIX_BYTES);
   slot.writeUInt32LE(checksum(slot, body.length), 16);
   const [evenAt, oddAt] = SUPERBLOCK_SLOTS_BYTES;
-  writeFully(file, slot, superblock.sequence % 2 === 0 ? evenAt : oddAt);
+  const slotAt = superblock.sequence % 2 === 0 ? evenAt : oddAt;
+  writeFully(file, slot, slotAt);
+  // Before the one flush: what a power cut leaves of both is in this slot, the other one is whole.
+  if (superblock.kind === 'device') writeFully(file, slot, superblock.capacityBytes + slotAt);
+  syncData(file);
+}
+
+/** Makes the disk one that nobody recognises any more. */
+export function eraseSuperblocks(file: OpenFile, baseBytes: readonly number[]): void {
+  const zeros = Buffer.alloc(BLOCK_BYTES);
+  for (const base of baseBytes) {
+    for (const slotAt of SUPERBLOCK_SLOTS_BYTES) writeFully(file, zeros, base + slotAt);
+  }
   syncData(file);
 }
 
 /**
- * @returns the newer valid superblock, or null when neither slot holds one.
- * @throws MaintenanceError ERR_NEWER_VERSION when a later dynamicfs wrote it.
+ * @param copyBytes where else two slots are: a device's capacity.
+ * @returns the newest valid superblock, or null when no slot holds one.
+ * @throws MaintenanceError ERR_NEWER_VERSION when a later dynamicfs wrote it; ERR_KERNEL when no slot
+ *   is valid and one cannot be read.
  */
-export function readSuperblock(file: OpenFile): Superblock | null {
-  const found = SUPERBLOCK_SLOTS_BYTES.map((at) => readSlot(file, at)).filter((s) => s !== null);
+export function readSuperblock(file: OpenFile, copyBytes?: number): Superblock | null {
+  const bases = copyBytes === undefined ? [0] : [0, copyBytes];
+  const found: Superblock[] = [];
+  let failure: unknown = null;
+  for (const slotAt of bases.flatMap((base) => SUPERBLOCK_SLOTS_BYTES.map((at) => base + at))) {
+    try {
+      const slot = readSlot(file, slotAt);
+      if (slot) found.push(slot);
+    } catch (cause) {
+      if (cause instanceof MaintenanceError && cause.code === 'ERR_NEWER_VERSION') throw cause;
+      // A bad sector costs one slot, not the disk.
+      failure ??= cause;
+    }
+  }
+  if (found.length === 0 && failure !== null) throw failure;
   return found.sort((a, b) => b.sequence - a.sequence)[0] ?? null;
 }
 
@@ -72,10 +108,14 @@ export function hasDamagedSlot(file: OpenFile): boolean {
 }
 
 function readSlot(file: OpenFile, atBytes: number): Superblock | null {
-  const slot = Buffer.alloc(SUPERBLOCK_BYTES_MAX);
-  const readBytes = readUpTo(file, slot, atBytes);
-  if (readBytes < PREFIX_BYTES || slot.toString('latin1', 0, MAGIC.length) !== MAGIC) return null;
+  let slot = Buffer.alloc(BLOCK_BYTES);
+  const firstBytes = readUpTo(file, slot, atBytes);
+  if (firstBytes < PREFIX_BYTES || slot.toString('latin1', 0, MAGIC.length) !== MAGIC) return null;
   const bodyBytes = slot.readUInt32LE(12);
+  if (bodyBytes > SUPERBLOCK_BYTES_MAX - PREFIX_BYTES) return null;
+  // Nearly always one block is all; the sizes of pools with thousands of disks differ.
+  if (PREFIX_BYTES + bodyBytes > BLOCK_BYTES) slot = Buffer.alloc(PREFIX_BYTES + bodyBytes);
+  const readBytes = slot.length > BLOCK_BYTES ? readUpTo(file, slot, atBytes) : firstBytes;
   if (PREFIX_BYTES + bodyBytes > readBytes) return null;
   if (slot.readUInt32LE(16) !== checksum(slot, bodyBytes)) return null;
   const version = slot.readUInt32LE(8);

@@ -8,14 +8,17 @@
  * Safe while: this process owns the pool, so that `discarding` means one batch under way.
  */
 
-import type { DiscardOutcome } from '../../domain/tasks.js';
-import { planTrim } from '../../domain/trim-plan.js';
-import { type ByteRun, totalBytes } from '../../domain/units.js';
+import { InvariantError } from '../../domain/errors.js';
+import type { DeviceDiscardTask, DiscardOutcome } from '../../domain/tasks.js';
+import { planTrim, type TrimPlan } from '../../domain/trim-plan.js';
+import { type ByteRun, MIB, roundUp, totalBytes } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
+import { grantDiscard } from '../../kernel/device-claim.js';
 import { mappedBytes } from '../../kernel/fiemap.js';
+import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
-import { backingPath } from './data-file.js';
+import { deviceDiscard, verifyDevice } from './device-disk.js';
 
 /** What one batch asked for and what it was seen to free. */
 export interface TrimReceipt {
@@ -49,7 +52,7 @@ export async function trimBatch(
   batch: TrimBatch,
 ): Promise<{ receipt: TrimReceipt; nextBytes: number } | null> {
   const { disk, secureErase } = batch;
-  context.writableFile(disk);
+  const { path } = context.writableFile(disk);
   const { store } = context;
   const owner = context.writer.newOwner();
   const marked = store.transaction(() => {
@@ -61,13 +64,14 @@ export async function trimBatch(
   if (!last) return null;
   crashPoint('discard-marked');
 
-  const plan = planTrim(marked, disk.granularityBytes);
   try {
-    const path = backingPath(disk.path);
+    const plan = planFor(disk, path, marked);
+    using device = disk.kind === 'device' ? grantFor(context, disk) : null;
     const outcomes = await context.workers.run('discard-ranges', {
       path,
       ranges: plan.ranges,
       secureErase,
+      device: device?.task ?? null,
     });
     settle(context, disk.diskId, plan.ranges, outcomes);
     crashPoint('discard-freed');
@@ -77,6 +81,30 @@ export async function trimBatch(
     // What rounding cut off, or all of it after an error; never what another process is discarding.
     store.transaction(() => context.releaseReservations(owner));
   }
+}
+
+/** Long enough that calls do not count, short enough that a stop does not wait: it cannot be broken off. */
+const DEVICE_STEP_BYTES_MAX = 128 * MIB;
+
+function planFor(disk: DiskRow, path: string, runs: readonly ByteRun[]): TrimPlan {
+  if (disk.kind === 'directory') return planTrim(runs, disk.granularityBytes);
+  const { granularityBytes, alignmentBytes } = deviceDiscard(path);
+  return planTrim(runs, granularityBytes, alignmentBytes);
+}
+
+/** Verified at this moment, and held until the task is done, whatever becomes of the pool meanwhile. */
+function grantFor(
+  context: PoolContext,
+  disk: DiskRow,
+): Disposable & { readonly task: DeviceDiscardTask } {
+  const { claim } = context.diskState(disk);
+  if (!claim) throw new InvariantError(`${disk.path} is written to and not claimed`);
+  const { path } = claim.claim.file;
+  const granted = grantDiscard(claim.claim, (file) => verifyDevice(file, disk, context.poolId));
+  const { granularityBytes, maxBytes, name } = deviceDiscard(path);
+  const capBytes = roundUp(DEVICE_STEP_BYTES_MAX, granularityBytes);
+  const task = { grant: granted.grant, name, stepBytesMax: Math.min(maxBytes, capBytes) };
+  return { task, [Symbol.dispose]: () => granted[Symbol.dispose]() };
 }
 
 export interface TrimForecast {
@@ -93,21 +121,21 @@ export interface TrimForecast {
 export function forecastTrim(context: PoolContext, disks: readonly DiskRow[]): TrimForecast[] {
   return disks.map((disk) => {
     const due = context.store.discards.due(disk.diskId, context.clock());
-    const plan = planTrim(due, disk.granularityBytes);
+    const { file } = context.diskState(disk);
+    const plan = file ? planFor(disk, file.path, due) : planTrim(due, disk.granularityBytes);
     return {
       diskId: disk.uuid,
       path: disk.path,
       rangeCount: plan.ranges.length,
       requestedBytes: plan.plannedBytes,
-      reclaimableBytes: heldBytes(context, disk, plan.ranges),
+      reclaimableBytes: file && heldBytes(file, plan.ranges),
       skippedBytes: plan.skippedBytes,
     };
   });
 }
 
-function heldBytes(context: PoolContext, disk: DiskRow, ranges: readonly ByteRun[]): number | null {
-  const { file } = context.diskState(disk);
-  if (!file) return null;
+/** @returns null where nobody tells, which no device does. */
+function heldBytes(file: OpenFile, ranges: readonly ByteRun[]): number | null {
   try {
     return ranges.reduce((sum, range) => sum + mappedBytes(file, range), 0);
   } catch {

@@ -5,13 +5,16 @@
  */
 
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
+import { GROUPS_PER_THREAD } from '../../domain/move-tasks.js';
 import { type FsPoolSettings, FsPoolStore } from '../../store/fs-pool-store.js';
 import type { RegisteredFileSystem } from '../../store/registry.js';
 import type { MaintenanceContext } from '../maintained-pool.js';
 import { WorkerPool } from '../worker-pool.js';
 import { type FsMount, mountAt } from './detect.js';
+import { whileHeld } from './mount-hold.js';
 
 export interface OpenFsPoolOptions {
   readonly mode?: 'read' | 'write';
@@ -19,6 +22,9 @@ export interface OpenFsPoolOptions {
   /** Epoch milliseconds; tests bring their own. */
   readonly clock?: () => number;
 }
+
+/** As many as may wait for the disk at a time; they go when there is nothing to do. */
+const THREAD_COUNT = availableParallelism() * Math.max(...Object.values(GROUPS_PER_THREAD));
 
 /** Where a pool's store and lock lie. */
 export function fsPoolDirectory(stateDirectory: string, poolId: string): string {
@@ -58,7 +64,7 @@ export class FsPoolContext implements MaintenanceContext {
   }
 
   get workers(): WorkerPool {
-    this.#workers ??= new WorkerPool(this.#threadCount);
+    this.#workers ??= new WorkerPool(this.#threadCount ?? THREAD_COUNT);
     return this.#workers;
   }
 
@@ -73,6 +79,11 @@ export class FsPoolContext implements MaintenanceContext {
     const mount = this.findMount();
     if (mount) return mount;
     throw notMounted(this.path, this.fileSystemUuid);
+  }
+
+  /** For what changes the file system. @throws as `whileHeld` of mount-hold.ts. */
+  whileHeld<T>(step: () => Promise<T>): Promise<T> {
+    return whileHeld(this.path, step);
   }
 
   assertOwner(): void {

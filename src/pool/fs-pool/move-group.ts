@@ -13,18 +13,18 @@ import type {
   MoveControl,
   MoveToFinish,
   PrepareOutcome,
+  SkipReason,
 } from '../../domain/move-tasks.js';
 import type { Run } from '../../domain/runs.js';
 import type { FsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
 import { assertWritable, movePlace } from './detect.js';
+import type { FileGroup, GroupRest } from './run-files.js';
 
-export interface GroupReport {
+export interface GroupReport extends GroupRest {
   readonly processedCount: number;
   readonly movedBytes: number;
   readonly failedCount: number;
-  /** Files of which more is to be moved, or that a stop left out. */
-  readonly later: readonly FsCandidate[];
   /** False when an intent stays open: it has to be settled. */
   readonly settled: boolean;
 }
@@ -40,7 +40,7 @@ export interface GroupOptions {
 /** @throws MaintenanceError for what concerns the whole file system; then intents may be open. */
 export async function moveGroup(
   context: FsPoolContext,
-  files: readonly FsCandidate[],
+  { files, isAlone }: FileGroup,
   { run, options, groupName, control }: GroupOptions,
 ): Promise<GroupReport> {
   const mount = context.mount();
@@ -54,7 +54,7 @@ export async function moveGroup(
     freeBytesMin: freeBytesFloor(capacityBytes(mount.path)),
     dryRun: false,
   });
-  const record = new GroupRecord(context, run);
+  const record = new GroupRecord(context, run, isAlone);
   const begun = begin(context, run, files, prepared, record);
   const finished =
     begun.length === 0
@@ -112,7 +112,9 @@ function begin(
 class GroupRecord {
   readonly #context: FsPoolContext;
   readonly #run: Run;
+  readonly #isAlone: boolean;
   readonly #later: FsCandidate[] = [];
+  readonly #withoutSpace: FsCandidate[] = [];
   #processedCount = 0;
   #processedBytes = 0;
   #doneCount = 0;
@@ -122,9 +124,10 @@ class GroupRecord {
   #movedBytes = 0;
   #settled = true;
 
-  constructor(context: FsPoolContext, run: Run) {
+  constructor(context: FsPoolContext, run: Run, isAlone: boolean) {
     this.#context = context;
     this.#run = run;
+    this.#isAlone = isAlone;
   }
 
   prepared(file: FsCandidate, outcome: PrepareOutcome | undefined): void {
@@ -157,7 +160,11 @@ class GroupRecord {
     this.#processed(file);
   }
 
-  #skip(file: FsCandidate, reason: string): void {
+  #skip(file: FsCandidate, reason: SkipReason): void {
+    if (reason === 'no-space' && !this.#isAlone) {
+      this.#withoutSpace.push(file);
+      return;
+    }
     const { runId } = this.#run;
     // A file that was moved up to here stays moved; the rest had nothing to gain.
     if (file.resumeBytes > 0) this.#doneCount += 1;
@@ -203,9 +210,16 @@ class GroupRecord {
       movedBytes: this.#movedBytes,
       failedCount: this.#failedCount,
       later: this.#later,
+      withoutSpace: this.#withoutSpace,
       settled: this.#settled,
     };
   }
+}
+
+/** What donors may take of a file system: the rest stays free for everybody else. */
+export function freeForDonors(path: string): number {
+  const { bavail, blocks, bsize } = statfsSync(path);
+  return Math.max(0, bavail * bsize - freeBytesFloor(blocks * bsize));
 }
 
 export function capacityBytes(path: string): number {

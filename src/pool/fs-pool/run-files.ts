@@ -14,10 +14,28 @@ const PICK_COUNT = 1_000;
 /** Of a larger file one piece moves at a time. */
 const PIECE_BYTES_MAX = 128 * MIB;
 
+/** Of what is free and not to be left alone, what the donors of one group may take. */
+const GROUP_FREE_SHARE = 1 / 4;
+
+export interface FileGroup {
+  readonly files: readonly FsCandidate[];
+  /** Nothing else holds space: a file that finds none now will find none later. */
+  readonly isAlone: boolean;
+}
+
+/** What a group leaves to be done. */
+export interface GroupRest {
+  /** Files of which more is to be moved, or that a stop left out. */
+  readonly later: readonly FsCandidate[];
+  /** Files that found no space for their donors while others held it. */
+  readonly withoutSpace: readonly FsCandidate[];
+}
+
 export class RunFiles {
   readonly #context: FsPoolContext;
   readonly #runId: number;
   #waiting: FsCandidate[] = [];
+  #withoutSpace: FsCandidate[] = [];
   readonly #underWay = new Set<number>();
 
   constructor(context: FsPoolContext, runId: number) {
@@ -25,34 +43,49 @@ export class RunFiles {
     this.#runId = runId;
   }
 
-  /** The next group, hot files first; empty when none is left to begin. */
-  take({ groupFilesMax, groupBytesMax }: FsPace): FsCandidate[] {
+  /**
+   * The next group, hot files first. Those that found no space are tried once more, when nothing
+   * else is under way.
+   *
+   * @param freeBytes what donors may take at all.
+   * @returns null when none is left to begin.
+   */
+  take({ groupFilesMax, groupBytesMax }: FsPace, freeBytes: number): FileGroup | null {
     if (this.#waiting.length === 0) this.#load();
-    const group: FsCandidate[] = [];
+    const bytesMax = Math.min(groupBytesMax, freeBytes * GROUP_FREE_SHARE);
+    const files: FsCandidate[] = [];
     let bytes = 0;
-    while (group.length < groupFilesMax) {
+    while (files.length < groupFilesMax) {
       const next = this.#waiting[0];
       const nextBytes = next ? pieceBytes(next) : 0;
-      if (!next || (group.length > 0 && bytes + nextBytes > groupBytesMax)) break;
+      if (!next || (files.length > 0 && bytes + nextBytes > bytesMax)) break;
       this.#waiting.shift();
-      this.#underWay.add(next.candidateId);
-      group.push(next);
+      files.push(next);
       bytes += nextBytes;
     }
-    return group;
+    if (files.length > 0) return this.#begin(files, false);
+    const last = this.#underWay.size === 0 ? this.#withoutSpace.shift() : undefined;
+    return last ? this.#begin([last], true) : null;
   }
 
   /** After a group: what of it is to be moved later goes first. */
-  give(group: readonly FsCandidate[], later: readonly FsCandidate[]): void {
-    for (const { candidateId } of group) this.#underWay.delete(candidateId);
+  give({ files }: FileGroup, { later, withoutSpace }: GroupRest): void {
+    for (const { candidateId } of files) this.#underWay.delete(candidateId);
     this.#waiting.unshift(...later);
+    this.#withoutSpace.push(...withoutSpace);
+  }
+
+  #begin(files: readonly FsCandidate[], isAlone: boolean): FileGroup {
+    for (const { candidateId } of files) this.#underWay.add(candidateId);
+    return { files, isAlone };
   }
 
   #load(): void {
-    const limit = PICK_COUNT + this.#underWay.size;
+    const aside = new Set(this.#withoutSpace.map(({ candidateId }) => candidateId));
+    const limit = PICK_COUNT + this.#underWay.size + aside.size;
     this.#waiting = this.#context.store.candidates
       .pending(this.#runId, limit)
-      .filter(({ candidateId }) => !this.#underWay.has(candidateId));
+      .filter(({ candidateId }) => !this.#underWay.has(candidateId) && !aside.has(candidateId));
   }
 }
 

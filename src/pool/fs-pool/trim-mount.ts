@@ -3,10 +3,9 @@
  * others one after the other, and hands each to the caller to store.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
 import { MaintenanceError, type WireError } from '../../domain/errors.js';
 import type { DetectedMount } from '../../domain/mounts.js';
-import type { TrimDevice, TrimWindowOutcome } from '../../domain/trim-tasks.js';
+import type { TrimWindowOutcome } from '../../domain/trim-tasks.js';
 import {
   forecastWindows,
   type PlannedWindow,
@@ -17,10 +16,10 @@ import {
   type TrimEvidence,
   type TrimWindowForecast,
   windowsFromCursor,
+  windowsOnDevice,
 } from '../../domain/trim-windows.js';
 import type { WorkerPool } from '../worker-pool.js';
-
-const SECTOR_BYTES = 512;
+import { granularityBytes, sizeBytes, trimDevices } from './trim-devices.js';
 
 export interface TrimMountOptions {
   readonly workers: Pick<WorkerPool, 'run'>;
@@ -33,6 +32,8 @@ export interface TrimMountOptions {
   /** 0 to leave it to the device. */
   readonly minLengthBytes: number;
   readonly windowBytes?: number;
+  /** In sysfs: only what lies on this device, and what the file system trims along with it. */
+  readonly deviceName?: string | null;
   readonly stopFlag: Int32Array<SharedArrayBuffer> | null;
   readonly clock: () => number;
   /** After each window; stores the row, if there is one, and the cursor in one transaction. */
@@ -62,6 +63,7 @@ export interface TrimMountReport {
   /** Windows of which the backing file still held what was asked to be discarded. */
   readonly refusedCount: number;
   readonly failedCount: number;
+  /** That of `isUnsupported`, if it is. */
   readonly firstError: WireError | null;
   /** No layer below takes discards: the run ended at the first window. */
   readonly isUnsupported: boolean;
@@ -80,6 +82,7 @@ export async function trimMount(options: TrimMountOptions): Promise<TrimMountRep
   const { plan, evidence, minLengthBytes } = await readPlan(options, true);
   const windows = fromCursor(plan, options.cursorBytes);
   const report = emptyReport(windows.length);
+  const devices = trimDevices(mount);
   let paceBytes: number | null = null;
   for (const [index, planned] of windows.entries()) {
     if (stopFlag && Atomics.load(stopFlag, 0) === 1) return { ...report, isStopped: true };
@@ -104,7 +107,7 @@ export async function trimMount(options: TrimMountOptions): Promise<TrimMountRep
       fsType: mount.fsType,
       window: { startBytes: window.startBytes, lengthBytes: window.lengthBytes },
       minLengthBytes,
-      devices: trimDevices(mount),
+      devices,
       stopFlag,
       paceBytes,
     });
@@ -135,7 +138,7 @@ function readOnly({ entry }: DetectedMount): MaintenanceError {
 export async function forecastMount(
   options: Pick<
     TrimMountOptions,
-    'workers' | 'mount' | 'remembered' | 'minLengthBytes' | 'windowBytes'
+    'workers' | 'mount' | 'remembered' | 'minLengthBytes' | 'windowBytes' | 'deviceName'
   >,
 ): Promise<TrimWindowForecast> {
   const { plan, outsideBytes } = await readPlan(options, false);
@@ -145,7 +148,7 @@ export async function forecastMount(
 async function readPlan(
   options: Pick<
     TrimMountOptions,
-    'workers' | 'mount' | 'remembered' | 'minLengthBytes' | 'windowBytes'
+    'workers' | 'mount' | 'remembered' | 'minLengthBytes' | 'windowBytes' | 'deviceName'
   >,
   flush: boolean,
 ): Promise<{
@@ -161,13 +164,15 @@ async function readPlan(
     mountId: mount.entry.mountId,
     fsType: mount.fsType,
     sysfsName: mount.sysfsName,
-    sizeBytes: mount.devices.reduce((sum, { name }) => sum + sectorsOf(name) * SECTOR_BYTES, 0),
+    devices: trimDevices(mount),
+    sizeBytes: sizeBytes(mount),
     windowBytes: options.windowBytes ?? TRIM_WINDOW_BYTES_DEFAULT,
     minLengthBytes,
     flush,
   });
   const { windows, evidence, freedAfter, outsideBytes } = list;
-  const plan = planWindows(windows, options.remembered, evidence, freedAfter, minLengthBytes);
+  const all = planWindows(windows, options.remembered, evidence, freedAfter, minLengthBytes);
+  const plan = windowsOnDevice(all, options.deviceName ?? null);
   return { plan, evidence, outsideBytes, minLengthBytes };
 }
 
@@ -242,9 +247,13 @@ function emptyReport(windowCount: number): Counting {
 
 function count(report: Counting, outcome: TrimWindowOutcome): void {
   if (outcome.kind !== 'trimmed') {
-    if (outcome.kind === 'failed') report.failedCount += 1;
-    else report.isUnsupported = true;
-    report.firstError ??= outcome.error;
+    if (outcome.kind === 'failed') {
+      report.failedCount += 1;
+      report.firstError ??= outcome.error;
+    } else {
+      report.isUnsupported = true;
+      report.firstError = outcome.error;
+    }
     return;
   }
   report.trimmedCount += 1;
@@ -255,38 +264,4 @@ function count(report: Counting, outcome: TrimWindowOutcome): void {
   }
   if (outcome.confirmation === 'refused') report.refusedCount += 1;
   report.longestStepMs = Math.max(report.longestStepMs, outcome.longestStepMs);
-}
-
-/** The devices of a mount, with the files behind loop devices. */
-export function trimDevices(mount: DetectedMount): TrimDevice[] {
-  return mount.devices.map(({ name }) => {
-    const path = readSysfs(`${name}/loop/backing_file`);
-    const offset = readSysfs(`${name}/loop/offset`);
-    // The kernel names a file that was removed, or lies in another mount namespace, all the same.
-    const isThere = path !== null && existsSync(path);
-    return { name, backing: isThere ? { path, offsetBytes: Number(offset) } : null };
-  });
-}
-
-/** The largest of the devices': what is shorter, none of them can free. Queue limits are the disk's. */
-function granularityBytes(mount: DetectedMount): number {
-  const all = mount.devices.map(({ name }) =>
-    Number(
-      readSysfs(`${name}/queue/discard_granularity`) ??
-        readSysfs(`${name}/../queue/discard_granularity`),
-    ),
-  );
-  return Math.max(0, ...all);
-}
-
-function sectorsOf(name: string): number {
-  return Number(readSysfs(`${name}/size`));
-}
-
-function readSysfs(path: string): string | null {
-  try {
-    return readFileSync(`/sys/class/block/${path}`, 'utf8').trim();
-  } catch {
-    return null;
-  }
 }

@@ -1,0 +1,137 @@
+/** Moves all fragmented files of a mount with the project's own workers, as a run of an agent does. */
+
+import { statSync } from 'node:fs';
+import { Piscina } from 'piscina';
+import { MIB } from './figures.mjs';
+
+const THREAD_COUNT = 2;
+/** As GROUPS_PER_THREAD in src/domain/move-tasks.ts. */
+const GROUPS_PER_THREAD = { ext4: 1, xfs: 1, btrfs: 2 };
+const GROUP_FILES_MAX = 256;
+const GROUP_BYTES_MAX = 128 * MIB;
+
+/**
+ * Threads are started before the clock: an agent has them.
+ *
+ * @returns what does the work, and then tells which share of the bytes was moved for nothing.
+ */
+export async function runOurs({ mountPath, device }, fsType, verify) {
+  const laneCount = THREAD_COUNT * GROUPS_PER_THREAD[fsType];
+  const pool = new Piscina({
+    minThreads: laneCount,
+    maxThreads: laneCount,
+    // As in src/pool/worker-pool.ts.
+    trackUnmanagedFds: false,
+  });
+  const mount = { mountPath, fsType, deviceNumber: statSync(mountPath).dev };
+  const task = async (kind, body) => {
+    const filename = new URL(`../../dist/workers/${kind}.js`, import.meta.url).href;
+    const reply = await pool.run({ ...mount, control: null, verify, ...body }, { filename });
+    if (!reply.ok) throw new Error(JSON.stringify(reply.error));
+    return reply.value;
+  };
+  await warmUp(task, laneCount);
+  const work = async () => {
+    const { candidates } = await task('scan-file-system', scanOf(device));
+    return await new Lanes(task, candidates).run(laneCount);
+  };
+  work.end = () => pool.close();
+  return work;
+}
+
+function scanOf(device) {
+  return {
+    subtree: null,
+    method: 'auto',
+    devicePaths: [device],
+    threadCount: THREAD_COUNT,
+    candidateLimit: 50_000,
+    nameCount: 0,
+    mapCellCount: 0,
+    targetFragmentBytes: 64 * MIB,
+    nowMs: Date.now(),
+  };
+}
+
+/** Each thread loads its code once. */
+async function warmUp(task, laneCount) {
+  const empty = { groupName: 'warm', allowUnshare: false, quietMs: 0, freeBytesMin: 0 };
+  for (const kind of ['prepare-moves', 'finish-moves']) {
+    const body = { files: [], moves: [], dryRun: true, ...empty };
+    await Promise.all(Array.from({ length: 4 * laneCount }, () => task(kind, body)));
+  }
+}
+
+/** Lanes side by side, each with a group of its own. */
+class Lanes {
+  #task;
+  #waiting;
+  #groupCount = 0;
+  #movedBytes = 0;
+  #wastedBytes = 0;
+
+  constructor(task, candidates) {
+    this.#task = task;
+    this.#waiting = candidates.map(({ handle, allocatedBytes }) => ({
+      handle,
+      allocatedBytes,
+      startBytes: 0,
+    }));
+  }
+
+  async run(laneCount) {
+    const lane = async () => {
+      while (this.#waiting.length > 0) await this.#moveGroup(this.#takeGroup());
+    };
+    await Promise.all(Array.from({ length: laneCount }, lane));
+    return { wasteRatio: this.#movedBytes === 0 ? 0 : this.#wastedBytes / this.#movedBytes };
+  }
+
+  #takeGroup() {
+    const files = [];
+    let groupBytes = 0;
+    while (this.#waiting.length > 0 && files.length < GROUP_FILES_MAX) {
+      const ofFile = Math.min(this.#waiting[0].allocatedBytes, GROUP_BYTES_MAX);
+      if (files.length > 0 && groupBytes + ofFile > GROUP_BYTES_MAX) break;
+      groupBytes += ofFile;
+      files.push(this.#waiting.shift());
+    }
+    return files;
+  }
+
+  async #moveGroup(files) {
+    this.#groupCount += 1;
+    const outcomes = await this.#task('prepare-moves', {
+      files,
+      groupName: `bench-${this.#groupCount}`,
+      allowUnshare: false,
+      quietMs: 0,
+      freeBytesMin: 0,
+      dryRun: false,
+    });
+    const failed = outcomes.find(({ kind }) => kind === 'failed');
+    if (failed) throw new Error(JSON.stringify(failed.error));
+    const moves = outcomes.filter(({ kind }) => kind === 'ready');
+    if (moves.length === 0) return;
+    const done = await this.#task('finish-moves', { moves });
+    for (const [index, outcome] of done.entries()) this.#count(moves[index], outcome);
+  }
+
+  #count({ intent, plan }, outcome) {
+    if (outcome.kind === 'failed') throw new Error(JSON.stringify(outcome.error));
+    const hasMoved = outcome.kind === 'moved';
+    const isBetter = hasMoved && outcome.fragmentsAfter < outcome.fragmentsBefore;
+    // Btrfs wrote it, found no better place, and it went back.
+    const bytes = hasMoved ? outcome.movedBytes : plan.moveBytes;
+    this.#movedBytes += bytes;
+    if (!isBetter) this.#wastedBytes += bytes;
+    if (hasMoved && outcome.resumeBytes !== null) {
+      const allocatedBytes = plan.sizeBytes - outcome.resumeBytes;
+      this.#waiting.push({
+        handle: intent.handle,
+        allocatedBytes,
+        startBytes: outcome.resumeBytes,
+      });
+    }
+  }
+}

@@ -1,0 +1,12 @@
+/** What raw block devices and O_DIRECT need; addon.d.ts says what each does. */
+
+#pragma once
+
+#include "arguments.h"
+
+napi_value AllocateAligned(napi_env env, napi_callback_info info);
+napi_value DeviceGeometry(napi_env env, napi_callback_info info);
+napi_value DiscardRange(napi_env env, napi_callback_info info);
+napi_value SecureDiscardRange(napi_env env, napi_callback_info info);
+napi_value ZeroRange(napi_env env, napi_callback_info info);
+napi_value DuplicateDescriptor(napi_env env, napi_callback_info info);

@@ -1,0 +1,26 @@
+import { BaseCommand, poolFlag } from '../../cli/base-command.js';
+import { withAnyPool } from '../../cli/pool-access.js';
+import { showTrimStatus } from '../../cli/pool-views.js';
+import { prose } from '../../cli/prose.js';
+import { setTrimPaused } from '../../cli/run-control.js';
+import type { Output } from '../../cli/schemas.js';
+
+/** Pauses the trim that runs, after the step under way. */
+export default class TrimPause extends BaseCommand {
+  static override summary = 'Pause the trim that runs, after the step under way.';
+
+  static override description =
+    prose(`It stays open, and goes on where it was when it is resumed. No other trim begins.
+
+EXIT STATUS: 0 paused, 2 usage, 10 nothing runs.`);
+
+  static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
+  static override flags = { pool: poolFlag };
+
+  async run(): Promise<Output<'trim pause'>> {
+    const { flags } = await this.parse(TrimPause);
+    await withAnyPool(flags.pool, 'write', (pool) => setTrimPaused(pool, true));
+    this.log('TRIM paused');
+    return await showTrimStatus(flags.pool);
+  }
+}
