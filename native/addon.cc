@@ -237,6 +237,7 @@ constexpr ExportedFunction kExports[] = {
     {"scanFileSystem", ScanFileSystem},
     {"scanFreeSpace", ScanFreeSpace},
     {"cloneRange", CloneRange},
+    {"dedupeRange", DedupeRange},
     {"leaseFile", LeaseFile},
     {"setModifiedTime", SetModifiedTime},
     {"btrfsDevices", BtrfsDevices},

@@ -280,6 +280,20 @@ export interface Addon {
   ): number;
 
   /**
+   * Makes a range of a file share the blocks of another file's range, if the kernel finds the same in
+   * both while it keeps writers out. `sharedBytes` may be less than asked for.
+   *
+   * Source: ioctl_fideduperange(2).
+   */
+  dedupeRange(
+    fd: number,
+    sourceFd: number,
+    sourceStartBytes: bigint,
+    lengthBytes: bigint,
+    startBytes: bigint,
+  ): { readonly errno: number; readonly differs: number; readonly sharedBytes: bigint };
+
+  /**
    * Takes (1) or gives back (0) the write lease of a file: EAGAIN when anybody else has it open;
    * who opens it while it is held waits.
    *

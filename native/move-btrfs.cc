@@ -10,8 +10,10 @@
 #include "move-calls.h"
 
 using addon::Arguments;
+using addon::CountValue;
 using addon::IntValue;
 using addon::RejectCall;
+using addon::Reply;
 
 /** Source: linux/btrfs.h, btrfs_ioctl_defrag_range_args. */
 napi_value DefragmentRange(napi_env env, napi_callback_info info) {
@@ -51,6 +53,37 @@ napi_value CloneRange(napi_env env, napi_callback_info info) {
   request.src_length = static_cast<uint64_t>(length);
   request.dest_offset = static_cast<uint64_t>(start);
   return IntValue(env, ioctl(fd, FICLONERANGE, &request) == 0 ? 0 : errno);
+}
+
+/** Source: ioctl_fideduperange(2). */
+napi_value DedupeRange(napi_env env, napi_callback_info info) {
+  const Arguments<5> arguments(env, info);
+  int fd;
+  int source_fd;
+  int64_t source_start;
+  int64_t length;
+  int64_t start;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadInt(1, &source_fd) ||
+      !arguments.ReadCount(2, &source_start) || !arguments.ReadCount(3, &length) ||
+      !arguments.ReadCount(4, &start)) {
+    return RejectCall(env, "expected (fd, sourceFd, sourceStartBytes, lengthBytes, startBytes)");
+  }
+  alignas(file_dedupe_range) char memory[sizeof(file_dedupe_range) +
+                                         sizeof(file_dedupe_range_info)] = {};
+  auto* request = reinterpret_cast<file_dedupe_range*>(memory);
+  request->src_offset = static_cast<uint64_t>(source_start);
+  request->src_length = static_cast<uint64_t>(length);
+  request->dest_count = 1;
+  file_dedupe_range_info& target = request->info[0];
+  target.dest_fd = fd;
+  target.dest_offset = static_cast<uint64_t>(start);
+  int error = ioctl(source_fd, FIDEDUPERANGE, request) == 0 ? 0 : errno;
+  if (error == 0 && target.status < 0) error = -target.status;
+  napi_value reply = Reply(env, error);
+  const bool differs = error == 0 && target.status == FILE_DEDUPE_RANGE_DIFFERS;
+  napi_set_named_property(env, reply, "differs", IntValue(env, differs ? 1 : 0));
+  napi_set_named_property(env, reply, "sharedBytes", CountValue(env, target.bytes_deduped));
+  return reply;
 }
 
 /** Source: futimens(3). */

@@ -22,5 +22,6 @@ napi_value StartCommit(napi_env env, napi_callback_info info);
 napi_value CommitRange(napi_env env, napi_callback_info info);
 napi_value DefragmentRange(napi_env env, napi_callback_info info);
 napi_value CloneRange(napi_env env, napi_callback_info info);
+napi_value DedupeRange(napi_env env, napi_callback_info info);
 napi_value LeaseFile(napi_env env, napi_callback_info info);
 napi_value SetModifiedTime(napi_env env, napi_callback_info info);

@@ -102,7 +102,7 @@ function moveAll(group: Group, movings: readonly Moving[]): void {
 }
 
 function isSwap({ move }: Moving): boolean {
-  return move.intent.method === 'swap-extents' || move.intent.method === 'commit-range';
+  return ['swap-extents', 'commit-range', 'share-range'].includes(move.intent.method);
 }
 
 function isChecked({ move }: Moving): boolean {

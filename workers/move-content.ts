@@ -78,7 +78,7 @@ export function checksumAll(
   };
   const limitBytes = Math.min(BATCH_BYTES, pace.windowBytes);
   for (const state of states) {
-    for (const chunk of chunksOf(state)) {
+    for (const chunk of chunksOf(state, Math.min(CHUNK_BYTES, limitBytes))) {
       if (state.error) break;
       const spaceBytes = roundUp(chunk.lengthBytes, BLOCK_BYTES);
       if (batchBytes + spaceBytes > limitBytes) flush();
@@ -133,9 +133,9 @@ class HashState {
   }
 }
 
-function* chunksOf(state: HashState): Generator<Omit<Chunk, 'bufferBytes'>> {
+function* chunksOf(state: HashState, chunkBytes: number): Generator<Omit<Chunk, 'bufferBytes'>> {
   for (const range of state.source.ranges) {
-    for (const { startBytes, lengthBytes } of windowsOf(range, CHUNK_BYTES)) {
+    for (const { startBytes, lengthBytes } of windowsOf(range, chunkBytes)) {
       yield {
         state,
         startBytes,

@@ -5,8 +5,8 @@ import { KIB, MIB } from '../src/domain/units.js';
 
 /** As large as a call may be: a stop waits for one. */
 const WINDOW_BYTES_MAX = 16 * MIB;
-/** With a pace, so that others' requests come in between. */
-const PACED_WINDOW_BYTES = MIB;
+/** With a pace: others wait for one such request at most, and have the disk while we rest after it. */
+const PACED_WINDOW_BYTES = 128 * KIB;
 const MS_PER_SECOND = 1000;
 
 export class Pace {

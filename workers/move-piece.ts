@@ -6,6 +6,7 @@ import { fragmentsOf, fragmentsWithin, rangesOf, windowsOf } from '../src/domain
 import type { DonorPlace, MoveIntent } from '../src/domain/move-tasks.js';
 import { type ByteRun, MIB, roundDown, roundUp } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
+import { dedupeRange } from '../src/kernel/dedupe-range.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { type DirectoryHandle, openDonor, removeDonor } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
@@ -14,7 +15,7 @@ import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
 import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
 import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
-import { pieceOfIntent, sameMark } from './move-content.js';
+import { contentRanges, pieceOfIntent, sameMark } from './move-content.js';
 import type { Pace } from './move-pace.js';
 
 const BUSY_TRIES = 5;
@@ -78,6 +79,7 @@ export function movePiece(move: PieceMove): PieceMoved {
   const place = intent.donor;
   const donor = donors.open(place.name);
   if (intent.method === 'move-extents') return moveByWindows(move, place, donor);
+  if (intent.method === 'share-range') return shareByWindows(move, donor);
   return swapWhole(move, place, donor);
 }
 
@@ -137,6 +139,48 @@ function moveWindow(request: Parameters<typeof moveExtents>[0]): number {
     }
   }
   return doneBytes;
+}
+
+/**
+ * XFS: the file gets the blocks of the donor, which was read back from the disk and compared before,
+ * and the kernel compares again under the locks of both. Once the donor is gone they are the file's
+ * alone.
+ */
+function shareByWindows({ mount, file, intent, pace }: PieceMove, donor: OpenFile): PieceMoved {
+  finishWriteBack(donor);
+  const { mark } = fileStatus(file);
+  const windows = contentRanges(file, pieceOfIntent(intent), mark.sizeBytes).flatMap((range) =>
+    windowsOf(range, pace.windowBytes),
+  );
+  const writable = openByHandle(mount, intent.handle, constants.O_RDWR);
+  let movedBytes = 0;
+  try {
+    for (const run of windows) {
+      if (pace.isStopped) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
+      shareWindow(writable, donor, run, intent);
+      movedBytes += run.lengthBytes;
+      crashPoint('move-window');
+      pace.spend(run.lengthBytes);
+    }
+    return { movedBytes, stoppedAtBytes: null, error: null };
+  } catch (cause) {
+    const error = asMaintenanceError(cause);
+    if (movedBytes === 0) throw error;
+    return { movedBytes, stoppedAtBytes: null, error };
+  } finally {
+    closeSync(writable.fd);
+  }
+}
+
+function shareWindow(file: OpenFile, donor: OpenFile, run: ByteRun, intent: MoveIntent): void {
+  const { startBytes, lengthBytes } = run;
+  for (let doneBytes = 0; doneBytes < lengthBytes; ) {
+    const rest = { startBytes: startBytes + doneBytes, lengthBytes: lengthBytes - doneBytes };
+    const sharedBytes = dedupeRange(file, rest, donor, rest.startBytes - intent.startBytes);
+    // Nothing shared and no error: the file ends elsewhere by now.
+    if (sharedBytes === null || sharedBytes === 0) throw changed(file);
+    doneBytes += sharedBytes;
+  }
 }
 
 /** XFS: what is swapped in was read back from the disk and compared before. */

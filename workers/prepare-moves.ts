@@ -168,10 +168,13 @@ function conclude(
 function methodOf({ fsType }: PrepareMovesTask, geometry: XfsGeometry | null): MoveMethod {
   if (fsType === 'ext4') return 'move-extents';
   if (fsType === 'btrfs') return 'defragment-range';
-  return geometry?.canExchangeRanges ? 'commit-range' : 'swap-extents';
+  return geometry === null || geometry.move === 'none' ? 'swap-extents' : geometry.move;
 }
 
 function prepareOne(group: Group, request: MoveRequest, index: number): PrepareOutcome | Reserved {
+  if (group.geometry?.move === 'none') {
+    return { kind: 'skipped', reason: 'unsupported', fragmentCount: null };
+  }
   const file = openByHandle(group.mount, request.handle, constants.O_RDONLY);
   let step: PrepareOutcome | Reserved | null = null;
   try {

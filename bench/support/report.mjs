@@ -1,6 +1,6 @@
 /** Prints the rows of benchmarks for people, for docs/benchmarks.md and for programs. */
 
-const DECIMALS = { ratio: 2, '%': 2, ms: 0, s: 2, MB: 0, 'MiB/s': 0, '/s': 0, pieces: 1 };
+const DECIMALS = { ratio: 2, '%': 2, µs: 0, ms: 0, s: 2, MB: 0, 'MiB/s': 0, '/s': 0, pieces: 1 };
 
 /** One block of text for a terminal. */
 export function asText({ name, title, rows }) {

@@ -2,6 +2,7 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { MaintenanceError } from '../domain/errors.js';
+import type { XfsMove } from '../domain/move-tasks.js';
 import { xfsGeometry } from '../kernel/swap-extents.js';
 import type { FsMount } from '../pool/fs-pool/detect.js';
 import { examineMount } from '../pool/fs-pool/doctor.js';
@@ -20,16 +21,16 @@ export function examine(poolPath: string): Output<'doctor'> {
     kind: 'file-system',
     path: mount.path,
     fsType: mount.entry.typeName,
-    findings: examineMount(mount, canExchange(mount)),
+    findings: examineMount(mount, xfsMoveOf(mount)),
   };
 }
 
 /** @returns null where it is no XFS, or cannot be asked. */
-function canExchange({ fsType, path }: FsMount): boolean | null {
+function xfsMoveOf({ fsType, path }: FsMount): XfsMove | null {
   if (fsType !== 'xfs') return null;
   const fd = openSync(path, 'r');
   try {
-    return xfsGeometry({ fd, path }).canExchangeRanges;
+    return xfsGeometry({ fd, path }).move;
   } catch {
     return null;
   } finally {

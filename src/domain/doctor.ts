@@ -8,6 +8,7 @@ import {
   layersTopDown,
 } from './device-layers.js';
 import type { DetectedMount } from './mounts.js';
+import type { XfsMove } from './move-tasks.js';
 
 /** `problem`: what was asked for will not work; `warning`: it works, but not as one may think. */
 export const FINDING_SEVERITIES = ['problem', 'warning', 'info', 'ok'] as const;
@@ -29,8 +30,8 @@ export interface DoctorFacts {
   /** Where the files behind loop devices lie. */
   readonly hosts: readonly LoopHost[];
   readonly ext4Features: Ext4Features | null;
-  /** Whether the mounted XFS can exchange ranges, so that a moved file keeps its inode whole. */
-  readonly xfsCanExchange: boolean | null;
+  /** What moves files of the mounted XFS. */
+  readonly xfsMove: XfsMove | null;
   readonly canAdminister: boolean;
   readonly canOpenByHandle: boolean;
   readonly maintainers: readonly Maintainer[];
@@ -228,12 +229,23 @@ function ext4Defrag({ mount, ext4Features }: DoctorFacts): Finding[] {
   return findings;
 }
 
-function xfsDefrag({ mount, xfsCanExchange }: DoctorFacts): Finding[] {
+const XFS_CALL = {
+  'commit-range': 'XFS_IOC_COMMIT_RANGE',
+  'swap-extents': 'XFS_IOC_SWAPEXT',
+  'share-range': 'FIDEDUPERANGE',
+};
+
+function xfsDefrag({ mount, xfsMove }: DoctorFacts): Finding[] {
   const findings: Finding[] = [];
   if (mount.entry.superOptions.some((option) => option.startsWith('rtdev='))) {
     findings.push(finding('info', 'defrag', 'files on the realtime device are skipped'));
   }
-  const call = xfsCanExchange ? 'XFS_IOC_COMMIT_RANGE' : 'XFS_IOC_SWAPEXT';
+  if (xfsMove === 'none') {
+    const what =
+      'no file is moved: made without reflink, rmapbt and exchange, it may not mount after a crash';
+    return [...findings, finding('warning', 'defrag', what)];
+  }
+  const call = XFS_CALL[xfsMove ?? 'share-range'];
   findings.push(finding('ok', 'defrag', `files are moved by ${call}; reflinked ones are skipped`));
   return findings;
 }

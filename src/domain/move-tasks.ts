@@ -23,10 +23,15 @@ export type MoveMethod =
   | 'move-extents'
   /** XFS with the `exchange` feature, Linux 6.12: XFS_IOC_COMMIT_RANGE. */
   | 'commit-range'
-  /** XFS: XFS_IOC_SWAPEXT. */
+  /** XFS with the `reflink` feature, the default since 2018: FIDEDUPERANGE with the donor. */
+  | 'share-range'
+  /** XFS with the `rmapbt` feature: XFS_IOC_SWAPEXT. */
   | 'swap-extents'
   /** Btrfs: BTRFS_IOC_DEFRAG_RANGE. */
   | 'defragment-range';
+
+/** What moves files of an XFS; 'none' where no interface is safe. */
+export type XfsMove = 'commit-range' | 'share-range' | 'swap-extents' | 'none';
 
 /** Why a file was left as it is; docs/file-moves.md explains each. A test holds the two together. */
 export const SKIP_REASONS = [

@@ -5,18 +5,19 @@
  * Source: linux/fs/xfs/libxfs/xfs_fs.h; xfs_fsr(8).
  */
 
-import type { FileMark } from '../domain/move-tasks.js';
+import type { FileMark, XfsMove } from '../domain/move-tasks.js';
 import type { ByteRun } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
 import { type OpenFile, rangeArguments } from './kernel-call.js';
 import { KernelCallError } from './kernel-error.js';
 
-/** XFS_FSOP_GEOM_FLAGS_EXCHANGE_RANGE. */
+/** XFS_FSOP_GEOM_FLAGS_*. */
+const RMAP_FLAG = 0x0008_0000;
+const REFLINK_FLAG = 0x0010_0000;
 const EXCHANGE_FLAG = 0x0100_0000;
 
 export interface XfsGeometry {
-  /** Whether the file system was made with `mkfs.xfs -i exchange=1`. */
-  readonly canExchangeRanges: boolean;
+  readonly move: XfsMove;
   readonly groupCount: number;
   /** An inode's number divided by this is the number of its allocation group. */
   readonly inodesPerGroup: bigint;
@@ -29,10 +30,24 @@ export function xfsGeometry(file: OpenFile): XfsGeometry {
   const groupBits = Math.ceil(Math.log2(reply.groupBlocks));
   const inodeBits = Math.log2(reply.blockBytes / reply.inodeBytes);
   return {
-    canExchangeRanges: (reply.flags & EXCHANGE_FLAG) !== 0,
+    move: moveOf(reply.flags),
     groupCount: reply.groupCount,
     inodesPerGroup: 1n << BigInt(groupBits + inodeBits),
   };
+}
+
+/**
+ * Without a reverse map (`rmapbt`), SWAPEXT logs of a file with a tree of extents that its blocks
+ * changed owner, and the log of a crash right after it cannot be replayed: the kernel checks the
+ * inode before it has its new checksum, and the file system cannot be mounted. So it is never used
+ * there. Seen on Linux 6.18; test/fs-pool/power-cut.test.ts found it.
+ *
+ * Source: fs/xfs/xfs_inode_item_recover.c, xfs_recover_inode_owner_change.
+ */
+function moveOf(flags: number): XfsMove {
+  if ((flags & EXCHANGE_FLAG) !== 0) return 'commit-range';
+  if ((flags & RMAP_FLAG) !== 0) return 'swap-extents';
+  return (flags & REFLINK_FLAG) !== 0 ? 'share-range' : 'none';
 }
 
 /** Quotas let two files swap blocks only when both count for the same project. */

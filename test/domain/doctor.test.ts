@@ -44,7 +44,7 @@ function facts(fsType: FsType, changes: Partial<DoctorFacts> = {}, options: stri
     layers: [DISK],
     hosts: [],
     ext4Features: fsType === 'ext4' ? ext4 : null,
-    xfsCanExchange: null,
+    xfsMove: null,
     canAdminister: true,
     canOpenByHandle: true,
     maintainers: [],
@@ -148,10 +148,12 @@ describe('diagnose', () => {
   });
 
   it.each([
-    [true, 'XFS_IOC_COMMIT_RANGE'],
-    [false, 'XFS_IOC_SWAPEXT'],
-  ])('names the call that moves files of XFS: exchange %s', (xfsCanExchange, call) => {
-    const said = diagnose(facts('xfs', { xfsCanExchange })).map(({ what }) => what);
+    ['commit-range', 'XFS_IOC_COMMIT_RANGE'],
+    ['share-range', 'FIDEDUPERANGE'],
+    ['swap-extents', 'XFS_IOC_SWAPEXT'],
+    ['none', 'no file is moved'],
+  ] as const)('says what moves files of XFS: %s', (xfsMove, call) => {
+    const said = diagnose(facts('xfs', { xfsMove })).map(({ what }) => what);
     expect(said).toContainEqual(expect.stringContaining(call));
   });
 

@@ -44,7 +44,11 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a mounted %s', (fsType) => {
 
     const { findings } = await node.json('doctor', flags);
     expect(findings.filter(({ layer }) => layer === 'defrag').length).toBeGreaterThan(0);
-    const call = { ext4: 'MOVE_EXT', xfs: /COMMIT_RANGE|SWAPEXT/, btrfs: 'DEFRAG_RANGE' }[fsType];
+    const call = {
+      ext4: 'MOVE_EXT',
+      xfs: /COMMIT_RANGE|SWAPEXT|DEDUPERANGE/,
+      btrfs: 'DEFRAG_RANGE',
+    }[fsType];
     expect(findings.map(({ what }) => what).join()).toMatch(call);
 
     expect(await node.json('status', flags)).toMatchObject({

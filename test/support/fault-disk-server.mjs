@@ -1,6 +1,12 @@
 /**
- * The server of a fault disk: fault-disk-server.mjs SOCKET BYTES [no-trim]. Serves NBD (fixed newstyle) from
- * memory; each line on standard input sets the rule or asks for its hits, each answered by a line.
+ * The server of a fault disk: fault-disk-server.mjs SOCKET BYTES [no-trim]. Serves NBD (fixed
+ * newstyle) from memory. Each line on standard input is a request, answered by a line:
+ *   {}                      how many requests the rule met
+ *   {"rule":RULE|null}      fail or change requests
+ *   {"record":true}         from now on, keep every write and flush, and what was there before
+ *   {"record":false}        no more; answers with what was kept, without the data
+ *   {"restore":[[N,BYTES]]} be as when the record began, with these writes of it (whole, or so many
+ *                           bytes of it) and none of what came since
  *
  * Source: github.com/NetworkBlockDevice/nbd, doc/proto.md.
  */
@@ -22,9 +28,18 @@ const COMMANDS = ['read', 'write', 'disconnect', 'flush', 'trim', 'cache', 'zero
 /** HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, CAN_MULTI_CONN. */
 const FLAGS = 1 | 4 | 8 | (canTrim === 'no-trim' ? 0 : 32) | 64 | 256;
 
+const PAGE_BYTES = 4096;
+/** Of a write: its data is on the disk before it is answered. */
+const FLAG_FUA = 1;
+
 let rule = null;
 let seenCount = 0;
 let hitCount = 0;
+let isRecording = false;
+/** Null for a flush; a discard reads as zeros. */
+let recorded = [];
+/** Pages as they were when the record began, of those that changed since; null before the first. */
+let pagesBefore = null;
 
 net
   .createServer((socket) => serve(socket).catch(() => socket.destroy()))
@@ -39,7 +54,11 @@ input.on('line', (line) => {
     seenCount = 0;
     hitCount = 0;
   }
-  console.log(JSON.stringify({ hitCount }));
+  if (asked.restore) restore(asked.restore);
+  if (asked.record) beginRecord();
+  const answer = { hitCount };
+  if (asked.record === false) answer.recorded = endRecord();
+  console.log(JSON.stringify(answer));
 });
 input.on('close', () => process.exit(0));
 
@@ -62,6 +81,8 @@ async function serve(socket) {
     if (command === 'disconnect') return socket.end();
     const { error, content, delayMs } = answer(command, at, length, data);
     if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const isForced = command !== 'flush' && (request.readUInt16BE(4) & FLAG_FUA) !== 0;
+    if (isRecording && error === 0 && isForced) note(null);
     const reply = Buffer.alloc(16);
     reply.writeUInt32BE(0x67446698, 0);
     reply.writeUInt32BE(error, 4);
@@ -118,17 +139,64 @@ function act(command, at, length, data, hit) {
       return { error: 0, content };
     }
     case 'write':
-      data.copy(image, at);
+      change(at, data);
       if (hit) image[at] ^= 1;
       return { error: 0 };
     case 'trim':
     case 'zero':
-      image.fill(0, at, at + length);
+      change(at, Buffer.alloc(length));
       return { error: 0 };
     case 'flush':
+      if (isRecording) note(null);
       return { error: 0 };
     default:
       return { error: EINVAL };
+  }
+}
+
+function change(at, data) {
+  if (isRecording) note({ at, data: Buffer.from(data) });
+  put(at, data);
+}
+
+function put(at, data) {
+  if (pagesBefore) keepPages(at, data.length);
+  data.copy(image, at);
+}
+
+function keepPages(at, length) {
+  const first = Math.floor(at / PAGE_BYTES);
+  for (let page = first; page * PAGE_BYTES < at + length; page += 1) {
+    if (pagesBefore.has(page)) continue;
+    const start = page * PAGE_BYTES;
+    pagesBefore.set(page, Buffer.from(image.subarray(start, start + PAGE_BYTES)));
+  }
+}
+
+/** The clock is the same for all processes of the machine: records of several disks have one order. */
+function note(write) {
+  recorded.push({ atNs: String(process.hrtime.bigint()), write });
+}
+
+function beginRecord() {
+  isRecording = true;
+  recorded = [];
+  pagesBefore = new Map();
+}
+
+function endRecord() {
+  isRecording = false;
+  return recorded.map(({ atNs, write }) => ({
+    atNs,
+    write: write && { startBytes: write.at, lengthBytes: write.data.length },
+  }));
+}
+
+function restore(writes) {
+  for (const [page, bytes] of pagesBefore) bytes.copy(image, page * PAGE_BYTES);
+  for (const [index, byteCount] of writes) {
+    const { at, data } = recorded[index].write;
+    put(at, byteCount === null ? data : data.subarray(0, byteCount));
   }
 }
 

@@ -1,15 +1,17 @@
 /**
- * An image whose requests can be made to fail: an NBD server in a process of its own, and nbdfuse.
- * A loop device on it with direct I/O has those errors exactly. Its process is told by lines on its standard input, since the test must not touch a
- * mount from the process that serves it.
+ * An image whose requests can be made to fail, or be recorded: an NBD server in a process of its own,
+ * and nbdfuse. A loop device on it with direct I/O has those errors exactly. Its process is told by
+ * lines on its standard input, since the test must not touch a mount from the process that serves it.
  */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { ByteRun } from '../../src/domain/units.js';
+import { canMount } from './loop-mounts.js';
 import { tempDirectory } from './temp-directory.js';
 
 const SERVER = join(dirname(fileURLToPath(import.meta.url)), 'fault-disk-server.mjs');
@@ -35,6 +37,19 @@ export interface FaultRule {
   /** Only requests of this size or more: data, not the journal's. */
   readonly bytesMin?: number;
 }
+
+/** One request that a disk answered while it was recorded. */
+export interface RecordedRequest {
+  /** Of a clock that all processes share. */
+  readonly atNs: bigint;
+  /** Null for a flush. Discards are writes of zeros. */
+  readonly write: ByteRun | null;
+}
+
+/** A recorded write, by its number, and how much of it arrived; null for all. */
+export type ArrivedWrite = readonly [index: number, byteCount: number | null];
+
+export const canFault = canMount && spawnSync('which', ['nbdfuse']).status === 0;
 
 export class FaultDisk implements AsyncDisposable {
   /** For a `LoopMount`. */
@@ -96,6 +111,24 @@ export class FaultDisk implements AsyncDisposable {
     await ended;
   }
 
+  async record(): Promise<void> {
+    await this.#ask(JSON.stringify({ record: true }));
+  }
+
+  async endRecord(): Promise<RecordedRequest[]> {
+    const { recorded = [] } = await this.#ask(JSON.stringify({ record: false }));
+    return recorded.map(({ atNs, write }) => ({ atNs: BigInt(atNs), write }));
+  }
+
+  /**
+   * Is as when the record began, but for these writes of it.
+   *
+   * Safe while: nothing on it is mounted or open.
+   */
+  async restore(arrived: readonly ArrivedWrite[]): Promise<void> {
+    await this.#ask(JSON.stringify({ restore: arrived }));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (let tries = 0; ; tries += 1) {
       try {
@@ -113,10 +146,15 @@ export class FaultDisk implements AsyncDisposable {
     if (this.#server.exitCode === null) await once(this.#server, 'close');
   }
 
-  async #ask(line: string): Promise<{ hitCount: number }> {
+  async #ask(line: string): Promise<Answer> {
     this.#server.stdin?.write(`${line}\n`);
     return JSON.parse((await this.#lines.next()).value);
   }
+}
+
+interface Answer {
+  readonly hitCount: number;
+  readonly recorded?: readonly { readonly atNs: string; readonly write: ByteRun | null }[];
 }
 
 function pause(ms: number): Promise<void> {

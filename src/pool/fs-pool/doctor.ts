@@ -4,14 +4,15 @@ import { existsSync } from 'node:fs';
 import { type DeviceLayer, layersTopDown } from '../../domain/device-layers.js';
 import { type DoctorFacts, diagnose, type Finding, type LoopHost } from '../../domain/doctor.js';
 import type { DetectedMount } from '../../domain/mounts.js';
+import type { XfsMove } from '../../domain/move-tasks.js';
 import { effectiveCapabilities } from '../../kernel/capabilities.js';
 import { readLayers } from '../../kernel/device-layers.js';
 import { readExt4Features } from '../../kernel/ext4-features.js';
 import { findMaintainers } from '../../kernel/maintainers.js';
 import { detectMount } from '../../kernel/mount-info.js';
 
-/** @param xfsCanExchange from the geometry of a mounted XFS; null where it is not known. */
-export function gatherFacts(mount: DetectedMount, xfsCanExchange: boolean | null): DoctorFacts {
+/** @param xfsMove from the geometry of a mounted XFS; null where it is not known. */
+export function gatherFacts(mount: DetectedMount, xfsMove: XfsMove | null): DoctorFacts {
   const [device] = mount.devices;
   const layers = layersOf(mount);
   return {
@@ -19,7 +20,7 @@ export function gatherFacts(mount: DetectedMount, xfsCanExchange: boolean | null
     layers,
     hosts: layers.flatMap(layersTopDown).flatMap(hostOf),
     ext4Features: mount.fsType === 'ext4' && device ? readExt4Features(device.path) : null,
-    xfsCanExchange,
+    xfsMove,
     ...effectiveCapabilities(),
     maintainers: mount.devices.length === 0 ? [] : findMaintainers(mount.fsType),
   };
@@ -41,9 +42,6 @@ function hostOf({ name, backingPath }: DeviceLayer): LoopHost[] {
   }
 }
 
-export function examineMount(
-  mount: DetectedMount,
-  xfsCanExchange: boolean | null = null,
-): Finding[] {
-  return diagnose(gatherFacts(mount, xfsCanExchange));
+export function examineMount(mount: DetectedMount, xfsMove: XfsMove | null = null): Finding[] {
+  return diagnose(gatherFacts(mount, xfsMove));
 }
