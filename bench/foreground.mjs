@@ -14,13 +14,15 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { startAgent, stopAgent } from './support/agent.mjs';
 import { runCommand } from './support/child.mjs';
 import { MIB, row } from './support/figures.mjs';
 import { layOut, underLoad } from './support/foreground-load.mjs';
 import { LoopMount } from './support/loop-mount.mjs';
+import { makeFragments } from './support/make-fragments.mjs';
+import { profileFiles } from './support/move-profiles.mjs';
 import { dropCaches } from './support/page-cache.mjs';
 import { adopt } from './support/scratch.mjs';
 
@@ -28,6 +30,8 @@ export const title = 'What fio feels of a defragmentation at medium intensity, a
 
 const ROUND_COUNT = Number(process.env.DYNAMICFS_BENCH_ROUNDS ?? 3);
 const ONLY = process.env.DYNAMICFS_BENCH_ONLY?.split(',');
+/** Only the rows of what was measured are put into the page. */
+export const isPartial = ONLY !== undefined;
 const INTENSITY = process.env.DYNAMICFS_BENCH_INTENSITY ?? 'medium';
 /** Ours rests, the others are done with as many within a second. */
 const FILE_COUNTS = { ours: 160, peer: 640, ionice: 640 };
@@ -84,12 +88,10 @@ function wornPath({ mountPath }, name, round) {
   return join(mountPath, `${name}-${round}`);
 }
 
-function makeWorn(bench, name, round) {
-  const path = wornPath(bench, name, round);
-  mkdirSync(path);
-  const script = new URL('./support/fragment.py', import.meta.url).pathname;
-  const args = [script, path, bench.fsType, 'large', String(FILE_COUNTS[name]), String(FILE_BYTES)];
-  execFileSync('python3', args);
+function makeWorn({ mount, fsType, mountPath }, name, round) {
+  const path = wornPath({ mountPath }, name, round);
+  makeFragments(mountPath, fsType, profileFiles(path, 'large', FILE_COUNTS[name], FILE_BYTES));
+  mount.remount();
 }
 
 async function measureRound(bench, round) {

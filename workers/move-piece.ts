@@ -10,6 +10,7 @@ import { dedupeRange } from '../src/kernel/dedupe-range.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { type DirectoryHandle, openDonor, removeDonor } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
+import { readUpTo } from '../src/kernel/file-io.js';
 import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
@@ -17,6 +18,7 @@ import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extent
 import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
 import { contentRanges, pieceOfIntent, sameMark } from './move-content.js';
 import type { Pace } from './move-pace.js';
+import { extentBuffer } from './replica-io.js';
 
 const BUSY_TRIES = 5;
 const BUSY_WAIT_MS = 2;
@@ -157,7 +159,10 @@ function shareByWindows({ mount, file, intent, pace }: PieceMove, donor: OpenFil
   try {
     for (const run of windows) {
       if (pace.isStopped) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
-      shareWindow(writable, donor, run, intent);
+      const inDonor = { ...run, startBytes: run.startBytes - intent.startBytes };
+      readIntoCache(file, run);
+      readIntoCache(donor, inDonor);
+      shareWindow(writable, donor, run, inDonor.startBytes);
       movedBytes += run.lengthBytes;
       crashPoint('move-window');
       pace.spend(run.lengthBytes);
@@ -172,11 +177,16 @@ function shareByWindows({ mount, file, intent, pace }: PieceMove, donor: OpenFil
   }
 }
 
-function shareWindow(file: OpenFile, donor: OpenFile, run: ByteRun, intent: MoveIntent): void {
+/** The kernel compares page by page, and would ask the disk for each alone. */
+function readIntoCache(file: OpenFile, { startBytes, lengthBytes }: ByteRun): void {
+  readUpTo(file, extentBuffer(roundUp(lengthBytes, MIB)).subarray(0, lengthBytes), startBytes);
+}
+
+function shareWindow(file: OpenFile, donor: OpenFile, run: ByteRun, donorStartBytes: number): void {
   const { startBytes, lengthBytes } = run;
   for (let doneBytes = 0; doneBytes < lengthBytes; ) {
     const rest = { startBytes: startBytes + doneBytes, lengthBytes: lengthBytes - doneBytes };
-    const sharedBytes = dedupeRange(file, rest, donor, rest.startBytes - intent.startBytes);
+    const sharedBytes = dedupeRange(file, rest, donor, donorStartBytes + doneBytes);
     // Nothing shared and no error: the file ends elsewhere by now.
     if (sharedBytes === null || sharedBytes === 0) throw changed(file);
     doneBytes += sharedBytes;

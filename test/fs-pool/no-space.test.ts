@@ -4,14 +4,7 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { FinishOutcome, PrepareOutcome } from '../../src/domain/move-tasks.js';
 import { KIB, MIB } from '../../src/domain/units.js';
