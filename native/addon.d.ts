@@ -291,7 +291,7 @@ export interface Addon {
     sourceStartBytes: bigint,
     lengthBytes: bigint,
     startBytes: bigint,
-  ): { readonly errno: number; readonly differs: number; readonly sharedBytes: bigint };
+  ): DedupeRangeReply;
 
   /**
    * Takes (1) or gives back (0) the write lease of a file: EAGAIN when anybody else has it open;
@@ -407,6 +407,13 @@ export interface XfsGeometryReply {
 export interface StartCommitReply {
   readonly errno: number;
   readonly freshness: Uint8Array;
+}
+
+export interface DedupeRangeReply {
+  readonly errno: number;
+  /** 1 when the contents are not the same: nothing was shared. */
+  readonly differs: number;
+  readonly sharedBytes: bigint;
 }
 
 export interface MappedBytesReply {
