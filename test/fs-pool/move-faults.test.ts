@@ -68,55 +68,6 @@ describe.skipIf(!canFault).each(LOOP_FS_TYPES)('a failing disk under %s', (fsTyp
   }, 180_000);
 });
 
-describe.skipIf(!canFault).each(LOOP_FS_TYPES)('a bit that flips on its way to a %s', (fsType) => {
-  it('is found and undone by the verification, and by nothing without it', async () => {
-    await using disk = await FaultDisk.start(SIZE_BYTES[fsType]);
-    const [program = '', ...args] = MKFS[fsType];
-    execFileSync(program, [...args, disk.imagePath], { stdio: 'pipe' });
-    using mount = new LoopMount(fsType, { imagePath: disk.imagePath });
-    const kinds = { verified: 'failed', trusted: 'moved' };
-    for (const [name, kind] of Object.entries(kinds)) {
-      makeFragmented(mount, [name], { sizeBytes: 128 * KIB });
-      execFileSync('sync', ['-f', mount.mountPath]);
-      waitForClock();
-      const before = sha256(mount.path(name));
-      const verify = name === 'verified';
-      // XFS writes the new place while it prepares, the others when they move.
-      const isEarly = fsType === 'xfs';
-      const task = { ...prepareTask(mount, [name]), verify };
-      if (isEarly) await disk.fail(FLIP);
-      const moves = readyMoves(prepareMoves(task));
-      if (!isEarly) await disk.fail(FLIP);
-      const outcomes = finishMoves({ ...mountOf(mount), moves, verify, control: null });
-      expect(await disk.hitCount()).toBeGreaterThan(0);
-      await disk.fail(null);
-      expect(outcomes).toMatchObject([{ kind }]);
-      mount.remount();
-      if (verify) settleAll(mount, moves.filter((_, at) => !outcomes[at]?.settled).map(intentOf));
-      expect({ name, isRight: contentIs(mount.path(name), before) }).toEqual({
-        name,
-        isRight: verify,
-      });
-    }
-  });
-});
-
-/** The one large write of a small file is its content. */
-const FLIP = { op: 'write', nth: 1, count: 1, flip: true, bytesMin: 64 * KIB } as const;
-
-function intentOf({ intent }: MoveToFinish): MoveIntent {
-  return intent;
-}
-
-/** False as well where Btrfs itself finds that it is not. */
-function contentIs(path: string, sum: string): boolean {
-  try {
-    return sha256(path) === sum;
-  } catch {
-    return false;
-  }
-}
-
 async function moveWithFault(
   mount: LoopMount,
   disk: FaultDisk,
