@@ -1,6 +1,9 @@
 /** `disk health`: which disks can be counted on, and what is done about those that cannot. */
 
+import type { DriveFacts } from '../domain/drive-health.js';
 import { formatBytes } from '../domain/units.js';
+import { discardedBytes } from '../kernel/discard-counters.js';
+import { layersOf, trimAbility } from '../pool/extent-pool/drives.js';
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import type { DiskRow } from '../store/disks.js';
 import { printable } from './printable.js';
@@ -32,8 +35,46 @@ export function diskHealth(pool: ExtentPool): Health {
         // Counting them looks at every extent: only where there is a reason to.
         shortExtents: isAllWell ? 0 : store.health.shortCount(diskId),
         underWay: underWay(pool, disk),
+        ...driveHealth(pool, disk),
       };
     }),
+  };
+}
+
+const NOTHING_KNOWN: DriveFacts = {
+  model: null,
+  protocol: null,
+  passed: null,
+  wearRatio: null,
+  writtenBytes: null,
+  powerOnHours: null,
+  mediaErrors: null,
+  temperatureC: null,
+};
+
+function driveHealth(
+  { context }: ExtentPool,
+  disk: DiskRow,
+): Pick<Health['disks'][number], 'trim' | 'drives'> {
+  const { store } = context;
+  const layers = layersOf(disk);
+  const space = store.space.totals(disk.diskId);
+  const failed = store.discards.failed(disk.diskId);
+  return {
+    trim: {
+      ...trimAbility(layers),
+      pendingBytes: space.pendingBytes + space.discardingBytes,
+      pendingRanges: space.pendingRunCount,
+      failedBytes: failed.bytes,
+      failedRanges: failed.runCount,
+      discardedBytes: layers.reduce((sum, { name }) => sum + discardedBytes(name), 0),
+    },
+    drives: store.drives.ofDisk(disk.diskId).map(({ deviceName, readAtMs, report }) => ({
+      device: deviceName,
+      readAtMs,
+      problem: report.kind === 'unknown' ? report.reason : null,
+      ...(report.kind === 'read' ? report.facts : NOTHING_KNOWN),
+    })),
   };
 }
 
@@ -70,5 +111,29 @@ export function diskHealthText({ disks }: Health): string {
     ...(disk.reason === null ? [] : [`${shortId(disk.diskId)}: ${printable(disk.reason)}`]),
     ...(disk.underWay === null ? [] : [`${shortId(disk.diskId)}: ${disk.underWay}`]),
   ]);
-  return [tableText([head, ...rows]), ...notes].join('\n');
+  const drives = disks.flatMap((disk) => [trimLine(disk), ...disk.drives.map(driveLine)]);
+  return [tableText([head, ...rows]), ...notes, ...drives].join('\n');
+}
+
+function trimLine({ diskId, trim }: Health['disks'][number]): string {
+  const { reachesDrive, whyNot, pendingBytes, failedBytes } = trim;
+  const ability =
+    reachesDrive === true
+      ? 'reaches the drive'
+      : `${reachesDrive === null ? 'unknown' : 'no'}: ${whyNot}`;
+  const failed = failedBytes > 0 ? `, of which ${formatBytes(failedBytes)} failed before` : '';
+  return `${shortId(diskId)}: TRIM ${printable(ability)}; pending ${formatBytes(pendingBytes)}${failed}`;
+}
+
+function driveLine(drive: Health['disks'][number]['drives'][number]): string {
+  if (drive.problem !== null) return `  ${drive.device}: ${printable(drive.problem)}`;
+  const facts = [
+    drive.passed === null ? null : drive.passed ? 'healthy' : 'FAILING',
+    drive.wearRatio === null ? null : `${Math.round(drive.wearRatio * 100)}% worn`,
+    drive.writtenBytes === null ? null : `${formatBytes(drive.writtenBytes)} written`,
+    drive.powerOnHours === null ? null : `${drive.powerOnHours} h`,
+    drive.temperatureC === null ? null : `${drive.temperatureC} °C`,
+    drive.mediaErrors === null ? null : `${drive.mediaErrors} media errors`,
+  ].filter((fact) => fact !== null);
+  return `  ${drive.device} ${printable(drive.model ?? '')}: ${facts.join(', ')}`;
 }

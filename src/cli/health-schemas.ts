@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { HEALTH_STATES } from '../domain/disk-health.js';
-import { count, Disk, timeMs, versioned } from './schema-parts.js';
+import { bytes, count, Disk, timeMs, versioned } from './schema-parts.js';
 
 export const DiskHealthOutput = z.strictObject({
   ...versioned,
@@ -23,6 +23,36 @@ export const DiskHealthOutput = z.strictObject({
       shortExtents: count,
       /** What the agent does about it now. */
       underWay: z.string().nullable(),
+      trim: z.strictObject({
+        /** Whether discards get through to the drive; null where no block device is known. */
+        reachesDrive: z.boolean().nullable(),
+        whyNot: z.string().nullable(),
+        pendingBytes: bytes,
+        pendingRanges: count,
+        /** Of the pending ones: those that failed before. */
+        failedBytes: bytes,
+        failedRanges: count,
+        /** Discards that the drives completed since the machine started, whoever asked for them. */
+        discardedBytes: bytes,
+      }),
+      /** As the agent last heard, once an hour; empty before. */
+      drives: z.array(
+        z.strictObject({
+          device: z.string(),
+          readAtMs: timeMs,
+          /** Why nothing is known of it. */
+          problem: z.string().nullable(),
+          model: z.string().nullable(),
+          protocol: z.string().nullable(),
+          passed: z.boolean().nullable(),
+          /** Of its rated life; above 1 beyond it. */
+          wearRatio: z.number().nonnegative().nullable(),
+          writtenBytes: bytes.nullable(),
+          powerOnHours: z.number().nonnegative().nullable(),
+          mediaErrors: z.number().nonnegative().nullable(),
+          temperatureC: z.number().nullable(),
+        }),
+      ),
     }),
   ),
 });

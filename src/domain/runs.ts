@@ -1,5 +1,5 @@
 /**
- * A run: one defragmentation, evacuation, repair, scrub or trim from start to end, made of batches.
+ * A run: one defragmentation, evacuation, repair, scrub, change of tiers or trim, made of batches.
  *
  * States and exits:
  *   running → completed            nothing left to do
@@ -12,7 +12,7 @@
 import type { Intensity } from './defrag-plan.js';
 import type { WireError } from './errors.js';
 
-export const RUN_KINDS = ['defrag', 'evacuate', 'trim', 'repair', 'scrub'] as const;
+export const RUN_KINDS = ['defrag', 'evacuate', 'trim', 'repair', 'scrub', 'tier'] as const;
 export type RunKind = (typeof RUN_KINDS)[number];
 
 export const RUN_STATES = ['running', 'paused', 'completed', 'stopped', 'failed'] as const;

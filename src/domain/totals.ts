@@ -24,6 +24,8 @@ export const TOTAL_NAMES = [
   'bad_replicas_unrepaired',
   'repair_bytes',
   'replicas_copied',
+  'tier_replicas_moved',
+  'tier_bytes_moved',
   'scrub_replicas',
   'scrub_bytes',
 ] as const;

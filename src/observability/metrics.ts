@@ -107,6 +107,12 @@ export const TOTAL_METRICS: readonly TotalMetric[] = [
     'Replicas made on other disks because one failed.',
     (t) => t.replicas_copied,
   ),
+  total(
+    'tier_replicas_moved',
+    'Replicas moved to disks of the tier of their heat.',
+    (t) => t.tier_replicas_moved,
+  ),
+  total('tier_bytes_moved', 'Bytes of these replicas.', (t) => t.tier_bytes_moved),
   total('scrub_replicas', 'Replicas that scrubs read and verified.', (t) => t.scrub_replicas),
   total('scrub_bytes', 'Bytes of the good ones among them.', (t) => t.scrub_bytes),
 ];

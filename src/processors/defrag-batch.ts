@@ -196,6 +196,10 @@ export class DefragBatches {
     } else if (result.kind === 'moved') {
       const doneBytes = result.bytes;
       runs.addProgress(run.runId, { processedCount: 1, doneCount: 1, doneBytes });
+      if (run.kind === 'tier') {
+        totals.add({ tier_replicas_moved: 1, tier_bytes_moved: doneBytes });
+        return;
+      }
       totals.add({
         defrag_extents_moved: 1,
         defrag_bytes_moved: doneBytes,

@@ -9,7 +9,7 @@
 
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
-import { readableDegraded } from '../pool/extent-pool/disk-watch.js';
+import { dropCovered, readableDegraded } from '../pool/extent-pool/disk-watch.js';
 import type { RewriteResult } from '../pool/extent-pool/rewrite.js';
 import { type Move, NO_BETTER_RUN, type RewriteGoal } from '../pool/extent-pool/rewrite-target.js';
 import { RoomMaker } from '../pool/extent-pool/room-maker.js';
@@ -83,11 +83,20 @@ export class DefragPicks {
   #pick(run: Run): Move[] {
     const { candidates } = this.#context.store;
     if (run.kind === 'evacuate') {
-      const onDisk = candidates.onDisk(run.runId, run.diskId ?? 0, PICK_COUNT);
+      const diskId = run.diskId ?? 0;
+      for (let n = dropCovered(this.#context, diskId); n > 0; ) {
+        this.#context.store.runs.addProgress(run.runId, { processedCount: n, doneCount: n });
+        n = dropCovered(this.#context, diskId);
+      }
+      const onDisk = candidates.onDisk(run.runId, diskId, PICK_COUNT);
       return withGoal('evacuate', onDisk);
     }
     if (run.kind === 'repair') {
       return this.#pickRepairs(run.runId);
+    }
+    if (run.kind === 'tier') {
+      const { tiers } = this.#context.store;
+      return withGoal('retier', tiers.misplaced(run.runId, PICK_COUNT));
     }
     const direct = this.#pickDirect(run.runId);
     if (direct.length > 0) return direct;

@@ -5,9 +5,11 @@
 
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { lookAtDisks } from '../pool/extent-pool/disk-watch.js';
+import { refreshDrives } from '../pool/extent-pool/drives.js';
 import { beginDueRepair, beginRereplication } from './repairs.js';
 
 const DISKS_EVERY_MS = 5_000;
+const DRIVES_EVERY_MS = 60 * 60_000;
 /** While nothing changes, what could not be copied is not looked for all the time. */
 const SHORT_EVERY_MS = 60_000;
 const DEGRADED_AFTER_S = 300;
@@ -16,6 +18,7 @@ const VERIFY_THREADS = 2;
 export class HealthWatch {
   readonly #context: PoolContext;
   readonly #graceMs: number;
+  #drivesAtMs = 0;
   #disksAtMs = 0;
   #shortAtMs = 0;
 
@@ -27,6 +30,11 @@ export class HealthWatch {
 
   look(): void {
     const nowMs = performance.now();
+    if (nowMs >= this.#drivesAtMs) {
+      this.#drivesAtMs = nowMs + DRIVES_EVERY_MS;
+      // Beside everything else: a drive may take long to answer, and nothing depends on it.
+      refreshDrives(this.#context).catch(() => {});
+    }
     if (nowMs >= this.#disksAtMs) {
       this.#disksAtMs = nowMs + DISKS_EVERY_MS;
       if (lookAtDisks(this.#context, this.#graceMs)) {

@@ -6,10 +6,13 @@
 import { trimDue } from '../domain/trim-schedule.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { compactJournals } from '../pool/extent-pool/snapshot.js';
+import { beginTiering } from './tiering.js';
 
 export interface TickReport {
   /** The trim that this tick began. */
   readonly trimRunId: number | null;
+  /** The move between tiers that it began. */
+  readonly tierRunId: number | null;
   readonly orphanCount: number;
   readonly compactedJournalCount: number;
 }
@@ -20,6 +23,7 @@ export function processPolicyTick(context: PoolContext): TickReport {
     orphanCount: context.returnOrphans(),
     compactedJournalCount: compactJournals(context),
     trimRunId: beginDueTrim(context),
+    tierRunId: beginTiering(context),
   };
 }
 

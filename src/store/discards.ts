@@ -73,6 +73,16 @@ export class DiscardStore {
       .get(diskId, nowMs) as { bytes: number; runCount: number };
   }
 
+  /** Of a disk: runs whose discard failed before, and which wait to be tried again. */
+  failed(diskId: number): { runCount: number; bytes: number } {
+    return this.#db
+      .prepare(
+        `SELECT COUNT(*) AS runCount, COALESCE(SUM(length_bytes), 0) AS bytes FROM space_runs
+         WHERE disk_id = ? AND failure_count > 0`,
+      )
+      .get(diskId) as { runCount: number; bytes: number };
+  }
+
   /** Every byte of `range` was discarded (or cannot be): it is free. Safe while: in a transaction. */
   settleFree(diskId: number, range: ByteRun): void {
     for (const run of this.#cutDiscarding(diskId, range)) this.#space.add(diskId, run, 'free');

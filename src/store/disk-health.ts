@@ -77,6 +77,17 @@ export class DiskHealthStore {
       .get(diskId) as number;
   }
 
+  /** Extents on a disk that is not healthy, with as many good replicas as they want on others. */
+  covered(diskId: number, limit: number): number[] {
+    return this.#db
+      .prepare(
+        `SELECT e.extent_id FROM fragments AS f JOIN extents AS e USING (extent_id)
+         WHERE f.disk_id = ? AND f.position = 0 AND ${GOOD_COUNT} >= e.replica_count LIMIT ?`,
+      )
+      .pluck()
+      .all(diskId, limit) as number[];
+  }
+
   /** Extents on this disk that have more replicas than they want. */
   surplus(diskId: number, limit: number): number[] {
     return this.#db

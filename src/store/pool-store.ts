@@ -4,6 +4,7 @@ import { type Db, openDatabase, transaction, transactionWithoutFlush } from './d
 import { DiscardStore } from './discards.js';
 import { DiskHealthStore } from './disk-health.js';
 import { DiskStore } from './disks.js';
+import { DriveReportStore } from './drive-reports.js';
 import { ExtentStore } from './extents.js';
 import { FragmentationQueries } from './fragmentation.js';
 import { ObjectStore } from './objects.js';
@@ -15,12 +16,14 @@ import { POOL_SCHEMA_STEPS } from './schema.js';
 import { ScrubStore } from './scrubs.js';
 import { SettingsStore } from './settings.js';
 import { SpaceStore } from './space.js';
+import { TierStore } from './tiers.js';
 import { TotalStore } from './totals.js';
 
 export class PoolStore {
   readonly settings: SettingsStore;
   readonly disks: DiskStore;
   readonly health: DiskHealthStore;
+  readonly drives: DriveReportStore;
   readonly objects: ObjectStore;
   readonly extents: ExtentStore;
   readonly space: SpaceStore;
@@ -30,6 +33,7 @@ export class PoolStore {
   readonly repairs: RepairStore;
   readonly scrubs: ScrubStore;
   readonly fragmentation: FragmentationQueries;
+  readonly tiers: TierStore;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
   readonly #db: Db;
@@ -41,6 +45,7 @@ export class PoolStore {
     this.settings = new SettingsStore(db);
     this.disks = new DiskStore(db);
     this.health = new DiskHealthStore(db);
+    this.drives = new DriveReportStore(db);
     this.objects = new ObjectStore(db);
     this.extents = new ExtentStore(db);
     this.space = new SpaceStore(db);
@@ -50,6 +55,7 @@ export class PoolStore {
     this.repairs = new RepairStore(db);
     this.scrubs = new ScrubStore(db);
     this.fragmentation = new FragmentationQueries(db);
+    this.tiers = new TierStore(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
   }

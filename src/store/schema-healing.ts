@@ -76,3 +76,13 @@ CREATE TABLE disk_health (
   not_before_ms INTEGER NOT NULL
 );
 `;
+
+export const DRIVES_STEP = `
+CREATE TABLE drive_reports (
+  disk_id INTEGER NOT NULL REFERENCES disks ON DELETE CASCADE,
+  device_name TEXT NOT NULL,
+  report TEXT NOT NULL,
+  read_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (disk_id, device_name)
+) WITHOUT ROWID;
+`;

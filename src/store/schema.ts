@@ -3,7 +3,7 @@
  * made by an older version runs the steps that it lacks, in one transaction.
  */
 
-import { HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
+import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
 
 /** Shared by the first steps of both kinds of pools; later changes are steps of each. */
 const SETTINGS_TABLE = `
@@ -164,6 +164,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   SCRUB_STEP,
   HEALTH_STEP,
   DEVICES_STEP,
+  DRIVES_STEP,
 ];
 
 /**

@@ -13,7 +13,8 @@ export default class DiskHealth extends BaseCommand {
   static override description =
     prose(`A disk that stays away, or errs again and again, is degraded: its
 copies do not count, and other disks get new ones. Once it is back its copies are verified, and those
-that are good count again.
+that are good count again. Of each disk it also says whether TRIM reaches the drive, and what smartctl
+told the agent of it, where that is installed.
 
 EXIT STATUS: 0 shown, 2 usage, 10 no such pool, 12 not for this pool.`);
 

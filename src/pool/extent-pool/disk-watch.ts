@@ -53,6 +53,39 @@ export function welcomeBack(context: PoolContext, diskId: number): void {
 }
 
 /**
+ * Takes its replicas from a disk that has failed, where other disks have enough good ones: nothing has
+ * to move for it to go.
+ *
+ * @returns how many.
+ */
+export function dropCovered(context: PoolContext, diskId: number): number {
+  const { store } = context;
+  if (store.health.get(diskId).state === 'healthy') return 0;
+  return store.transaction(() => {
+    context.assertOwner();
+    const journal: JournalBatch = new Map();
+    const extentIds = store.health.covered(diskId, SURPLUS_AT_A_TIME);
+    for (const extentId of extentIds) dropReplica(context, extentId, diskId, journal);
+    writeJournals(context, journal);
+    return extentIds.length;
+  });
+}
+
+function dropReplica(
+  context: PoolContext,
+  extentId: number,
+  diskId: number,
+  journal: JournalBatch,
+): void {
+  const { extents } = context.store;
+  const replica = extents.replicas(extentId).find((one) => one.diskId === diskId);
+  if (!replica) return;
+  extents.dropReplica(extentId, diskId);
+  context.release(diskId, replica.runs);
+  addRecord(journal, diskId, ['moved-away', extentId]);
+}
+
+/**
  * Takes one replica from some extents of a disk that have more than they want: from the disk with the
  * least room. What is bad goes first.
  *
@@ -74,10 +107,7 @@ export function dropSurplus(context: PoolContext, diskId: number): number {
           Number(bad.has(b.diskId)) - Number(bad.has(a.diskId)) ||
           (room.get(a.diskId) ?? 0) - (room.get(b.diskId) ?? 0),
       );
-      if (!least) continue;
-      store.extents.dropReplica(extentId, least.diskId);
-      context.release(least.diskId, least.runs);
-      addRecord(journal, least.diskId, ['moved-away', extentId]);
+      if (least) dropReplica(context, extentId, least.diskId, journal);
     }
     writeJournals(context, journal);
     return extentIds.length;

@@ -1,5 +1,6 @@
 /** Step 1 of the rewrite protocol: where a replica goes, reserved, and where its content comes from. */
 
+import type { Tier } from '../../domain/heat.js';
 import { chooseDisks } from '../../domain/placement.js';
 import {
   insideWindow,
@@ -28,6 +29,7 @@ export type RewriteGoal =
   | 'evacuate'
   | 'repair'
   | 're-replicate'
+  | 'retier'
   | 'make-room'
   | 'leave-reserve';
 
@@ -121,8 +123,9 @@ function targetDisks(
   const { disks, repairs } = context.store;
   const same = disks.get(fromDiskId);
   const here = same ? [same] : [];
-  if (!isForSafety(goal)) return here;
-  const otherId = chooseOtherDisk(context, extent, allocatedBytes(extent.sizeBytes), holders);
+  if (!isForSafety(goal) && goal !== 'retier') return here;
+  const onlyTier = goal === 'retier' ? extent.tier : null;
+  const otherId = chooseOtherDisk(context, extent, onlyTier, holders);
   const other = otherId === null ? null : disks.get(otherId);
   const elsewhere = other ? [other] : [];
   if (goal !== 'repair') return elsewhere;
@@ -183,6 +186,8 @@ function reserveRuns(context: PoolContext, request: RunRequest): ByteRun[] | nul
     evacuate: undefined,
     repair: undefined,
     're-replicate': undefined,
+    // A faster disk is no gain for what lies there in more pieces.
+    retier: fragmentCount,
   }[goal];
   return allocator.reserve(diskId, lengthBytes, owner, fragmentsMax);
 }
@@ -200,10 +205,12 @@ function orderSources(
 
 function chooseOtherDisk(
   context: PoolContext,
-  extent: ExtentRow,
-  lengthBytes: number,
+  { sizeBytes, tier }: ExtentRow,
+  onlyTier: Tier | null,
   holders: ReadonlySet<number>,
 ): number | null {
-  const disks = placementDisks(context);
-  return chooseDisks(disks, lengthBytes, 1, extent.tier, holders)[0] ?? null;
+  const disks = placementDisks(context).filter(
+    (disk) => onlyTier === null || disk.tier === onlyTier,
+  );
+  return chooseDisks(disks, allocatedBytes(sizeBytes), 1, tier, holders)[0] ?? null;
 }
