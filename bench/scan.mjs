@@ -7,7 +7,7 @@
  * which counts and keeps nothing), the walk, the bare walk with as many threads; warm, then cold, after
  * a remount. Peers: `e4defrag -c` on ext4, `find | xargs filefrag` on the others. Our side runs in this
  * process, as it does in the agent; programs are timed from their fork to their end.
- * DYNAMICFS_BENCH_FS_TYPES=ext4 measures one file system, and updates its rows only.
+ * DYNAMICFS_BENCH_ONLY=ext4 measures one file system, and updates its rows only.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -51,7 +51,7 @@ const TARGETS = {
   btrfs: { warm: 10, cold: 3 },
 };
 
-const FS_TYPES = (process.env.DYNAMICFS_BENCH_FS_TYPES ?? 'ext4,xfs,btrfs').split(',');
+const FS_TYPES = (process.env.DYNAMICFS_BENCH_ONLY ?? 'ext4,xfs,btrfs').split(',');
 export const isPartial = FS_TYPES.length < Object.keys(TARGETS).length;
 
 export async function run({ directory, say }) {

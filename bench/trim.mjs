@@ -38,6 +38,7 @@ export const title = 'Trimming mounted file systems while somebody writes, again
 
 const ROUND_COUNT = Number(process.env.DYNAMICFS_BENCH_ROUNDS ?? 3);
 const ONLY = process.env.DYNAMICFS_BENCH_ONLY?.split(',');
+export const isPartial = ONLY !== undefined;
 const IMAGE_BYTES = 4096 * MIB;
 const WRITES_PER_SECOND = 200;
 const FILE_SYSTEMS = {

@@ -10,11 +10,11 @@ import { type ByteRun, MIB } from './units.js';
 
 export const STEP_BYTES_FIRST = 16 * MIB;
 const STEP_BYTES_MIN = 4 * MIB;
-const STEP_BYTES_MAX = 96 * MIB;
+const STEP_BYTES_MAX = 64 * MIB;
 /** A call that takes longer makes the next one smaller. */
-const STEP_MS_GOAL = 40;
+const STEP_MS_GOAL = 30;
 /** Free runs of one call: XFS sends a discard for each before it waits for the first. */
-const STEP_RUNS_MAX = 128;
+const STEP_RUNS_MAX = 96;
 /**
  * Share of a call's time. What waited during a call gets through at once when it ends, so longer
  * pauses shortened no stall that was measured, and cost as much time again.

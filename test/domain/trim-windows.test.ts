@@ -229,7 +229,7 @@ describe('the steps of a window', () => {
     expect(nextPaceBytes(4 * MIB, 4 * MIB, 300)).toBe(4 * MIB);
     expect(nextPaceBytes(16 * MIB, 16 * MIB, 1)).toBe(24 * MIB);
     expect(nextPaceBytes(16 * MIB, 0, 1)).toBe(16 * MIB);
-    expect(nextPaceBytes(96 * MIB, 96 * MIB, 1)).toBe(96 * MIB);
+    expect(nextPaceBytes(64 * MIB, 64 * MIB, 1)).toBe(64 * MIB);
   });
 
   it('leave the device to others for a share of their own time', () => {
