@@ -28,7 +28,8 @@ export function extentsOf(pool) {
 
 export function diskOf(pool) {
   const [disk] = pool.context.store.disks.all();
-  return { diskId: disk.diskId, path: join(disk.path, 'dynamicfs.data') };
+  const path = disk.kind === 'device' ? disk.path : join(disk.path, 'dynamicfs.data');
+  return { diskId: disk.diskId, path };
 }
 
 /**

@@ -43,6 +43,11 @@ export class RawDevice {
     return { requestCount: fields[11], bytes: fields[13] * 512 };
   }
 
+  /** Source: blockdev(8), BLKFLSBUF: written and forgotten. */
+  dropCache() {
+    execFileSync('blockdev', ['--flushbufs', this.path]);
+  }
+
   remove() {
     execFileSync('losetup', ['--detach', this.path]);
     devices.delete(this);
