@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /**
- * Runs lint, type check and tests, all of them whatever fails; arguments go to vitest.
+ * Runs lint, type check, the search for unused code and tests, all of them whatever fails; arguments
+ * go to vitest.
  *
  * The last line is `N passed, N failed, N skipped`: vitest's own count, and one failed for each
- * thing besides: lint, type check, a leak.
+ * thing besides: lint, type check, unused code, a leak.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -19,6 +20,7 @@ const reportDirectory = mkdtempSync(join(tmpdir(), 'dynamicfs-report-'));
 const problems = [];
 if (!succeeds('node_modules/@biomejs/biome/bin/biome', ['check'])) problems.push('lint');
 if (!succeeds('node_modules/typescript/bin/tsc', ['--noEmit'])) problems.push('type check');
+if (!succeeds('node_modules/knip/bin/knip.js', [])) problems.push('unused code');
 
 const arguments_ = ['run', ...process.argv.slice(2)];
 // Reporters of the command line replace those of the configuration.

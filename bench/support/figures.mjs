@@ -5,9 +5,6 @@
  * pairs: on a machine that others use, too, only neighbours can be compared.
  */
 
-/** The least number of pairs behind a median. */
-export const PAIR_COUNT_MIN = 3;
-
 /** @param target `{ atLeast }`, `{ below }` or null for a figure that is only told. */
 export function row(what, unit, values, target = null) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -16,7 +13,7 @@ export function row(what, unit, values, target = null) {
   return { what, unit, min, median, max, count: sorted.length, target, met: isMet(target, median) };
 }
 
-export function medianOf(values) {
+function medianOf(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

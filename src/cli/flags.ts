@@ -33,7 +33,7 @@ export const threadsFlag = Flags.custom<number>({
 });
 
 /** @throws MaintenanceError ERR_USAGE naming the values that there are. */
-export function oneOf<T extends string>(what: string, values: readonly T[], text: string): T {
+function oneOf<T extends string>(what: string, values: readonly T[], text: string): T {
   const found = values.find((value) => value === text);
   if (found) return found;
   throw new MaintenanceError('ERR_USAGE', `unknown ${what}: "${text}"`, {

@@ -40,9 +40,9 @@ import {
   TrimStatusOutput,
 } from './trim-schemas.js';
 
-export const ErrorOutput = z.strictObject({ ...versioned, error: WireErrorSchema });
+const ErrorOutput = z.strictObject({ ...versioned, error: WireErrorSchema });
 
-export const InitOutput = z.strictObject({
+const InitOutput = z.strictObject({
   ...versioned,
   kind: z.literal('extent'),
   poolId: z.uuid(),
@@ -51,13 +51,13 @@ export const InitOutput = z.strictObject({
   replicaCount: count,
 });
 
-export const DiskOutput = z.strictObject({ ...versioned, disk: Disk });
-export const DiskListOutput = z.strictObject({
+const DiskOutput = z.strictObject({ ...versioned, disk: Disk });
+const DiskListOutput = z.strictObject({
   ...versioned,
   kind: z.literal('extent'),
   disks: z.array(Disk),
 });
-export const DiskRemoveOutput = z.strictObject({
+const DiskRemoveOutput = z.strictObject({
   ...versioned,
   diskId: z.uuid(),
   path: z.string(),
@@ -65,7 +65,7 @@ export const DiskRemoveOutput = z.strictObject({
   run: RunOutput.nullable(),
 });
 
-export const PutOutput = z.strictObject({
+const PutOutput = z.strictObject({
   ...versioned,
   storedCount: count,
   storedBytes: bytes,
@@ -73,16 +73,16 @@ export const PutOutput = z.strictObject({
   failed: z.array(Failure),
 });
 
-export const GetOutput = z.strictObject({
+const GetOutput = z.strictObject({
   ...versioned,
   objectCount: count,
   readBytes: bytes,
   failed: z.array(Failure),
 });
 
-export const RemoveOutput = z.strictObject({ ...versioned, objectCount: count, freedBytes: bytes });
+const RemoveOutput = z.strictObject({ ...versioned, objectCount: count, freedBytes: bytes });
 
-export const ListOutput = z.strictObject({
+const ListOutput = z.strictObject({
   ...versioned,
   objects: z.array(
     z.strictObject({
@@ -98,7 +98,7 @@ export const ListOutput = z.strictObject({
   ),
 });
 
-export const ExtentListOutput = z.strictObject({
+const ExtentListOutput = z.strictObject({
   ...versioned,
   /** Whether there are more than --limit let through. */
   truncated: z.boolean(),
@@ -127,7 +127,7 @@ export const ExtentListOutput = z.strictObject({
   ),
 });
 
-export const StatusOutput = z.strictObject({
+const StatusOutput = z.strictObject({
   ...versioned,
   kind: z.literal('extent'),
   poolId: z.uuid(),
@@ -144,7 +144,7 @@ export const StatusOutput = z.strictObject({
   auditProblems: z.array(z.string()).nullable(),
 });
 
-export const RecoverOutput = z.strictObject({
+const RecoverOutput = z.strictObject({
   ...versioned,
   poolId: z.uuid(),
   objectCount: count,
@@ -153,7 +153,7 @@ export const RecoverOutput = z.strictObject({
   missingDisks: z.array(z.string()),
 });
 
-export const AnalyzeOutput = z.strictObject({
+const AnalyzeOutput = z.strictObject({
   ...versioned,
   kind: z.literal('extent'),
   analyzedAtMs: timeMs,
@@ -178,12 +178,12 @@ export const AnalyzeOutput = z.strictObject({
   maps: z.array(DiskMapOutput).nullable(),
 });
 
-export const EnqueuedOutput = z.strictObject({
+const EnqueuedOutput = z.strictObject({
   ...versioned,
   jobId: z.string(),
 });
 
-export const DefragStartOutput = z.strictObject({
+const DefragStartOutput = z.strictObject({
   ...versioned,
   dryRun: z.literal(false),
   intensity: z.enum(INTENSITIES),
@@ -192,7 +192,7 @@ export const DefragStartOutput = z.strictObject({
   run: RunOutput.nullable(),
 });
 
-export const DefragStatusOutput = z.strictObject({
+const DefragStatusOutput = z.strictObject({
   ...versioned,
   enabled: z.boolean(),
   running: z.boolean(),
@@ -210,7 +210,7 @@ export const DefragStatusOutput = z.strictObject({
   evacuation: RunOutput.nullable(),
 });
 
-export const AgentStatusOutput = z.strictObject({
+const AgentStatusOutput = z.strictObject({
   ...versioned,
   running: z.boolean(),
   pid: count.nullable(),
@@ -228,8 +228,8 @@ export const AgentStatusOutput = z.strictObject({
   ),
 });
 
-export const JobListOutput = z.strictObject({ ...versioned, jobs: z.array(JobOutput) });
-export const JobDetailOutput = z.strictObject({ ...versioned, job: JobOutput });
+const JobListOutput = z.strictObject({ ...versioned, jobs: z.array(JobOutput) });
+const JobDetailOutput = z.strictObject({ ...versioned, job: JobOutput });
 
 /** Output schemas by command id. */
 export const OUTPUT_SCHEMAS = {

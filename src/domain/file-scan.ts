@@ -82,13 +82,7 @@ export interface SizeClass {
   readonly bytes: number;
 }
 
-export const CANDIDATE_FLAGS = [
-  'shared',
-  'compressed',
-  'unwritten',
-  'sparse',
-  'hard-linked',
-] as const;
+const CANDIDATE_FLAGS = ['shared', 'compressed', 'unwritten', 'sparse', 'hard-linked'] as const;
 export type CandidateFlag = (typeof CANDIDATE_FLAGS)[number];
 
 /** A fragmented file. */

@@ -39,7 +39,7 @@ export const FS_TRIM_REST_RATIO: Readonly<Record<Intensity, number>> = {
 /** A batch begins no group after this: the queue gets its turn, and pace and threads are read anew. */
 export const FS_BATCH_MS = 2_000;
 /** No rest is longer: a disk that stood still once is no reason to sleep for minutes. */
-export const REST_MS_MAX = 5_000;
+const REST_MS_MAX = 5_000;
 
 export function restMs(busyMs: number, restRatio: number): number {
   return Math.min(REST_MS_MAX, Math.round(busyMs * restRatio));

@@ -8,10 +8,10 @@
 import type { MaintenanceError } from './errors.js';
 import { TARGET_FRAGMENT_BYTES } from './fragmentation.js';
 import type { SkipReason } from './move-tasks.js';
-import { type ByteRun, roundUp } from './units.js';
+import type { ByteRun } from './units.js';
 
 /** Numbers per mapping: logical, physical and length in bytes, flags. */
-export const MAPPING_FIELDS = 4;
+const MAPPING_FIELDS = 4;
 
 /** Source: linux/fiemap.h, FIEMAP_EXTENT_*. */
 export const MAPPING_FLAG = {
@@ -179,7 +179,7 @@ export function wholePiece(fragments: readonly Fragment[]): Piece | null {
   return isWorthMoving(whole) ? whole : null;
 }
 
-export function logicalRangeCount(fragments: readonly Fragment[]): number {
+function logicalRangeCount(fragments: readonly Fragment[]): number {
   let count = 0;
   let endBytes = -1;
   for (const fragment of fragments) {
@@ -206,7 +206,7 @@ export interface FileState {
 }
 
 /** Source: linux/stat.h, STATX_ATTR_*. */
-export const ATTRIBUTE = {
+const ATTRIBUTE = {
   compressed: 0x4,
   immutable: 0x10,
   appendOnly: 0x20,
@@ -257,14 +257,6 @@ export function cutAt(ranges: readonly ByteRun[], endBytes: number): ByteRun[] {
     const cutBytes = Math.min(startBytes + lengthBytes, endBytes) - startBytes;
     return cutBytes > 0 ? [{ startBytes, lengthBytes: cutBytes }] : [];
   });
-}
-
-/** Rounds ranges up to whole blocks: they begin with one. */
-export function wholeBlocks(ranges: readonly ByteRun[], blockBytes: number): ByteRun[] {
-  return ranges.map(({ startBytes, lengthBytes }) => ({
-    startBytes,
-    lengthBytes: roundUp(lengthBytes, blockBytes),
-  }));
 }
 
 const SKIP_BY_ERRNO: Readonly<Record<string, SkipReason>> = {

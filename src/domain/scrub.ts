@@ -20,7 +20,7 @@ export const SCRUB_PACE: Readonly<Record<Intensity, ScrubPace>> = {
 /** Bounds a batch of small extents. */
 export const SCRUB_EXTENTS_MAX = 4_096;
 /** What one thread takes at a time. */
-export const SCRUB_TASK_BYTES = 64 * MIB;
+const SCRUB_TASK_BYTES = 64 * MIB;
 
 /** Read in one go: a replica in pieces alone, or contiguous ones that lie one behind the other. */
 export interface Sweep {

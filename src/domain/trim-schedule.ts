@@ -23,7 +23,7 @@ export const TRIM_BATCH_BYTES_MAX = 500 * MIB;
 export const TRIM_BATCH_BYTES_DEFAULT = 100 * MIB;
 
 /** A range whose discard failed is not tried again before this, doubled by each failure. */
-export const DISCARD_RETRY_MS = 60_000;
+const DISCARD_RETRY_MS = 60_000;
 const DISCARD_RETRY_MS_MAX = 24 * HOUR_MS;
 
 export function discardRetryDelayMs(failureCount: number): number {

@@ -155,7 +155,7 @@ export function windowsOnDevice(
   );
 }
 
-export function nothingFreed(before: TrimEvidence, now: TrimEvidence): boolean {
+function nothingFreed(before: TrimEvidence, now: TrimEvidence): boolean {
   if (before.instance === null || before.instance !== now.instance) return false;
   if (before.freed !== null && now.freed !== null) {
     return (

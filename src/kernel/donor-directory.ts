@@ -98,7 +98,7 @@ export function below(directory: OpenFile): string {
 }
 
 /** Leaves one that is there as it is. */
-export function makeDirectory(path: string, label: string): void {
+function makeDirectory(path: string, label: string): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (cause) {

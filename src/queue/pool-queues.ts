@@ -7,7 +7,7 @@ import { isOpen, type Run } from '../domain/runs.js';
 import { JOB_KINDS, type JobKind, PRIORITY, queuePrefix } from './names.js';
 import type { RunBatchPayload } from './payloads.js';
 
-export const POLICY_TICK_EVERY_MS = 60_000;
+const POLICY_TICK_EVERY_MS = 60_000;
 
 /** Kept for `jobs list` and Bull Board; BullMQ forgets the rest when another job ends. */
 const JOB_OPTIONS = {

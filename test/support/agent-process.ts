@@ -74,7 +74,7 @@ export function runCommand(args: readonly string[], env: NodeJS.ProcessEnv): Pro
 }
 
 /** A command that is still under way. */
-export function spawnCommand(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+function spawnCommand(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
   return spawn(process.execPath, [join(packageRoot(), 'bin', 'run.js'), ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

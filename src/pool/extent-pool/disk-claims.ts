@@ -73,7 +73,7 @@ function takeOrShare(
 }
 
 /** @returns an error that says who holds the device, as far as the kernel tells. */
-export function deviceHeld(devicePath: string): MaintenanceError {
+function deviceHeld(devicePath: string): MaintenanceError {
   const name = sysfsNameOf(deviceNumberOf(devicePath));
   const users = name === null ? [] : deviceUsers(name);
   const what =

@@ -42,7 +42,7 @@ export interface Move extends Candidate {
 
 export const NO_BETTER_RUN = 'no better run of free space';
 /** Moving it would put the only good copies through a write that nobody has to make now. */
-export const WAITS_FOR_REPAIR = 'fewer good replicas than wanted';
+const WAITS_FOR_REPAIR = 'fewer good replicas than wanted';
 
 export type SkipReason =
   | typeof NO_BETTER_RUN
