@@ -38,18 +38,24 @@ export interface CopySource extends ContentSource {
   readonly reader: ContentReader;
 }
 
-/**
- * XFS: past the page cache, into the donor; holes and unwritten ranges stay what they are.
- *
- * Written through the cache, a piece at a time, so that the disk gets many requests at once.
- */
+/** XFS: past the page cache, into the donor; holes and unwritten ranges stay what they are. */
 export function copySource(mount: OpenFile, from: PieceToRead, donor: OpenFile): CopySource {
   const reader = openFromDisk(mount, from.handle);
-  const sink = (chunk: Buffer, atBytes: number): void => {
-    writeFully(donor, chunk, atBytes - from.piece.startBytes);
+  const sink = sinkInto(donor, from.piece);
+  return { reader, file: reader.file, ranges: writtenRanges(from), sink };
+}
+
+/** The same through the page cache, where FIDEDUPERANGE finds what it compares: file and donor. */
+export function cachedCopySource(from: PieceToRead, donor: OpenFile): ContentSource {
+  return { ...bufferedSource(from), sink: sinkInto(donor, from.piece) };
+}
+
+/** Written through the cache, a piece at a time, so that the disk gets many requests at once. */
+function sinkInto(donor: OpenFile, { startBytes }: ByteRun): NonNullable<ContentSource['sink']> {
+  return (chunk, atBytes) => {
+    writeFully(donor, chunk, atBytes - startBytes);
     startWriteBack(donor);
   };
-  return { reader, file: reader.file, ranges: writtenRanges(from), sink };
 }
 
 export function closeReader({ reader }: CopySource): void {

@@ -10,15 +10,14 @@ import { dedupeRange } from '../src/kernel/dedupe-range.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { type DirectoryHandle, openDonor, removeDonor } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
-import { readUpTo } from '../src/kernel/file-io.js';
 import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
+import { readAhead } from '../src/kernel/page-cache.js';
 import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
 import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
 import { contentRanges, pieceOfIntent, sameMark } from './move-content.js';
 import type { Pace } from './move-pace.js';
-import { extentBuffer } from './replica-io.js';
 
 const BUSY_TRIES = 5;
 const BUSY_WAIT_MS = 2;
@@ -160,8 +159,9 @@ function shareByWindows({ mount, file, intent, pace }: PieceMove, donor: OpenFil
     for (const run of windows) {
       if (pace.isStopped) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
       const inDonor = { ...run, startBytes: run.startBytes - intent.startBytes };
-      readIntoCache(file, run);
-      readIntoCache(donor, inDonor);
+      // Cached since it was copied, as a rule; else the kernel would ask the disk page by page.
+      readAhead(file, run);
+      readAhead(donor, inDonor);
       shareWindow(writable, donor, run, inDonor.startBytes);
       movedBytes += run.lengthBytes;
       crashPoint('move-window');
@@ -175,11 +175,6 @@ function shareByWindows({ mount, file, intent, pace }: PieceMove, donor: OpenFil
   } finally {
     closeSync(writable.fd);
   }
-}
-
-/** The kernel compares page by page, and would ask the disk for each alone. */
-function readIntoCache(file: OpenFile, { startBytes, lengthBytes }: ByteRun): void {
-  readUpTo(file, extentBuffer(roundUp(lengthBytes, MIB)).subarray(0, lengthBytes), startBytes);
 }
 
 function shareWindow(file: OpenFile, donor: OpenFile, run: ByteRun, donorStartBytes: number): void {

@@ -23,6 +23,7 @@ import { type ContentSource, checksumAll } from './move-content.js';
 import {
   bufferedSource,
   type CopySource,
+  cachedCopySource,
   cachedSource,
   closeReader,
   copySource,
@@ -108,6 +109,7 @@ function readContents(
     try {
       if (method === 'move-extents') return cachedSource(from);
       if (method === 'defragment-range') return bufferedSource(from);
+      if (method === 'share-range') return cachedCopySource(from, donor.donor);
       const copy = copySource(mount, from, donor.donor);
       copies.push(copy);
       return copy;

@@ -58,9 +58,9 @@ export function checkDonors({ donors, pace }: Verifier, movings: readonly Moving
     finishWriteBack(donor);
     const { sizeBytes } = fileStatus(donor).mark;
     const whole = { startBytes: 0, lengthBytes: Math.max(sizeBytes, 1) };
-    // The swap wants no page of either cached, and nothing reads the donor any more.
-    dropPageCache(donor, whole);
-    const { file } = openReader(donor);
+    const { file, direct } = openReader(donor);
+    // A swap wants no page of either cached; FIDEDUPERANGE compares what is.
+    if (!direct || move.intent.method !== 'share-range') dropPageCache(donor, whole);
     const ranges = contentRanges(donor, whole, sizeBytes);
     const source = { file, ranges, shiftBytes: move.intent.startBytes };
     return { source, close: () => closeSync(file.fd) };
