@@ -36,6 +36,7 @@ const FsDevice = z.strictObject({
   /** Of Btrfs: in chunks, whatever is free within them. Null when it is not known. */
   usedBytes: bytes.nullable(),
   freeBytes: bytes.nullable(),
+  /** Null for loop devices and virtual disks, of which only their host knows. */
   rotational: z.boolean().nullable(),
   /** 0 when it cannot discard. */
   discardGranularityBytes: bytes,

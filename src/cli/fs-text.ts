@@ -191,7 +191,7 @@ function deviceTable(disks: FsStatusView['disks']): string {
     printable(disk.path),
     disk.capacityBytes === null ? '?' : formatBytes(disk.capacityBytes),
     disk.freeBytes === null ? '?' : formatBytes(disk.freeBytes),
-    disk.rotational === null ? '?' : disk.rotational ? 'rotational' : 'solid state',
+    disk.rotational === null ? 'unknown' : disk.rotational ? 'rotational' : 'solid state',
     disk.discardMaxBytes === 0 ? 'none' : formatBytes(disk.discardGranularityBytes),
     printable(disk.backingPath ?? ''),
   ]);

@@ -1,7 +1,9 @@
 /** What is shown of a mounted file system. */
 
 import { closeSync, openSync, statfsSync } from 'node:fs';
+import { rotates } from '../domain/device-layers.js';
 import { btrfsDevices } from '../kernel/btrfs-devices.js';
+import { readLayers } from '../kernel/device-layers.js';
 import { discardLimits, loopBacking } from '../kernel/discard-limits.js';
 import type { FsMount } from '../pool/fs-pool/detect.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
@@ -96,12 +98,13 @@ function devicesOf(mount: FsMount | null): FsStatusView['disks'] {
   if (!mount) return [];
   const space = deviceSpaceOf(mount);
   return mount.devices.map(({ name, path }) => {
-    const { granularityBytes, maxBytes, isRotational, sizeBytes } = discardLimits(name);
+    const { granularityBytes, maxBytes, sizeBytes } = discardLimits(name);
+    const layers = readLayers(name);
     return {
       path,
       capacityBytes: sizeBytes,
       ...(space.get(path) ?? { usedBytes: null, freeBytes: null }),
-      rotational: isRotational,
+      rotational: layers && rotates(layers),
       discardGranularityBytes: granularityBytes,
       discardMaxBytes: maxBytes,
       backingPath: loopBacking(name)?.path ?? null,

@@ -58,6 +58,21 @@ export function layersTopDown(top: DeviceLayer): DeviceLayer[] {
   return [top, ...top.below.flatMap(layersTopDown)];
 }
 
+/**
+ * Whether a device lies on disks that rotate.
+ *
+ * @returns null for what a host or a file stands behind: the kernel calls loop devices and virtual
+ *   disks rotating whatever they lie on.
+ */
+export function rotates(top: DeviceLayer): boolean | null {
+  const disks = layersTopDown(top).filter(({ below }) => below.length === 0);
+  if (
+    disks.some(({ kind, isRotational, isVirtual }) => isRotational && !isVirtual && kind !== 'loop')
+  )
+    return true;
+  return disks.some(({ kind, isVirtual }) => isVirtual || kind === 'loop') ? null : false;
+}
+
 /** `dm-crypt luks-1 (dm-0) → partition sda2 → disk sda`. */
 export function describeLayers(top: DeviceLayer): string {
   const own = top.label === top.name ? top.name : `${top.label} (${top.name})`;

@@ -13,7 +13,6 @@ export interface DiscardLimits {
   readonly granularityBytes: number;
   /** 0 when it cannot discard. */
   readonly maxBytes: number;
-  readonly isRotational: boolean | null;
   readonly sizeBytes: number | null;
 }
 
@@ -23,12 +22,10 @@ export function discardLimits(deviceName: string): DiscardLimits {
   const own = sysfsPath(deviceName);
   const whole = own !== null && readText(join(own, 'partition')) !== null ? dirname(own) : own;
   const number = (name: string) => Number(readText(join(whole ?? '', 'queue', name)) ?? '0');
-  const rotational = readText(join(whole ?? '', 'queue', 'rotational'));
   const sectors = readText(join(own ?? '', 'size'));
   return {
     granularityBytes: number('discard_granularity'),
     maxBytes: number('discard_max_bytes'),
-    isRotational: rotational === null ? null : rotational === '1',
     sizeBytes: sectors === null ? null : Number(sectors) * SECTOR_BYTES,
   };
 }
