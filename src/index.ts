@@ -11,7 +11,8 @@ export type { AddDiskOptions, CreatePoolOptions } from './pool/extent-pool/creat
 export { type DiskInfo, ExtentPool } from './pool/extent-pool/extent-pool.js';
 export { FileTree } from './pool/extent-pool/file-tree.js';
 export type { GetOptions, GetReport } from './pool/extent-pool/get.js';
-export type { PutEntry, PutOptions, PutReport } from './pool/extent-pool/put.js';
+export type { PutOptions, PutReport } from './pool/extent-pool/put.js';
+export type { PutEntry } from './pool/extent-pool/put-source.js';
 export type { ReadOptions } from './pool/extent-pool/read-object.js';
 export { type RecoverReport, recoverPool } from './pool/extent-pool/recover.js';
 export { rewriteReplica, rewriteReplicas } from './pool/extent-pool/rewrite.js';

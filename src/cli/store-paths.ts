@@ -4,7 +4,7 @@ import { MaintenanceError } from '../domain/errors.js';
 import type { Tier } from '../domain/heat.js';
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { checkObjectName, FileTree } from '../pool/extent-pool/file-tree.js';
-import type { PutEntry } from '../pool/extent-pool/put.js';
+import type { PutEntry } from '../pool/extent-pool/put-source.js';
 import { abortOnInterrupt } from './interrupt.js';
 import { withPoolAtWork } from './pool-access.js';
 import { startProgress } from './progress.js';

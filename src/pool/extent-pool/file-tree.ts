@@ -4,7 +4,7 @@ import { type Dirent, lstatSync, readdirSync, readlinkSync, type Stats } from 'n
 import { basename, join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
-import type { PutEntry } from './put.js';
+import type { PutEntry } from './put-source.js';
 
 export interface TreeReport {
   /** Sockets, pipes, devices and names that are not UTF-8, by reason. */

@@ -11,12 +11,12 @@ import type { Tier } from '../../domain/heat.js';
 import type { StoredExtent, StoreExtent } from '../../domain/tasks.js';
 import { MIB } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
-import { syncDataAsync } from '../../kernel/file-io.js';
 import type { Replica } from '../../store/extents.js';
 import { commitObjects, type WrittenExtent, type WrittenObject } from './commit-object.js';
 import type { PoolContext } from './context.js';
 import { checkReplicaCount } from './create.js';
 import { checkObjectName } from './file-tree.js';
+import { flushDisk } from './flush-disk.js';
 import { Lanes } from './lanes.js';
 import {
   changedSource,
@@ -26,8 +26,6 @@ import {
   type PutEntry,
 } from './put-source.js';
 import { reserveSpace } from './reserve-space.js';
-
-export type { PutEntry };
 
 export interface PutOptions {
   readonly replicaCount?: number;
@@ -230,7 +228,7 @@ class Put {
     });
     const diskIds = new Set(replicas.flat().map((replica) => replica.diskId));
     const disks = context.store.disks.all().filter((disk) => diskIds.has(disk.diskId));
-    await Promise.all(disks.map((disk) => syncDataAsync(context.writableFile(disk))));
+    await Promise.all(disks.map((disk) => flushDisk(context, disk)));
     crashPoint('put-written');
     return { replicas, stored: results.flat() };
   }
