@@ -70,7 +70,7 @@ describe('README.md', () => {
     writeFileSync(join(directory, 'program.mjs'), block('ts'));
     const end = await node.program(process.execPath, ['program.mjs'], { cwd: directory });
     expect(end).toMatchObject({ code: 0, stderr: '' });
-    expect(end.stdout).toBe('hello\ngreeting 5\nnotes 0\nnotes/today 4\nNone []\n');
+    expect(end.stdout).toBe('hello\n5\ngreeting 5\nnotes 0\nnotes/today 4\nNone []\n');
   });
 
   it('names files that are there', () => {
