@@ -169,7 +169,8 @@ function shareByWindows({ mount, file, intent, pace }: PieceMove, donor: OpenFil
     }
     return { movedBytes, stoppedAtBytes: null, error: null };
   } catch (cause) {
-    const error = asMaintenanceError(cause);
+    // EINVAL where the file ends elsewhere by now.
+    const error = refusal(writable, intent, asMaintenanceError(cause));
     if (movedBytes === 0) throw error;
     return { movedBytes, stoppedAtBytes: null, error };
   } finally {
