@@ -18,7 +18,7 @@ const TIMED = 'TIMEFORMAT="%R %U %S"; time "$@" > /dev/null';
  * @throws Error with what the program said when it fails.
  */
 export function measureProgram(program, args, env = {}) {
-  const result = spawnSync('bash', ['-c', TIMED, 'bash', program, ...args], {
+  const result = spawnSync('bash', ['--norc', '-c', TIMED, 'bash', program, ...args], {
     env: { ...process.env, ...env },
     encoding: 'utf8',
   });

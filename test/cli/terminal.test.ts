@@ -121,7 +121,7 @@ describe('pipes', () => {
     'a reader that goes away is no error: %s',
     async (command) => {
       const script = `"$0" "$1" ${command} | head -c 1 > /dev/null; echo "\${PIPESTATUS[0]}"`;
-      const args = ['-c', script, process.execPath, RUN_JS];
+      const args = ['--norc', '-c', script, process.execPath, RUN_JS];
       const end = await node.program('bash', args, { env: inPool });
       expect(end).toMatchObject({ stdout: '0\n', stderr: '' });
     },

@@ -158,6 +158,7 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a scan of %s', (fsType) => {
     const churn = execFileSync(
       'bash',
       [
+        '--norc',
         '-c',
         `for i in $(seq 300); do echo x > "$0/f$i"; done; (for i in $(seq 300); do rm "$0/f$i"; done; for i in $(seq 200); do echo y > "$0/g$i"; done) >/dev/null 2>&1 & echo $!`,
         mount.mountPath,
@@ -171,7 +172,11 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a scan of %s', (fsType) => {
         expect(report.fileCount).toBeGreaterThan(0);
       }
     }
-    execFileSync('bash', ['-c', `while kill -0 ${churn.trim()} 2>/dev/null; do sleep 0.05; done`]);
+    execFileSync('bash', [
+      '--norc',
+      '-c',
+      `while kill -0 ${churn.trim()} 2>/dev/null; do sleep 0.05; done`,
+    ]);
     const [bulk, walk] = scanBoth(mount);
     expect(bulk.fileCount).toBe(201);
     expect(comparable(bulk)).toEqual(comparable(walk));
