@@ -9,7 +9,7 @@
  * "For nothing" is what was rewritten without fewer fragments coming of it. Beside large files on XFS
  * and Btrfs a C program makes the three passes of a verified move and nothing else (move-limit.c).
  *
- * DYNAMICFS_BENCH_FS_TYPES=btrfs or btrfs-large measures a part, and updates its rows only;
+ * DYNAMICFS_BENCH_ONLY=btrfs or btrfs-large measures a part, and updates its rows only;
  * DYNAMICFS_BENCH_ROUNDS says how often.
  */
 
@@ -48,7 +48,7 @@ const TARGETS = {
 };
 /** Where a verified move can be no faster than three passes; ext4's moves are bound by MOVE_EXT. */
 const LIMITED = ['xfs-large', 'btrfs-large'];
-const PARTS = process.env.DYNAMICFS_BENCH_FS_TYPES?.split(',');
+const PARTS = process.env.DYNAMICFS_BENCH_ONLY?.split(',');
 export const isPartial = PARTS !== undefined;
 
 export async function run({ directory, say }) {
@@ -155,9 +155,9 @@ function makeImage(directory, fsType, profile) {
   const { count, fileBytes } = PROFILES[profile];
   const image = join(directory, `${fsType}-${profile}.img`);
   const dataBytes = profile === 'large' ? count * fileBytes : count * 110 * 1024;
-  // Beside each large file lies a spacer as large. Btrfs keeps the block groups that they leave in
-  // holes: without more room there is no place where a file could be contiguous.
-  const times = fsType === 'btrfs' && profile === 'large' ? 3.4 : 2.2;
+  // Beside each large file lies a spacer as large, which leaves holes: without more room there is no
+  // place where the file could be contiguous.
+  const times = profile === 'large' ? 3.4 : 2.2;
   const sizeBytes = Math.max(600 * MIB, Math.round((dataBytes * times) / MIB) * MIB + 400 * MIB);
   execFileSync('truncate', ['-s', String(sizeBytes), image]);
   const [program, ...args] = PEERS[fsType].mkfs;
