@@ -6,7 +6,8 @@
  * through an agent, and while the file system's own tool works, as it is and with `ionice -c3`.
  * Each works on files of its own on the same file system: 1 MiB each, in pieces of 64 to 192 KiB. A
  * contender that is not done after WINDOW_MS is stopped; one that is done earlier counts until then.
- * A ratio is to the idle measurement of the same round.
+ * A ratio is to the idle measurement of the same round. The state of the agent does not lie on the disk
+ * that is measured.
  *
  * fio times a request from its start, not from when it was due: a stall counts for the requests that
  * it met (four at most), not for those that it delayed.
@@ -24,7 +25,7 @@ import { LoopMount } from './support/loop-mount.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
 import { profileFiles } from './support/move-profiles.mjs';
 import { dropCaches } from './support/page-cache.mjs';
-import { adopt } from './support/scratch.mjs';
+import { adopt, removeScratch, scratchDirectory } from './support/scratch.mjs';
 
 export const title = 'What fio feels of a defragmentation at medium intensity, and of other tools.';
 
@@ -33,6 +34,8 @@ const ONLY = process.env.DYNAMICFS_BENCH_ONLY?.split(',');
 /** Only the rows of what was measured are put into the page. */
 export const isPartial = ONLY !== undefined;
 const INTENSITY = process.env.DYNAMICFS_BENCH_INTENSITY ?? 'medium';
+/** The agent's state is in memory, as on a disk of its own: the tools have none to flush. */
+const STATE_ROOT = '/dev/shm';
 /** Ours rests, the others are done with as many within a second. */
 const FILE_COUNTS = { ours: 160, peer: 640, ionice: 640 };
 const FILE_BYTES = MIB;
@@ -57,7 +60,8 @@ export async function run({ directory, say }) {
 }
 
 async function runOn({ directory, say, fsType }) {
-  const env = { DYNAMICFS_STATE_DIR: join(directory, `state-${fsType}`) };
+  const stateDirectory = scratchDirectory('state', STATE_ROOT);
+  const env = { DYNAMICFS_STATE_DIR: stateDirectory };
   const mount = new LoopMount(directory, fsType, IMAGE_BYTES);
   const bench = { mount, env, directory, fsType, mountPath: mount.mountPath };
   layOut(mount.mountPath);
@@ -80,6 +84,7 @@ async function runOn({ directory, say, fsType }) {
   } finally {
     await stopAgent(agent);
     mount.remove();
+    removeScratch(stateDirectory);
   }
   return rowsOf(fsType, rounds);
 }

@@ -6,7 +6,7 @@ import { KIB, MIB } from '../src/domain/units.js';
 /** As large as a call may be: a stop waits for one. */
 const WINDOW_BYTES_MAX = 16 * MIB;
 /** With a pace: others wait for one such request at most, and have the disk while we rest after it. */
-const PACED_WINDOW_BYTES = 128 * KIB;
+const PACED_WINDOW_BYTES = 64 * KIB;
 const MS_PER_SECOND = 1000;
 
 export class Pace {

@@ -19,9 +19,9 @@ for (const [signal, number] of [
   process.once(signal, () => process.exit(128 + number));
 }
 
-/** Makes an empty directory under the system's temporary directory. */
-export function scratchDirectory(name) {
-  const path = mkdtempSync(join(tmpdir(), `dynamicfs-bench-${name}-`));
+/** Makes an empty directory, as a rule under the system's temporary directory. */
+export function scratchDirectory(name, parent = tmpdir()) {
+  const path = mkdtempSync(join(parent, `dynamicfs-bench-${name}-`));
   directories.add(path);
   return path;
 }

@@ -1,5 +1,6 @@
 /** Runs the agent until it is told to stop. `dynamicfs agent run` starts this. */
 
+import { constants, setPriority } from 'node:os';
 import type { AgentInfo } from '../domain/agent-info.js';
 import { Agent, type AgentOptions } from './agent.js';
 
@@ -14,6 +15,8 @@ export async function runAgent(
   options: AgentOptions,
   onReady: (info: AgentInfo) => void,
 ): Promise<void> {
+  // What it does can wait. The threads that it starts later inherit this.
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const agent = new Agent(options);
   const told = new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);

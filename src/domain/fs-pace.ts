@@ -21,7 +21,7 @@ export interface FsPace {
 
 export const FS_DEFRAG_PACE: Readonly<Record<Intensity, FsPace>> = {
   low: { groupFilesMax: 16, groupBytesMax: 16 * MIB, rateBytesPerSec: 8 * MIB, restRatio: 4 },
-  medium: { groupFilesMax: 64, groupBytesMax: 32 * MIB, rateBytesPerSec: 48 * MIB, restRatio: 1 },
+  medium: { groupFilesMax: 64, groupBytesMax: 32 * MIB, rateBytesPerSec: 32 * MIB, restRatio: 1 },
   high: {
     groupFilesMax: MOVE_GROUP_FILES_MAX,
     groupBytesMax: MOVE_GROUP_BYTES_MAX,
