@@ -29,9 +29,12 @@ const COLUMNS = `pool_id AS poolId, path, kind, registered_at_ms AS registeredAt
 
 export class Registry {
   readonly #db: Db;
+  readonly #all: { all(): unknown[] };
 
   constructor(stateDirectory: string) {
     this.#db = openDatabase(fileOf(stateDirectory), REGISTRY_SCHEMA_STEPS, { create: true });
+    // Asked by the agent every second.
+    this.#all = this.#db.prepare(`SELECT ${COLUMNS} FROM pools ORDER BY registered_at_ms`);
   }
 
   static exists(stateDirectory: string): boolean {
@@ -39,8 +42,7 @@ export class Registry {
   }
 
   all(): RegisteredPool[] {
-    const sql = `SELECT ${COLUMNS} FROM pools ORDER BY registered_at_ms`;
-    return this.#db.prepare(sql).all() as RegisteredPool[];
+    return this.#all.all() as RegisteredPool[];
   }
 
   byId(poolId: string): RegisteredPool | null {
