@@ -6,6 +6,7 @@
  */
 
 import type { RunExclusion } from '../domain/runs.js';
+import type { GovernorStore } from '../store/governor.js';
 import type { OwnerStore } from '../store/owner.js';
 import type { RunStore } from '../store/runs.js';
 import type { MaintenanceSettings } from '../store/settings.js';
@@ -20,8 +21,10 @@ export interface MaintenanceStore {
   readonly runs: RunStore;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
+  readonly governor: GovernorStore;
   readonly candidates: { exclusions(runId: number): RunExclusion[] };
   transaction<T>(body: () => T): T;
+  transactionWithoutFlush<T>(body: () => T): T;
 }
 
 export interface MaintenanceContext {

@@ -2,8 +2,9 @@
 
 import type { FsAnalysis } from '../domain/fs-analysis.js';
 import type { FsType } from '../domain/mounts.js';
-import { type Db, openDatabase, transaction } from './database.js';
+import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
 import { FsCandidates } from './fs-candidates.js';
+import { GovernorStore } from './governor.js';
 import { MoveIntents } from './move-intents.js';
 import { OwnerStore } from './owner.js';
 import { RunOptionStore } from './run-options.js';
@@ -32,6 +33,7 @@ export class FsPoolStore {
   readonly trimDevices: TrimDeviceStore;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
+  readonly governor: GovernorStore;
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
@@ -47,11 +49,17 @@ export class FsPoolStore {
     this.trimDevices = new TrimDeviceStore(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
+    this.governor = new GovernorStore(db);
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */
   transaction<T>(body: () => T): T {
     return transaction(this.#db, body);
+  }
+
+  /** As `transaction`, for what a power cut may take back: what is shown and soon out of date. */
+  transactionWithoutFlush<T>(body: () => T): T {
+    return transactionWithoutFlush(this.#db, body);
   }
 
   close(): void {

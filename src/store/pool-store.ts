@@ -7,6 +7,7 @@ import { DiskStore } from './disks.js';
 import { DriveReportStore } from './drive-reports.js';
 import { ExtentStore } from './extents.js';
 import { FragmentationQueries } from './fragmentation.js';
+import { GovernorStore } from './governor.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
 import { RepairStore } from './repairs.js';
@@ -36,6 +37,7 @@ export class PoolStore {
   readonly tiers: TierStore;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
+  readonly governor: GovernorStore;
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
@@ -58,6 +60,7 @@ export class PoolStore {
     this.tiers = new TierStore(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
+    this.governor = new GovernorStore(db);
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */

@@ -158,6 +158,19 @@ ALTER TABLE disks ADD COLUMN kind TEXT NOT NULL DEFAULT 'directory'
   CHECK (kind IN ('directory', 'device'));
 `;
 
+/** What the governor is told for a run, and what it does now; of both kinds of pools. */
+const GOVERNOR_STEP = `
+CREATE TABLE run_bounds (
+  run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+  slo_ms REAL,
+  pause_on_high_load INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE governor (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  status TEXT NOT NULL
+);
+`;
+
 export const POOL_SCHEMA_STEPS: readonly string[] = [
   STEP_1,
   REPAIR_STEP,
@@ -165,6 +178,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   HEALTH_STEP,
   DEVICES_STEP,
   DRIVES_STEP,
+  GOVERNOR_STEP,
 ];
 
 /**
@@ -231,4 +245,8 @@ CREATE TABLE trim_devices (
 ) WITHOUT ROWID;
 `;
 
-export const FS_POOL_SCHEMA_STEPS: readonly string[] = [FS_POOL_STEP_1, FS_POOL_STEP_2];
+export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
+  FS_POOL_STEP_1,
+  FS_POOL_STEP_2,
+  GOVERNOR_STEP,
+];
