@@ -8,11 +8,22 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, symlinkSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+const LOCAL_BIN = '/usr/local/bin';
 const REDIS_PROGRAM = '/usr/bin/redis-check-rdb';
-const REDIS_LINK = '/usr/local/bin/redis-server';
+const REDIS_LINK = join(LOCAL_BIN, 'redis-server');
 
 const ALWAYS = [
   { program: 'redis-server', package: 'redis-tools', why: 'queues' },
@@ -31,7 +42,13 @@ const FOR_TESTS = [
   ...FOR_FILE_SYSTEMS,
   { program: 'setfattr', package: 'attr', why: 'attributes to keep' },
   { program: 'nbdfuse', package: 'libnbd-bin', why: 'disks that fail' },
+  { program: 'systemd-analyze', package: 'systemd', why: 'checks the units', optional: true },
+  { program: 'fish', package: 'fish', why: 'completion', optional: true },
+  { program: 'zsh', package: 'zsh', why: 'completion', optional: true },
+  { program: 'promtool', package: 'prometheus', why: 'checks alerts', optional: true },
 ];
+/** Packages that would start a service: only the program is taken out of them. */
+const TAKEN_OUT = new Set(['prometheus']);
 const FOR_BENCH = [...FOR_FILE_SYSTEMS, { program: 'fio', package: 'fio', why: 'disk load' }];
 
 /** @param options `--tests`, `--bench` and the demo's `--filesystem` ask for what only those need. */
@@ -42,19 +59,24 @@ export function installSystemPackages(options) {
     ...(options.includes('--bench') ? FOR_BENCH : []),
     ...(options.some((one) => one.startsWith('--filesystem')) ? FOR_FILE_SYSTEMS : []),
   ];
-  const missing = wanted.filter(({ program }) => !isInstalled(program));
+  const canInstall = process.getuid() === 0 && isInstalled('apt-get');
+  // Tests that want an optional one skip, and say so.
+  const isWanted = ({ program, optional }) => !isInstalled(program) && (canInstall || !optional);
+  const missing = wanted.filter(isWanted);
   if (missing.length === 0) return;
 
   const packages = [...new Set(missing.map((item) => item.package))];
-  if (process.getuid() !== 0 || !isInstalled('apt-get')) refuse(missing, packages);
+  if (!canInstall) refuse(missing, packages);
 
   const reasons = missing.map(({ program, why }) => `${program} (${why})`).join(', ');
   console.log(`setup: installing ${packages.join(' ')} for ${reasons}`);
   aptGet(['update']);
-  aptGet(['install', '-y', '--no-install-recommends', ...packages]);
+  const installed = packages.filter((name) => !TAKEN_OUT.has(name));
+  if (installed.length > 0) aptGet(['install', '-y', '--no-install-recommends', ...installed]);
+  for (const item of missing) if (TAKEN_OUT.has(item.package)) takeOut(item);
   if (!isInstalled('redis-server')) nameRedisServer();
 
-  const stillMissing = wanted.filter(({ program }) => !isInstalled(program));
+  const stillMissing = wanted.filter(isWanted);
   if (stillMissing.length > 0) refuse(stillMissing, packages);
 }
 
@@ -83,12 +105,31 @@ function nameRedisServer() {
   console.log(`setup: ${REDIS_LINK} is ${REDIS_PROGRAM}; no Redis service is installed`);
 }
 
-function aptGet(args) {
+/** Unpacks one program of a package, and leaves its service where it is. */
+function takeOut({ program, package: name }) {
+  const directory = mkdtempSync(join(tmpdir(), 'dynamicfs-setup-'));
+  try {
+    aptGet(['download', name], directory);
+    const [archive] = readdirSync(directory);
+    run('dpkg-deb', ['--extract', archive, 'contents'], directory);
+    copyFileSync(join(directory, 'contents/usr/bin', program), join(LOCAL_BIN, program));
+    chmodSync(join(LOCAL_BIN, program), 0o755);
+    console.log(`setup: ${join(LOCAL_BIN, program)} is from ${name}; its service is not installed`);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function aptGet(args, cwd) {
+  run('apt-get', args, cwd);
+}
+
+function run(program, args, cwd) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const result = spawnSync('apt-get', args, { env, encoding: 'utf8', maxBuffer: 64 << 20 });
+  const result = spawnSync(program, args, { cwd, env, encoding: 'utf8', maxBuffer: 64 << 20 });
   if (result.status === 0) return;
   process.stderr.write(`${result.stdout ?? ''}${result.stderr ?? ''}`);
-  console.error(`setup: "apt-get ${args.join(' ')}" failed`);
+  console.error(`setup: "${program} ${args.join(' ')}" failed`);
   process.exit(1);
 }
 

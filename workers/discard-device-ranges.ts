@@ -63,8 +63,8 @@ function discardOne(
 }
 
 function failed(error: MaintenanceError): DiscardOutcome {
-  const kind = error.code === 'ERR_UNSUPPORTED' ? 'unsupported' : 'failed';
-  return { kind, error: error.toWire() };
+  if (error.code === 'ERR_UNSUPPORTED') return { kind: 'unsupported', error: error.toWire() };
+  return { kind: 'failed', error: error.toWire(), isRefused: false };
 }
 
 /** Says which layer takes no discards, and what changes that. */

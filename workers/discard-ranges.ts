@@ -40,7 +40,10 @@ function discardRange(file: OpenFile, range: ByteRun, secureErase: boolean): Dis
     if (beforeBytes === null || afterBytes === null) {
       return { kind: 'discarded', confirmable: false, confirmedBytes: 0, reclaimedBytes: 0 };
     }
-    if (afterBytes > 0) throw notFreed(file, range, afterBytes);
+    if (afterBytes > 0) {
+      const error = notFreed(file, range, afterBytes).toWire();
+      return { kind: 'failed', error, isRefused: true };
+    }
     return {
       kind: 'discarded',
       confirmable: true,
@@ -49,8 +52,8 @@ function discardRange(file: OpenFile, range: ByteRun, secureErase: boolean): Dis
     };
   } catch (cause) {
     const error = asMaintenanceError(cause);
-    const kind = error.code === 'ERR_UNSUPPORTED' ? 'unsupported' : 'failed';
-    return { kind, error: error.toWire() };
+    if (error.code === 'ERR_UNSUPPORTED') return { kind: 'unsupported', error: error.toWire() };
+    return { kind: 'failed', error: error.toWire(), isRefused: false };
   }
 }
 

@@ -47,6 +47,8 @@ export class Agent {
   /** Pools that are being let go; they are not taken again before that is done. */
   readonly #dropping = new Map<string, Promise<void>>();
   readonly #troubles = new Map<string, string>();
+  /** Pools that another agent works on. */
+  readonly #standby = new Set<string>();
   #lock: FileLock | null = null;
   #embedded: EmbeddedRedis | null = null;
   #redis: Redis | null = null;
@@ -101,6 +103,7 @@ export class Agent {
         anyPort: this.#options.httpAnyPort,
         token: process.env.DYNAMICFS_HTTP_TOKEN ?? null,
         pools: () => [...this.#pools.values()],
+        registered: () => this.#poolStates(),
         redis: this.#redis,
       });
     }
@@ -194,7 +197,9 @@ export class Agent {
     const { poolId, path } = registered;
     if (!this.#redis || this.#stopping || this.#dropping.has(poolId)) return null;
     const pool = AgentPool.take(registered, this.#stateDirectory, this.#redis, this.#log);
+    this.#standby.delete(poolId);
     if (!pool) {
+      this.#standby.add(poolId);
       this.#trouble(registered, 'another agent works on this pool; standing by');
       return null;
     }
@@ -203,6 +208,16 @@ export class Agent {
     void pool.schedule().catch(() => {});
     this.#log.info({ poolId, path }, 'pool taken');
     return pool;
+  }
+
+  /** Of the pools that are ours to work on. While Redis is away nobody says so of each pool again. */
+  #poolStates(): { poolId: string; isUp: boolean }[] {
+    return (this.#registry?.all() ?? [])
+      .filter(({ poolId }) => !this.#standby.has(poolId))
+      .map(({ poolId }) => ({
+        poolId,
+        isUp: this.#pools.has(poolId) && !this.#troubles.has(poolId),
+      }));
   }
 
   /** Does not wait for the extent under way: it may be on a disk that does not answer. */

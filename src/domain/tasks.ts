@@ -170,4 +170,9 @@ export type DiscardOutcome =
       readonly reclaimedBytes: number;
     }
   | { readonly kind: 'unsupported'; readonly error: WireError }
-  | { readonly kind: 'failed'; readonly error: WireError };
+  | {
+      readonly kind: 'failed';
+      readonly error: WireError;
+      /** Whether the discard was accepted, and the range is seen to be allocated still. */
+      readonly isRefused: boolean;
+    };

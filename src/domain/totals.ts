@@ -15,6 +15,7 @@ export const TOTAL_NAMES = [
   'trim_bytes_confirmed',
   'trim_bytes_reclaimed',
   'trim_failures',
+  'trim_bytes_refused',
   'trim_unsupported',
   'trim_last_at_ms',
   'put_bytes',

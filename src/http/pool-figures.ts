@@ -1,7 +1,7 @@
 /** Gathers what /metrics tells of one pool. */
 
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
-import { RUN_KINDS, type RunKind } from '../domain/runs.js';
+import { RUN_KINDS, type Run } from '../domain/runs.js';
 import type { PoolFigures } from '../observability/metrics.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { JOB_KINDS } from '../queue/names.js';
@@ -18,19 +18,34 @@ export interface ServedPool {
 
 export async function poolFigures(served: ServedPool, redisUp: boolean): Promise<PoolFigures> {
   const { store } = served.pool.context;
-  const open = store.runs.openRuns();
-  const count = (kind: string) => open.filter((run) => run.kind === kind).length;
   return {
     poolId: served.pool.id,
     totals: store.totals.read(),
     analysis: served.fragmentation(),
     disks: served.disks(),
-    activeRuns: Object.fromEntries(RUN_KINDS.map((kind) => [kind, count(kind)])) as Record<
-      RunKind,
-      number
-    >,
+    activeRuns: activeRuns(store.runs.openRuns()),
+    endedRuns: endedRuns(store.runs.endedCounts()),
     jobs: redisUp ? await jobCounts(served.queues) : [],
   };
+}
+
+function activeRuns(open: readonly Run[]): PoolFigures['activeRuns'] {
+  const counts = RUN_KINDS.map((kind) => {
+    const ofKind = open.filter((run) => run.kind === kind);
+    const pausedCount = ofKind.filter((run) => run.state === 'paused').length;
+    return [kind, { openCount: ofKind.length, pausedCount }] as const;
+  });
+  return Object.fromEntries(counts) as PoolFigures['activeRuns'];
+}
+
+/** With those that are none: whoever watches for an increase must have seen the 0 before it. */
+function endedRuns(counts: PoolFigures['endedRuns']): PoolFigures['endedRuns'] {
+  return RUN_KINDS.flatMap((kind) =>
+    (['completed', 'failed', 'stopped'] as const).map((state) => {
+      const found = counts.find((one) => one.kind === kind && one.state === state);
+      return { kind, state, count: found?.count ?? 0 };
+    }),
+  );
 }
 
 async function jobCounts(queues: ServedPool['queues']): Promise<PoolFigures['jobs']> {

@@ -15,6 +15,7 @@ import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import type { Redis } from 'ioredis';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import { Metrics } from '../observability/metrics.js';
+import { agentFigures, type RegisteredPoolState, redisFigures } from './agent-figures.js';
 import { poolFigures, type ServedPool } from './pool-figures.js';
 
 export interface HttpOptions {
@@ -22,6 +23,8 @@ export interface HttpOptions {
   readonly anyPort: boolean;
   readonly token: string | null;
   readonly pools: () => readonly ServedPool[];
+  /** All pools of the node that are this agent's to work on, in trouble or not. */
+  readonly registered: () => readonly RegisteredPoolState[];
   readonly redis: Redis;
 }
 
@@ -32,7 +35,6 @@ export interface HttpServer {
 
 const BOARD_PATH = '/queues';
 const ADMIN_BOARD_PATH = '/admin/queues';
-const READY_TIMEOUT_MS = 1_000;
 
 /** @throws MaintenanceError ERR_AGENT when the address cannot be listened on. */
 export async function createHttpServer(options: HttpOptions): Promise<HttpServer> {
@@ -58,7 +60,7 @@ export async function createHttpServer(options: HttpOptions): Promise<HttpServer
 function serveHealth(server: FastifyInstance, { redis, pools }: HttpOptions): void {
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', async (_request, reply) => {
-    const redisUp = await answers(redis);
+    const redisUp = (await redisFigures(redis)) !== null;
     if (!redisUp) reply.status(503);
     return { status: redisUp ? 'ready' : 'not ready', redis: redisUp, pools: pools().length };
   });
@@ -67,23 +69,15 @@ function serveHealth(server: FastifyInstance, { redis, pools }: HttpOptions): vo
 function serveMetrics(server: FastifyInstance, options: HttpOptions): void {
   const metrics = new Metrics();
   server.get('/metrics', async (_request, reply) => {
-    const redisUp = await answers(options.redis);
-    const asked = options.pools().map((pool) => poolFigures(pool, redisUp));
+    const agent = await agentFigures(options.redis, options.registered());
+    const asked = options.pools().map((pool) => poolFigures(pool, agent.redis !== null));
     const figures = (await Promise.allSettled(asked)).flatMap((one) =>
       // A pool that cannot be read is missing; the others are still told of.
       one.status === 'fulfilled' ? [one.value] : [],
     );
     reply.type(metrics.registry.contentType);
-    return await metrics.render(figures, redisUp);
+    return await metrics.render(figures, agent);
   });
-}
-
-async function answers(redis: Redis): Promise<boolean> {
-  if (redis.status !== 'ready') return false;
-  const timeout = new Promise((resolve) => {
-    setTimeout(resolve, READY_TIMEOUT_MS, null).unref();
-  });
-  return (await Promise.race([redis.ping().catch(() => null), timeout])) === 'PONG';
 }
 
 /** Pools come and go while the agent runs, so the board's list is made anew when it is asked for. */

@@ -161,6 +161,7 @@ function record(context: FsPoolContext, run: Run, step: TrimWindowStep, busyMs: 
     trim_bytes_confirmed: progress.confirmedBytes ?? 0,
     trim_bytes_reclaimed: progress.reclaimedBytes ?? 0,
     trim_failures: progress.failedCount ?? 0,
+    trim_bytes_refused: refusedBytes(step),
     trim_unsupported: progress.unsupportedCount ?? 0,
   });
 }
@@ -189,6 +190,12 @@ function trimmed(outcome: TrimmedWindow, window: TrimWindow): Partial<RunProgres
     confirmedBytes: Math.min(asked, unheldBytes),
     reclaimedBytes: Math.max(0, confirmedBytes ?? 0),
   };
+}
+
+/** What is held still of a window of which nothing was given back, where that can be seen. */
+function refusedBytes({ outcome }: TrimWindowStep): number {
+  if (outcome?.kind !== 'trimmed' || outcome.confirmation !== 'refused') return 0;
+  return Math.min(outcome.requestedBytes, outcome.heldBytes ?? outcome.requestedBytes);
 }
 
 /** XFS says the whole window, whatever it discarded: the devices' own counters are nearer to it. */

@@ -53,6 +53,13 @@ export class RunStore {
     );
   }
 
+  /** How many runs of each kind ended in each state. */
+  endedCounts(): { kind: RunKind; state: RunState; count: number }[] {
+    const sql = `SELECT kind, state, count(*) AS count FROM runs
+      WHERE state NOT IN ('running', 'paused') GROUP BY kind, state`;
+    return this.#db.prepare(sql).all() as ReturnType<RunStore['endedCounts']>;
+  }
+
   recent(limit: number): Run[] {
     const sql = `SELECT ${COLUMNS} FROM runs ORDER BY run_id DESC LIMIT ?`;
     return (this.#db.prepare(sql).all(limit) as RawRun[]).map(toRun);

@@ -77,6 +77,7 @@ describe.skipIf(!canMount)('a trim of a device', () => {
         reclaimedBytes: 8 * MIB,
         failedCount: 0,
         failedBytes: 0,
+        refusedBytes: 0,
         unsupportedCount: 0,
         skippedBytes: 0,
         firstError: null,

@@ -76,6 +76,7 @@ describe('a trim', () => {
       reclaimedBytes: 8 * MIB,
       failedCount: 0,
       failedBytes: 0,
+      refusedBytes: 0,
       unsupportedCount: 0,
       skippedBytes: 0,
       firstError: null,

@@ -30,6 +30,8 @@ export interface TrimReceipt {
   readonly reclaimedBytes: number;
   readonly failedCount: number;
   readonly failedBytes: number;
+  /** Of these, what was accepted and is seen to be allocated still. */
+  readonly refusedBytes: number;
   readonly unsupportedCount: number;
   /** Edges smaller than a granule; they stay pending. */
   readonly skippedBytes: number;
@@ -167,6 +169,7 @@ function settle(
       trim_bytes_confirmed: receipt.confirmedBytes,
       trim_bytes_reclaimed: receipt.reclaimedBytes,
       trim_failures: receipt.failedCount,
+      trim_bytes_refused: receipt.refusedBytes,
       trim_unsupported: receipt.unsupportedCount,
     });
     store.totals.set('trim_last_at_ms', nowMs);
@@ -182,6 +185,7 @@ function receiptOf(
   const failed = outcomes.filter((outcome) => outcome.kind === 'failed');
   const unsupported = outcomes.filter((outcome) => outcome.kind === 'unsupported');
   const failedRanges = ranges.filter((_, index) => outcomes[index]?.kind === 'failed');
+  const refusedRanges = ranges.filter((_, index) => isRefused(outcomes[index]));
   const sum = (pick: (outcome: (typeof discarded)[number]) => number) =>
     discarded.reduce((total, outcome) => total + pick(outcome), 0);
   return {
@@ -192,8 +196,13 @@ function receiptOf(
     reclaimedBytes: sum((outcome) => outcome.reclaimedBytes),
     failedCount: failed.length,
     failedBytes: totalBytes(failedRanges),
+    refusedBytes: totalBytes(refusedRanges),
     unsupportedCount: unsupported.length,
     skippedBytes,
     firstError: [...failed, ...unsupported][0]?.error.message ?? null,
   };
+}
+
+function isRefused(outcome: DiscardOutcome | undefined): boolean {
+  return outcome?.kind === 'failed' && outcome.isRefused;
 }
