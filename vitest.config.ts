@@ -10,6 +10,8 @@ export default defineConfig({
     pool: 'forks',
     // More would compete for one disk, and time out on the smallest machine of a CI.
     maxWorkers: 2,
+    // The tests share their disk with each other; those of the governor switch it on.
+    env: { DYNAMICFS_GOVERNOR: 'off' },
     sequence: { sequencer: LongFirst },
     // Generous: a test waits for conditions, and a loaded machine takes its time.
     testTimeout: 240_000,

@@ -1,9 +1,11 @@
 /**
- * What programs at work on a mounted ext4, XFS or Btrfs feel of its defragmentation.
+ * What programs at work on a mounted ext4, XFS or Btrfs feel of its defragmentation, and on an ext4
+ * that holds an extent pool, of that one's.
  *
  * fio reads 4 KiB and writes 64 KiB at random places of two files, with O_DIRECT and at a fixed rate.
  * Its 99th percentiles are taken with nobody else at work, during a run of ours at medium intensity
- * through an agent, and while the file system's own tool works, as it is and with `ionice -c3`.
+ * through an agent, with the governor and without it, and while the file system's own tool works, as it
+ * is and with `ionice -c3`.
  * Each works on files of its own on the same file system: 1 MiB each, in pieces of 64 to 192 KiB. A
  * contender that is not done after WINDOW_MS is stopped; one that is done earlier counts until then.
  * A ratio is to the idle measurement of the same round. The state of the agent does not lie on the disk
@@ -21,6 +23,7 @@ import { startAgent, stopAgent } from './support/agent.mjs';
 import { runCommand } from './support/child.mjs';
 import { MIB, row } from './support/figures.mjs';
 import { layOut, underLoad } from './support/foreground-load.mjs';
+import { makeWornPool, poolPath, wearPool } from './support/foreground-pool.mjs';
 import { LoopMount } from './support/loop-mount.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
 import { profileFiles } from './support/move-profiles.mjs';
@@ -37,18 +40,20 @@ const INTENSITY = process.env.DYNAMICFS_BENCH_INTENSITY ?? 'medium';
 /** The agent's state is in memory, as on a disk of its own: the tools have none to flush. */
 const STATE_ROOT = '/dev/shm';
 /** Ours rests, the others are done with as many within a second. */
-const FILE_COUNTS = { ours: 160, peer: 640, ionice: 640 };
+const FILE_COUNTS = { ours: 160, free: 160, peer: 640, ionice: 640 };
 const FILE_BYTES = MIB;
 const WINDOW_MS = 6_000;
 const IMAGE_BYTES = 12 * 1024 * MIB;
-const RATIO_MAX = 1.5;
+const RATIO_MAX = 1.2;
 const FILE_SYSTEMS = {
   ext4: { peer: 'e4defrag', perSecond: { reads: 1000, writes: 200 } },
   xfs: { peer: 'xfs_fsr', perSecond: { reads: 1000, writes: 200 } },
   // More copies on write than these are near what Btrfs can do on this disk.
   btrfs: { peer: 'btrfs', perSecond: { reads: 300, writes: 100 } },
+  pool: { peer: null, perSecond: { reads: 1000, writes: 200 } },
 };
-const CONTENDERS = ['ours', 'peer', 'ionice'];
+const OURS = ['ours', 'free'];
+const GOVERNOR = { ours: 'on', free: 'off' };
 
 export async function run({ directory, say }) {
   const rows = [];
@@ -59,20 +64,19 @@ export async function run({ directory, say }) {
   return rows;
 }
 
+function contendersOn(fsType) {
+  return FILE_SYSTEMS[fsType].peer === null ? OURS : [...OURS, 'peer', 'ionice'];
+}
+
 async function runOn({ directory, say, fsType }) {
   const stateDirectory = scratchDirectory('state', STATE_ROOT);
   const env = { DYNAMICFS_STATE_DIR: stateDirectory };
-  const mount = new LoopMount(directory, fsType, IMAGE_BYTES);
+  const mount = new LoopMount(directory, fsType === 'pool' ? 'ext4' : fsType, IMAGE_BYTES);
   const bench = { mount, env, directory, fsType, mountPath: mount.mountPath };
-  layOut(mount.mountPath);
-  for (let round = 0; round < ROUND_COUNT; round += 1) {
-    for (const name of CONTENDERS) makeWorn(bench, name, round);
-  }
-  mount.remount();
-  const agent = await startAgent(env);
   const rounds = [];
   try {
-    runCommand(['init', '--pool', mount.mountPath], env);
+    layOut(mount.mountPath);
+    await prepare(bench);
     for (let round = 0; round < ROUND_COUNT; round += 1) {
       const figures = await measureRound(bench, round);
       for (const [name, { p99, movedRate }] of Object.entries(figures)) {
@@ -82,11 +86,25 @@ async function runOn({ directory, say, fsType }) {
       rounds.push(figures);
     }
   } finally {
-    await stopAgent(agent);
     mount.remove();
     removeScratch(stateDirectory);
   }
   return rowsOf(fsType, rounds);
+}
+
+async function prepare(bench) {
+  const { fsType, mountPath, mount, env } = bench;
+  if (fsType === 'pool') {
+    await makeWornPool(mountPath);
+    return;
+  }
+  for (let round = 0; round < ROUND_COUNT; round += 1) {
+    for (const name of contendersOn(fsType)) makeWorn(bench, name, round);
+  }
+  mount.remount();
+  const agent = await startAgent(env);
+  runCommand(['init', '--pool', mountPath], env);
+  await stopAgent(agent);
 }
 
 function wornPath({ mountPath }, name, round) {
@@ -105,20 +123,33 @@ async function measureRound(bench, round) {
   const figures = { idle: { ...(await underLoad(load, idle)), movedRate: 0 } };
   const works = {
     ours: (tree, over) => ours(bench, tree, over),
+    free: (tree, over) => ours(bench, tree, over),
     peer: (tree, over) => tool([], peerOn(fsType, tree), over),
     ionice: (tree, over) => tool(['ionice', '-c3'], peerOn(fsType, tree), over),
   };
-  for (const name of CONTENDERS) {
+  for (const name of contendersOn(fsType)) {
+    const agent = GOVERNOR[name] && (await startAgent({ ...bench.env, ...governor(name) }));
     const tree = wornPath(bench, name, round);
-    const before = fragmentCounts(tree);
+    const bytesMoved = await movedBetween(bench, tree);
     dropCaches([]);
     const figure = await underLoad(load, (over) => works[name](tree, over));
     const tookMs = figure.endedAtMs - figure.beganAtMs;
+    if (agent) await stopAgent(agent);
     execFileSync('sync', ['-f', mountPath]);
-    const movedRate = (movedBytes(before, fragmentCounts(tree)) / MIB / tookMs) * 1000;
-    figures[name] = { ...figure, movedRate };
+    figures[name] = { ...figure, movedRate: ((await bytesMoved()) / MIB / tookMs) * 1000 };
   }
   return figures;
+}
+
+function governor(name) {
+  return { DYNAMICFS_GOVERNOR: GOVERNOR[name] };
+}
+
+/** @returns what tells how many bytes lie better than now. */
+async function movedBetween({ fsType, mountPath }, tree) {
+  if (fsType === 'pool') return await wearPool(mountPath);
+  const before = fragmentCounts(tree);
+  return async () => movedBytes(before, fragmentCounts(tree));
 }
 
 async function idle(over) {
@@ -128,9 +159,11 @@ async function idle(over) {
 }
 
 /** The command has ended, with its run begun, before the time counts. */
-async function ours({ env, mountPath }, tree, over) {
-  const pool = ['--pool', mountPath];
-  const how = ['--path', tree, '--once', '--intensity', INTENSITY, '--min-age', '0'];
+async function ours({ env, mountPath, fsType }, tree, over) {
+  const isPool = fsType === 'pool';
+  const pool = ['--pool', isPool ? poolPath(mountPath) : mountPath];
+  const where = isPool ? [] : ['--path', tree, '--min-age', '0'];
+  const how = [...where, '--once', '--intensity', INTENSITY];
   runCommand(['defrag', 'start', ...pool, ...how], env);
   const beganAtMs = Date.now();
   await over;
@@ -180,7 +213,12 @@ function movedBytes(before, after) {
 
 function rowsOf(fsType, rounds) {
   const { peer } = FILE_SYSTEMS[fsType];
-  const labels = { ours: `ours at ${INTENSITY}`, peer, ionice: `${peer}, ionice -c3` };
+  const labels = {
+    ours: `ours at ${INTENSITY}`,
+    free: `ours at ${INTENSITY} without governor`,
+    peer,
+    ionice: `${peer}, ionice -c3`,
+  };
   const kinds = ['reads', 'writes'];
   const over = (pick) => rounds.map(pick);
   return [
@@ -191,7 +229,7 @@ function rowsOf(fsType, rounds) {
         over(({ idle }) => idle.p99[kind] * 1000),
       ),
     ),
-    ...CONTENDERS.flatMap((name) => [
+    ...contendersOn(fsType).flatMap((name) => [
       ...kinds.map((kind) =>
         row(
           `${fsType}, ${kind}: p99 to idle, ${labels[name]}`,

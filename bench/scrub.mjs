@@ -92,7 +92,7 @@ async function plain(pool, threads) {
 
 async function scrub(pool, threadCount) {
   const gate = new TaskGate(threadCount);
-  const stopFlag = new Int32Array(new SharedArrayBuffer(4));
+  const stopFlag = new Int32Array(new SharedArrayBuffer(16));
   const pick = pickForScrub(pool.context, 0, null, TOTAL_BYTES);
   const verified = await verifyPicked(pool.context, pick, { runId: 1, gate: gate.run, stopFlag });
   if (verified?.goodCount !== EXTENT_COUNT) throw new Error('not all extents are good');

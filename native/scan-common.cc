@@ -10,7 +10,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <system_error>
@@ -23,7 +25,23 @@ namespace {
 /** 28 KiB of records, so that one call is enough for nearly every file. */
 constexpr uint32_t kRecordsPerCall = 512;
 
-enum ControlWord { kStopWord, kFilesLowWord, kFilesHighWord };
+enum ControlWord { kStopWord, kFilesLowWord, kFilesHighWord, kDutyWord };
+
+/** As src/domain/governor.ts has them. */
+constexpr int32_t kDutyPaused = -1;
+constexpr double kDutyWhole = 1e6;
+constexpr auto kRestMax = std::chrono::seconds(30);
+/** The duty may change during a rest. */
+constexpr auto kRestStep = std::chrono::milliseconds(10);
+
+std::atomic<uint64_t> control_count{0};
+
+/** How long one thread may go on resting after it worked for `work`. */
+std::chrono::duration<double> RestAfter(std::chrono::duration<double> work, int32_t duty) {
+  if (duty == 0) return std::chrono::duration<double>::zero();
+  if (duty == kDutyPaused) return kRestMax;
+  return std::min<std::chrono::duration<double>>(kRestMax, work * (kDutyWhole / duty - 1));
+}
 
 uint32_t FlagsOf(const fiemap_extent& record) {
   uint32_t flags = 0;
@@ -43,8 +61,28 @@ Fd::~Fd() {
   if (fd_ >= 0) close(fd_);
 }
 
+Control::Control(int32_t* words) : words_(words), number_(++control_count) {}
+
 bool Control::ShouldStop() const {
-  return words_ != nullptr && __atomic_load_n(&words_[kStopWord], __ATOMIC_RELAXED) != 0;
+  if (words_ == nullptr) return false;
+  Breathe();
+  return __atomic_load_n(&words_[kStopWord], __ATOMIC_RELAXED) != 0;
+}
+
+void Control::Breathe() const {
+  using Clock = std::chrono::steady_clock;
+  thread_local uint64_t number = 0;
+  thread_local Clock::time_point work_since;
+  const auto began = Clock::now();
+  // A thread that looks for the first time has done next to nothing.
+  const auto work = number == number_ ? began - work_since : Clock::duration::zero();
+  while (__atomic_load_n(&words_[kStopWord], __ATOMIC_RELAXED) == 0) {
+    const int32_t duty = __atomic_load_n(&words_[kDutyWord], __ATOMIC_RELAXED);
+    if (Clock::now() - began >= RestAfter(work, duty)) break;
+    std::this_thread::sleep_for(kRestStep);
+  }
+  number = number_;
+  work_since = Clock::now();
 }
 
 void Control::AddFiles(uint64_t count) {

@@ -137,7 +137,7 @@ napi_value ScanFileSystem(napi_env env, napi_callback_info info) {
   options.map_cell_count = static_cast<uint32_t>(request.Number("mapCellCount"));
   options.target_fragment_bytes = static_cast<uint64_t>(request.Number("targetFragmentBytes"));
   options.now_ms = request.Number("nowMs");
-  options.control = request.Words("control", 3);
+  options.control = request.Words("control", 4);
   if (!request.ok) return Reject(env, "expected a ScanRequest as addon.d.ts has it");
 
   Report report;

@@ -209,12 +209,17 @@ class Tally {
 /** Progress and the stop flag, for all threads of a scan. */
 class Control {
  public:
-  explicit Control(int32_t* words) : words_(words) {}
+  explicit Control(int32_t* words);
+  /** Asked between two pieces of work; rests first for as long as the governor wants. */
   bool ShouldStop() const;
   void AddFiles(uint64_t count);
 
  private:
+  void Breathe() const;
+
   int32_t* words_;
+  /** Tells one scan from the one that a thread worked on before. */
+  uint64_t number_;
   std::atomic<uint64_t> files_{0};
 };
 

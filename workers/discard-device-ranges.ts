@@ -15,14 +15,20 @@ import { readLayers } from '../src/kernel/device-layers.js';
 import { discardedBytes, waitForDiscards } from '../src/kernel/discard-counters.js';
 import { discardDevice, eraseDevice } from '../src/kernel/discard-device.js';
 import { discardLimits } from '../src/kernel/discard-limits.js';
+import { Pace } from './move-pace.js';
 
 /** @returns one outcome per range, in order. */
 export function discardOnDevice(
-  { ranges, secureErase }: DiscardTask,
+  { ranges, secureErase, control }: DiscardTask,
   device: DeviceDiscardTask,
 ): DiscardOutcome[] {
   const beforeBytes = discardedBytes(device.name);
-  const errors = ranges.map((range) => discardOne(range, secureErase, device));
+  const pace = new Pace(control);
+  const errors = ranges.map((range) => {
+    const error = discardOne(range, secureErase, device);
+    pace.breathe();
+    return error;
+  });
   crashPoint('discard-punched');
   const askedBytes = ranges.reduce(
     (sum, range, index) => sum + (errors[index] === null ? range.lengthBytes : 0),

@@ -14,6 +14,7 @@ import { syncData, writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { punchHole } from '../src/kernel/punch-hole.js';
 import { discardOnDevice } from './discard-device-ranges.js';
+import { Pace } from './move-pace.js';
 import { extentBuffer, openReplica } from './replica-io.js';
 import { settle } from './settle.js';
 
@@ -25,7 +26,12 @@ const ERASE_CHUNK_BYTES = MIB;
 export function discardRanges(task: DiscardTask): DiscardOutcome[] {
   if (task.device) return discardOnDevice(task, task.device);
   using disk = openReplica(task.path, 'write', false);
-  return task.ranges.map((range) => discardRange(disk.file, range, task.secureErase));
+  const pace = new Pace(task.control);
+  return task.ranges.map((range) => {
+    const outcome = discardRange(disk.file, range, task.secureErase);
+    pace.breathe();
+    return outcome;
+  });
 }
 
 function discardRange(file: OpenFile, range: ByteRun, secureErase: boolean): DiscardOutcome {

@@ -52,8 +52,13 @@ export function finishMoves(task: FinishMovesTask): FinishOutcome[] {
     crashPoint('move-synced');
     verifyMoved(group, movings.filter(mustBeVerified));
     crashPoint('move-verified');
-    const outcomes = movings.map((one) => conclude(group, one));
+    const outcomes = movings.map((one) => {
+      const outcome = conclude(group, one);
+      group.pace.breathe();
+      return outcome;
+    });
     removeSettled(donors, task.moves, outcomes);
+    group.pace.breathe();
     crashPoint('move-settled');
     return outcomes;
   } finally {
@@ -119,13 +124,17 @@ function mustBeVerified(one: Moving): boolean {
  * The journal is one for all files, so a flush of the last one serves the group. Btrfs needs none:
  * it frees the old blocks in the transaction that records the new ones.
  */
-function flush({ mount, task }: Group, movings: readonly Moving[]): void {
+function flush({ mount, task, pace }: Group, movings: readonly Moving[]): void {
   const moved = movings.filter(({ movedBytes }) => movedBytes > 0);
-  for (const one of moved) attemptOn(one, finishWriteBack);
+  for (const one of moved) {
+    attemptOn(one, finishWriteBack);
+    pace.breathe();
+  }
   const last = moved.at(-1);
   if (!last || task.fsType === 'btrfs') return;
   if (task.fsType === 'ext4' && !ext4HasJournal(mount)) syncFileSystem(mount);
   attemptOn(last, fsyncFile);
+  pace.breathe();
   if (last.fault) for (const one of moved) if (!one.fault) attemptOn(one, fsyncFile);
 }
 

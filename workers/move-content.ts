@@ -72,6 +72,7 @@ export function checksumAll(
   const flush = (): void => {
     if (stoppable && pace.isStopped) throw new Stopped();
     reads.push(batch);
+    if (pace.givesWay) reads.drain();
     pace.spend(batchBytes);
     batch = [];
     batchBytes = 0;

@@ -1,6 +1,13 @@
 /** Keeps a task to the pace that the main thread sets, and tells it when to stop. */
 
-import { MOVE_RATE, MOVE_STOP, type MoveControl } from '../src/domain/move-tasks.js';
+import { restAfterMs } from '../src/domain/governor.js';
+import {
+  MOVE_DUTY,
+  MOVE_RATE,
+  MOVE_STOP,
+  MOVE_TURN,
+  type MoveControl,
+} from '../src/domain/move-tasks.js';
 import { KIB, MIB } from '../src/domain/units.js';
 
 /** As large as a call may be: a stop waits for one. */
@@ -12,6 +19,8 @@ const MS_PER_SECOND = 1000;
 export class Pace {
   readonly #control: MoveControl | null;
   #dueMs = 0;
+  /** Since when this thread has been at work without a rest. */
+  #workSinceMs = performance.now();
 
   constructor(control: MoveControl | null) {
     this.#control = control;
@@ -22,16 +31,42 @@ export class Pace {
   }
 
   get windowBytes(): number {
-    return this.#rateKib() > 0 ? PACED_WINDOW_BYTES : WINDOW_BYTES_MAX;
+    return this.#rateKib() > 0 || this.givesWay ? PACED_WINDOW_BYTES : WINDOW_BYTES_MAX;
+  }
+
+  /** Whether others use the devices: then work is done in pieces, each finished before a rest. */
+  get givesWay(): boolean {
+    return this.#control !== null && Atomics.load(this.#control, MOVE_DUTY) !== 0;
+  }
+
+  /**
+   * Between two pieces of work: rests for as long as the governor wants for the time since the last
+   * rest. What it wants may change meanwhile, and a stop ends the rest.
+   */
+  breathe(): void {
+    const control = this.#control;
+    if (control === null) return;
+    const beganAtMs = performance.now();
+    const workMs = beganAtMs - this.#workSinceMs;
+    for (;;) {
+      const turn = Atomics.load(control, MOVE_TURN);
+      const restMs = restAfterMs(workMs, Atomics.load(control, MOVE_DUTY));
+      const leftMs = beganAtMs + restMs - performance.now();
+      if (leftMs <= 0 || this.isStopped) break;
+      Atomics.wait(control, MOVE_TURN, turn, leftMs);
+    }
+    this.#workSinceMs = performance.now();
   }
 
   /** Waits until the disk work just done is within the rate; a stop ends the wait. */
   spend(doneBytes: number): void {
+    this.breathe();
     const rateKib = this.#rateKib();
     if (rateKib === 0 || this.#control === null) return;
     const nowMs = performance.now();
     this.#dueMs = Math.max(this.#dueMs, nowMs) + (doneBytes / KIB / rateKib) * MS_PER_SECOND;
     Atomics.wait(this.#control, MOVE_STOP, 0, this.#dueMs - nowMs);
+    this.#workSinceMs = performance.now();
   }
 
   #rateKib(): number {

@@ -59,7 +59,9 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
 
   const steps = task.files.map((request, index) => {
     if (pace.isStopped) return NOT_BEGUN;
-    return attempt(() => prepareOne(group, request, index));
+    const step = attempt(() => prepareOne(group, request, index));
+    pace.breathe();
+    return step;
   });
   const reserved = steps.filter((step) => 'candidate' in step);
   const checksums = readContents(group, reserved);

@@ -18,6 +18,7 @@ import { crashPoint } from '../src/kernel/crash-point.js';
 import { syncData, writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
+import { Pace } from './move-pace.js';
 import { DiskFiles, readingAhead } from './replica-io.js';
 import { settle } from './settle.js';
 import { beginRead, finishRead, type GoodReplica, type OpenReplicaFile } from './verified-read.js';
@@ -30,12 +31,13 @@ export async function rewriteExtents({
   stopFlag,
 }: RewriteTask): Promise<RewriteOutcome[]> {
   using disks = new DiskFiles();
+  const pace = new Pace(stopFlag);
   const outcomes: RewriteOutcome[] = [];
   const openSource: OpenReplicaFile = ({ path }) => disks.open(path, 'read', true).file;
   await readingAhead(
     extents.map((extent) => ({ ...extent, replicas: extent.sources })),
     async (extent, slot) => {
-      if (stopFlag && Atomics.load(stopFlag, 0) === 1) return null;
+      if (pace.isStopped) return null;
       return await beginRead(extent, slot, openSource);
     },
     async (extent, first) => {
@@ -44,13 +46,15 @@ export async function rewriteExtents({
         const copy = async () =>
           writeTarget(extent, await finishRead(extent, first, openSource), disks);
         outcomes.push(await attempt(copy));
+        pace.breathe();
       }
     },
   );
   crashPoint('rewrite-written');
   const flushed = await flushTargets(extents, outcomes, disks);
   crashPoint('rewrite-synced');
-  const verified = await readBack(extents, flushed, disks);
+  pace.breathe();
+  const verified = await readBack(extents, flushed, disks, pace);
   crashPoint('rewrite-verified');
   return verified;
 }
@@ -115,6 +119,7 @@ async function readBack(
   extents: readonly RewriteExtent[],
   flushed: readonly RewriteOutcome[],
   disks: DiskFiles,
+  pace: Pace,
 ): Promise<RewriteOutcome[]> {
   const outcomes = [...flushed];
   const written = extents.flatMap((extent, index) =>
@@ -128,6 +133,7 @@ async function readBack(
       const before = outcomes[extent.index];
       const { whole, badReplicas } = await finishRead(extent, first, open);
       if (whole === null) outcomes[extent.index] = notKept(extent, badReplicas, before);
+      pace.breathe();
     },
   );
   return outcomes;

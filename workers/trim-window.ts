@@ -27,6 +27,7 @@ import { freeRuns } from '../src/kernel/free-space.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { heldBytes } from './held-bytes.js';
 import { openMount } from './mounted-directory.js';
+import { Pace } from './move-pace.js';
 import { settle } from './settle.js';
 import { type Measured, refusedBy, windowReceipt } from './trim-receipt.js';
 
@@ -79,6 +80,7 @@ function trimInSteps(
   let requestedBytes = 0;
   let stepCount = 0;
   let longestStepMs = 0;
+  const pace = new Pace(task.stopFlag);
 
   while (progress.atBytes < endBytes && !isStopped(task)) {
     const run = { startBytes: progress.atBytes, lengthBytes: 0 };
@@ -92,6 +94,7 @@ function trimInSteps(
     progress.atBytes += run.lengthBytes;
     paceBytes = nextPaceBytes(paceBytes, bytes, stepMs);
     pause(pauseAfterMs(bytes, stepMs), task);
+    pace.breathe();
   }
 
   return {

@@ -12,6 +12,7 @@ import { totalBytes } from '../src/domain/units.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
 import { hasChecksum } from './checksum.js';
+import { Pace } from './move-pace.js';
 import { DiskFiles, extentBuffer, readingAhead, readRuns } from './replica-io.js';
 import { settle } from './settle.js';
 import { beginRead, finishRead } from './verified-read.js';
@@ -21,11 +22,12 @@ export default (task: VerifyTask) => settle(() => verifyReplicas(task));
 /** @returns one outcome per replica, in order. */
 export async function verifyReplicas({ replicas, stopFlag }: VerifyTask): Promise<VerifyOutcome[]> {
   using disks = new DiskFiles();
+  const pace = new Pace(stopFlag);
   const outcomes = replicas.map((): VerifyOutcome => ({ kind: 'not-begun' }));
   await readingAhead(
     planSweeps(replicas.map(({ replica }) => replica)),
     async (sweep, slot) => {
-      if (Atomics.load(stopFlag, 0) === 1) return { kind: 'stopped' as const };
+      if (pace.isStopped) return { kind: 'stopped' as const };
       return await readSweep(replicas, sweep, slot, disks);
     },
     async (sweep, found) => {
@@ -38,6 +40,7 @@ export async function verifyReplicas({ replicas, stopFlag }: VerifyTask): Promis
             ? verdict(one, found.whole, offsetBytes)
             : await verifyAlone(one, disks);
       }
+      pace.breathe();
     },
   );
   return outcomes;

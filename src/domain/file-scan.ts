@@ -42,8 +42,11 @@ export interface ScanTask {
   readonly control: Int32Array<SharedArrayBuffer> | null;
 }
 
-/** Indexes of `ScanTask.control`. Files so far are `high * 2^32 + low`, both unsigned. */
-export const SCAN_CONTROL = { stop: 0, filesLow: 1, filesHigh: 2, length: 3 } as const;
+/**
+ * Indexes of `ScanTask.control`. Files so far are `high * 2^32 + low`, both unsigned; `duty` is that
+ * of governor.ts.
+ */
+export const SCAN_CONTROL = { stop: 0, filesLow: 1, filesHigh: 2, duty: 3, length: 4 } as const;
 
 export function makeScanControl(): Int32Array<SharedArrayBuffer> {
   return new Int32Array(new SharedArrayBuffer(SCAN_CONTROL.length * Int32Array.BYTES_PER_ELEMENT));

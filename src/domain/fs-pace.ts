@@ -30,6 +30,9 @@ export const FS_DEFRAG_PACE: Readonly<Record<Intensity, FsPace>> = {
   },
 };
 
+/** Of a group while others use the devices. */
+export const FS_GIVE_WAY_GROUP = { groupFilesMax: 16, groupBytesMax: 8 * MIB } as const;
+
 export const FS_TRIM_REST_RATIO: Readonly<Record<Intensity, number>> = {
   low: 3,
   medium: 0.5,

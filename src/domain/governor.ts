@@ -107,6 +107,7 @@ export type GovernorState = (typeof GOVERNOR_STATES)[number];
 
 export const GOVERNOR_CAUSES = [
   'no-figures',
+  'switched-off',
   'first-look',
   'nobody-else',
   'others-at-work',
@@ -151,13 +152,15 @@ export const LOOKING: Governing = {
   calmSamples: 0,
 };
 
-/** @param sample null when devices or our own accounts cannot be read. */
+/** @param sample `no-figures` when devices or our own accounts cannot be read. */
 export function govern(
   before: Governing,
-  sample: LoadSample | null,
+  sample: LoadSample | 'no-figures' | 'switched-off',
   bounds: GovernorBounds,
 ): Governing {
-  if (!sample) return { ...LOOKING, state: 'fixed', cause: 'no-figures', paceRatio: 1 };
+  if (typeof sample === 'string') {
+    return { ...LOOKING, state: 'fixed', cause: sample, paceRatio: 1 };
+  }
   const seen = look(before.state === 'fixed' ? LOOKING : before, sample);
   const limit = limitOf(seen, bounds);
   const isCalm = limitOf(seen, bounds, CALM_PART) === null;
@@ -248,6 +251,28 @@ function yielding(seen: Governing, { intensity, sloMs }: GovernorBounds): Govern
   const wanted = isNear ? before / 2 : before * 1.1;
   const paceRatio = Math.min(most, Math.max(most * YIELD_PART_MIN, wanted));
   return { ...seen, state: 'yielding', cause: 'others-at-work', paceRatio };
+}
+
+/**
+ * How a pace is told to a thread: 0 is the full pace, `DUTY_PAUSED` a pause, anything else millionths
+ * of the time.
+ */
+export const DUTY_PAUSED = -1;
+const DUTY_WHOLE = 1_000_000;
+/** No rest is longer, and no pause holds what is under way longer: it goes on by one piece. */
+const REST_MS_MAX = 30_000;
+
+export function dutyOf(paceRatio: number, laneCount: number): number {
+  if (paceRatio >= 1) return 0;
+  if (paceRatio <= 0) return DUTY_PAUSED;
+  return Math.max(1, Math.round((paceRatio * DUTY_WHOLE) / laneCount));
+}
+
+/** @returns how long a thread rests after it worked for `workMs`. */
+export function restAfterMs(workMs: number, duty: number): number {
+  if (duty === 0) return 0;
+  if (duty === DUTY_PAUSED) return REST_MS_MAX;
+  return Math.min(REST_MS_MAX, workMs * (DUTY_WHOLE / duty - 1));
 }
 
 /** What is shown of the governor of a pool. */

@@ -93,15 +93,25 @@ export interface MoveMount {
 }
 
 /**
- * Two numbers that the main thread changes while a task runs, read before each file and window.
+ * Numbers that the main thread changes while a task runs, read between its pieces of work.
  *
  * [MOVE_STOP]: 1 ends the task; `Atomics.notify` ends a wait for the pace.
  * [MOVE_RATE]: KiB a second that one task may read and write, 0 for no limit. With a limit the
  * windows are small.
+ * [MOVE_DUTY]: how much of the time one thread may work, as `dutyOf` of governor.ts; 0 for all of it.
+ * [MOVE_TURN]: changes with it, or with the stop; `Atomics.notify` ends a rest.
  */
 export type MoveControl = Int32Array<SharedArrayBuffer>;
 export const MOVE_STOP = 0;
 export const MOVE_RATE = 1;
+export const MOVE_DUTY = 2;
+export const MOVE_TURN = 3;
+const MOVE_CONTROL_LENGTH = 4;
+
+export function makeMoveControl(): MoveControl {
+  const bytes = MOVE_CONTROL_LENGTH * Int32Array.BYTES_PER_ELEMENT;
+  return new Int32Array(new SharedArrayBuffer(bytes));
+}
 
 // ---- prepare-moves
 

@@ -6,6 +6,7 @@
  */
 
 import type { WireError } from './errors.js';
+import type { MoveControl } from './move-tasks.js';
 import type { PlacedWrite } from './replica-layout.js';
 import type { ByteRun } from './units.js';
 
@@ -76,8 +77,8 @@ export interface ReadOutcome {
 
 export interface RewriteTask {
   readonly extents: readonly RewriteExtent[];
-  /** Read before each extent: 1 ends the task after the extent under way. */
-  readonly stopFlag: Int32Array<SharedArrayBuffer> | null;
+  /** A stop ends the task after the extent under way. */
+  readonly stopFlag: MoveControl | null;
 }
 
 export interface RewriteExtent {
@@ -118,8 +119,8 @@ export interface VerifyReplica {
 export interface VerifyTask {
   /** All of one disk. */
   readonly replicas: readonly VerifyReplica[];
-  /** Read before each read: 1 ends the task. */
-  readonly stopFlag: Int32Array<SharedArrayBuffer>;
+  /** Read before each read. */
+  readonly stopFlag: MoveControl;
 }
 
 export type VerifyOutcome =
@@ -132,6 +133,8 @@ export interface DiscardTask {
   readonly path: string;
   readonly ranges: readonly ByteRun[];
   readonly secureErase: boolean;
+  /** A rest may follow each range; what was begun is done whatever comes. */
+  readonly control: MoveControl | null;
   /** For a raw device; null for a backing file, in which holes are punched. */
   readonly device: DeviceDiscardTask | null;
 }

@@ -2,6 +2,7 @@
 
 import type { WireError } from './errors.js';
 import type { FsType } from './mounts.js';
+import type { MoveControl } from './move-tasks.js';
 import type { FreedTotals, TrimEvidence, TrimWindow } from './trim-windows.js';
 import type { ByteRun } from './units.js';
 
@@ -54,8 +55,8 @@ export interface TrimWindowTask {
   /** Shorter free runs stay as they are; at least what the device frees at once. */
   readonly minLengthBytes: number;
   readonly devices: readonly TrimDevice[];
-  /** Read between two calls of the kernel: 1 ends the task. */
-  readonly stopFlag: Int32Array<SharedArrayBuffer> | null;
+  /** Read between two calls of the kernel. */
+  readonly stopFlag: MoveControl | null;
   /** What the steps begin with; `paceBytes` of the window before, null for the first. */
   readonly paceBytes: number | null;
 }

@@ -19,6 +19,7 @@ import type { Move } from '../pool/extent-pool/rewrite-target.js';
 import { TaskGate } from '../pool/task-gate.js';
 import type { Payload } from '../queue/payloads.js';
 import { DefragPicks, FRAGMENTS_MIN, IN_FEWER_PIECES } from './defrag-picks.js';
+import { governanceOf } from './governance.js';
 import { recordRepair } from './repairs.js';
 import {
   type BatchReport,
@@ -27,10 +28,10 @@ import {
   SUPERSEDED,
   stillRunning,
 } from './run-batch.js';
+import { RunWatch } from './run-watch.js';
 
 /** Extents that share a flush and two commits; a stop waits for the one under way only. */
 const EXTENTS_PER_TASK_MAX = 8;
-const STOP_LOOK_EVERY_MS = 50;
 
 /** Runs the batches of one pool. What was picked for a run is kept between its batches. */
 export class DefragBatches {
@@ -126,10 +127,7 @@ export class DefragBatches {
     picks: DefragPicks,
   ): Promise<{ processedCount: number; doneBytes: number }> {
     const gate = new TaskGate(run.threadCount);
-    const stopFlag = new Int32Array(new SharedArrayBuffer(4));
-    const watch = setInterval(() => {
-      if (!stillRunning(this.#context, run.runId)) Atomics.store(stopFlag, 0, 1);
-    }, STOP_LOOK_EVERY_MS);
+    using watch = new RunWatch(this.#context, run, governanceOf(this.#context, run));
     const laneCount = run.threadCount + 1;
     const size = Math.min(EXTENTS_PER_TASK_MAX, Math.ceil(batch.length / laneCount));
     const waiting = Array.from({ length: Math.ceil(batch.length / size) }, (_, i) =>
@@ -138,16 +136,26 @@ export class DefragBatches {
     let processedCount = 0;
     let doneBytes = 0;
     const lane = async () => {
-      while (stillRunning(this.#context, run.runId)) {
+      while (await watch.mayBegin()) {
         const moves = waiting.shift();
         if (!moves) return;
-        doneBytes += await this.#rewriteSome(run, moves, picks, { gate: gate.run, stopFlag });
+        const startedAtMs = performance.now();
+        let inThreadMs = 0;
+        const timed: RewriteOptions['gate'] = (task) =>
+          gate.run(async () => {
+            const result = await task();
+            inThreadMs = performance.now() - startedAtMs;
+            return result;
+          });
+        const options = { gate: timed, stopFlag: watch.moves };
+        doneBytes += await this.#rewriteSome(run, moves, picks, options);
         processedCount += moves.length;
+        // The thread rested for what it did; the commit flushes journals and the catalogue.
+        await watch.giveWay(performance.now() - startedAtMs - inThreadMs);
       }
     };
     // All lanes end before an error goes on: a job that fails has nothing under way any more.
     const lanes = await Promise.allSettled(Array.from({ length: laneCount }, lane));
-    clearInterval(watch);
     // What was picked and not begun waits for the run to be resumed.
     picks.putBack(waiting.flat());
     const failure = lanes.find((one) => one.status === 'rejected');

@@ -12,6 +12,8 @@ import {
   FAILURES_IN_A_ROW_MAX,
   FS_BATCH_MS,
   FS_DEFRAG_PACE,
+  FS_GIVE_WAY_GROUP,
+  type FsPace,
   passWaitMs,
   restMs,
 } from '../domain/fs-pace.js';
@@ -50,9 +52,13 @@ export class FsDefragBatches {
     if (!run) return SUPERSEDED;
     const { store, clock } = this.#context;
     const startedAtMs = clock();
-    using watch = new RunWatch(this.#context, run.runId);
+    using watch = new RunWatch(this.#context, run, {
+      deviceNames: () => this.#context.mount().devices.map(({ name }) => name),
+      laneCount: this.#laneCount(run),
+    });
     watch.limit(FS_DEFRAG_PACE[run.intensity].rateBytesPerSec);
     if (this.#needsSettling) await this.settle();
+    await watch.mayBegin();
     if (!store.options.scan(run.runId)) await scanForRun(this.#context, run, watch.scan);
     const done = await this.#moveForAWhile(run, watch, startedAtMs + FS_BATCH_MS);
     const busyMs = clock() - startedAtMs;
@@ -88,9 +94,9 @@ export class FsDefragBatches {
     let doneBytes = 0;
     let hasFailed = false;
     const lane = async () => {
-      while (watch.isRunning && clock() < endAtMs && !hasFailed) {
+      while (clock() < endAtMs && !hasFailed && (await watch.mayBegin())) {
         const groupStartedAtMs = clock();
-        const group = files.take(pace, freeForDonors(this.#context.mount().path));
+        const group = files.take(paceNow(pace, watch), freeForDonors(this.#context.mount().path));
         if (!group) return;
         try {
           const move = () => this.#moveGroup(run, group, watch);
@@ -102,6 +108,8 @@ export class FsDefragBatches {
           hasFailed = true;
           throw cause;
         }
+        // Whoever gave way has rested.
+        if (watch.paceRatio < 1) continue;
         await watch.rest(restMs(clock() - groupStartedAtMs, pace.restRatio));
       }
     };
@@ -194,6 +202,11 @@ export class FsDefragBatches {
       });
     });
   }
+}
+
+/** With others at work a group takes long: a small one holds few donors, and is soon over. */
+function paceNow(pace: FsPace, { paceRatio }: RunWatch): FsPace {
+  return paceRatio < 1 ? { ...pace, ...FS_GIVE_WAY_GROUP } : pace;
 }
 
 function allFail(path: string): MaintenanceError {

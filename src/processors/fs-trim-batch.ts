@@ -36,7 +36,11 @@ export async function processFsTrim(
   if (!run) return SUPERSEDED;
   const mount = context.mount();
   assertWritable(mount);
-  using watch = new RunWatch(context, run.runId);
+  using watch = new RunWatch(context, run, {
+    deviceNames: () => mount.devices.map(({ name }) => name),
+    laneCount: 1,
+  });
+  await watch.mayBegin();
   const report = await trimAll(context, run, mount, watch);
   const { store, clock } = context;
   store.transaction(() => {
@@ -86,7 +90,8 @@ async function trimAll(
       crashPoint('trim-window-stored');
       isFirst = false;
       const restRatio = step.outcome ? FS_TRIM_REST_RATIO[run.intensity] : 0;
-      await watch.rest(restMs(busyMs, restRatio));
+      if (watch.paceRatio === 1) await watch.rest(restMs(busyMs, restRatio));
+      await watch.mayBegin();
       windowStartedAtMs = clock();
     },
   });

@@ -16,6 +16,7 @@ import { pickForScrub, type ScrubPick, verifyPicked } from '../pool/extent-pool/
 import { verifyDiskRecords } from '../pool/extent-pool/verify-disk-records.js';
 import { TaskGate } from '../pool/task-gate.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
+import { governanceOf } from './governance.js';
 import { repairForScrub } from './repairs.js';
 import { type BatchReport, claimBatch, completeRun, SUPERSEDED } from './run-batch.js';
 import { RunWatch } from './run-watch.js';
@@ -28,7 +29,8 @@ export async function processScrubBatch(
   const scrub = run && context.store.scrubs.get(run.runId);
   if (!run || !scrub) return SUPERSEDED;
   const pace = SCRUB_PACE[run.intensity];
-  using watch = new RunWatch(context, run.runId);
+  using watch = new RunWatch(context, run, governanceOf(context, run));
+  if (!(await watch.mayBegin())) return { outcome: 'stopped', processedCount: 0, doneBytes: 0 };
   const startedAtMs = context.clock();
   const pick = pickForScrub(context, scrub.cursorExtentId, run.diskId, pace.batchBytes);
   if (pick.lastExtentId === null) {

@@ -1,11 +1,13 @@
 /** Job `trim-batch`: discard one batch of pending space, and say what was seen to be freed. */
 
 import { MaintenanceError } from '../domain/errors.js';
+import type { MoveControl } from '../domain/move-tasks.js';
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { type TrimReceipt, trimBatch } from '../pool/extent-pool/trim.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
 import type { DiskRow } from '../store/disks.js';
+import { governanceOf } from './governance.js';
 import {
   type BatchReport,
   claimBatch,
@@ -13,6 +15,7 @@ import {
   SUPERSEDED,
   stillRunning,
 } from './run-batch.js';
+import { RunWatch } from './run-watch.js';
 
 export async function processTrimBatch(
   context: PoolContext,
@@ -20,8 +23,10 @@ export async function processTrimBatch(
 ): Promise<BatchReport> {
   const run = claimBatch(context, payload);
   if (!run) return SUPERSEDED;
+  using watch = new RunWatch(context, run, governanceOf(context, run));
+  if (!(await watch.mayBegin())) return { outcome: 'stopped', processedCount: 0, doneBytes: 0 };
   const startedAtMs = context.clock();
-  const step = await trimNext(context, run);
+  const step = await trimNext(context, run, watch.moves);
   if (!step) {
     endRun(context, run);
     return { outcome: 'done', processedCount: 0, doneBytes: 0 };
@@ -45,6 +50,7 @@ export async function processTrimBatch(
 async function trimNext(
   context: PoolContext,
   run: Run,
+  control: MoveControl,
 ): Promise<{ disk: DiskRow; receipt: TrimReceipt; nextBytes: number } | null> {
   const { trimBatchBytes } = context.settings();
   for (const disk of context.store.disks.all()) {
@@ -59,6 +65,7 @@ async function trimNext(
       fromBytes: disk.diskId === run.cursorDiskId ? run.cursorBytes : 0,
       bytesMax: trimBatchBytes,
       secureErase: run.secureErase,
+      control,
     });
     if (done) return { disk, ...done };
   }

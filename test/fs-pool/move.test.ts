@@ -15,7 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MOVE_RATE, MOVE_STOP } from '../../src/domain/move-tasks.js';
+import { MOVE_RATE, MOVE_STOP, makeMoveControl } from '../../src/domain/move-tasks.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 import { fragmentCount, makeFragmented, sha256 } from '../support/fragmented-files.js';
 import { canMount, LOOP_FS_TYPES, type LoopFsType, LoopMount } from '../support/loop-mounts.js';
@@ -148,7 +148,7 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('moving files on %s', (fsType: Lo
     waitForClock();
     const before = fragmentCount(mount.path('stopped'));
     const moves = readyMoves(prepare(mount, ['stopped']));
-    const control = new Int32Array(new SharedArrayBuffer(8));
+    const control = makeMoveControl();
     Atomics.store(control, MOVE_STOP, 1);
     expect(prepare(mount, ['stopped'], { control })).toEqual([{ kind: 'not-begun' }]);
     expect(finish(mount, moves, control)).toEqual([{ kind: 'not-begun', settled: true }]);
@@ -159,7 +159,7 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('moving files on %s', (fsType: Lo
   it('keeps to the rate that it is given', () => {
     makeFragmented(mount, ['slow'], { sizeBytes: 256 * KIB });
     waitForClock();
-    const control = new Int32Array(new SharedArrayBuffer(8));
+    const control = makeMoveControl();
     Atomics.store(control, MOVE_RATE, 2048);
     const startedAt = performance.now();
     expect(move(mount, ['slow'], { control })).toMatchObject([{ kind: 'moved' }]);

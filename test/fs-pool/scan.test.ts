@@ -112,7 +112,7 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a scan of %s', (fsType) => {
     for (let index = 0; index < 300; index += 1) writeBytes(mount.path(`file-${index}`), 100);
     const task = scanTask(mount);
     scanMount(task);
-    expect(scanProgress(task.control ?? new Int32Array(new SharedArrayBuffer(12)))).toBe(300);
+    expect(scanProgress(task.control ?? new Int32Array(new SharedArrayBuffer(16)))).toBe(300);
     for (const method of ['auto', 'walk'] as const) {
       const stopped = scanTask(mount, { method });
       if (stopped.control) stopped.control[SCAN_CONTROL.stop] = 1;

@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
+import { makeMoveControl } from '../../src/domain/move-tasks.js';
 import { MIB } from '../../src/domain/units.js';
 import { detectMount } from '../../src/kernel/mount-info.js';
 import { forecastMount } from '../../src/pool/fs-pool/trim-mount.js';
@@ -90,7 +91,7 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a trim of %s', (fsType) => {
     lab.writeFile('file', 200 * MIB);
     rmSync(lab.mount.path('file'));
     const before = lab.imageBytes();
-    const stopFlag = new Int32Array(new SharedArrayBuffer(4));
+    const stopFlag = makeMoveControl();
     const windowBytes = 64 * MIB;
     let first: number | null = null;
     const stopped = await lab.trim({

@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { makeMoveControl } from '../../src/domain/move-tasks.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import { pickForScrub, verifyPicked } from '../../src/pool/extent-pool/scrub.js';
@@ -29,7 +30,7 @@ const SIZES = [100, 5 * KIB, 70 * KIB, MIB, 2 * MIB + 1];
 /** Verifies everything and repairs it. @returns how many replicas were bad. */
 async function scrub(pool: ExtentPool): Promise<number> {
   const { context } = pool;
-  const stopFlag = new Int32Array(new SharedArrayBuffer(4));
+  const stopFlag = makeMoveControl();
   let badCount = 0;
   for (let after = 0; ; ) {
     const pick = pickForScrub(context, after, null, 4 * MIB);

@@ -195,7 +195,7 @@ describe.skipIf(!canMount)('the right to discard', () => {
     const task = { grant: granted.grant, name: basename(device.path), stepBytesMax: MIB };
     const ranges = [beyond, good];
     const outcomes = discardOnDevice(
-      { path: device.path, ranges, secureErase: false, device: task },
+      { path: device.path, ranges, secureErase: false, control: null, device: task },
       task,
     );
     expect(outcomes).toMatchObject([

@@ -17,6 +17,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InvariantError, MaintenanceError, type WireError } from '../../domain/errors.js';
+import type { MoveControl } from '../../domain/move-tasks.js';
 import type { RewriteOutcome, RewriteTask } from '../../domain/tasks.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import type { ExtentRow } from '../../store/extents.js';
@@ -48,7 +49,7 @@ export type RewriteResult =
 
 export interface RewriteOptions {
   /** Set the first element to 1 to end after the extent under way. */
-  readonly stopFlag?: Int32Array<SharedArrayBuffer>;
+  readonly stopFlag?: MoveControl;
   /** Bounds how many tasks are at work; without it, all begin at once. */
   readonly gate?: <T>(task: () => Promise<T>) => Promise<T>;
 }

@@ -1,5 +1,6 @@
 /** Verifies replicas where they lie, without moving anything: what a scrub does, piece by piece. */
 
+import type { MoveControl } from '../../domain/move-tasks.js';
 import { SCRUB_EXTENTS_MAX, splitTasks } from '../../domain/scrub.js';
 import type { VerifyOutcome, VerifyReplica } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
@@ -26,7 +27,7 @@ export interface Verified {
 export interface VerifyOptions {
   readonly runId: number;
   readonly gate: <T>(task: () => Promise<T>) => Promise<T>;
-  readonly stopFlag: Int32Array<SharedArrayBuffer>;
+  readonly stopFlag: MoveControl;
 }
 
 const PAGE_EXTENTS = 256;

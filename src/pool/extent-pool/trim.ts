@@ -9,6 +9,7 @@
  */
 
 import { InvariantError } from '../../domain/errors.js';
+import type { MoveControl } from '../../domain/move-tasks.js';
 import type { DeviceDiscardTask, DiscardOutcome } from '../../domain/tasks.js';
 import { planTrim, type TrimPlan } from '../../domain/trim-plan.js';
 import { type ByteRun, MIB, roundUp, totalBytes } from '../../domain/units.js';
@@ -43,6 +44,7 @@ export interface TrimBatch {
   readonly fromBytes: number;
   readonly bytesMax: number;
   readonly secureErase: boolean;
+  readonly control?: MoveControl;
 }
 
 /**
@@ -73,6 +75,7 @@ export async function trimBatch(
       path,
       ranges: plan.ranges,
       secureErase,
+      control: batch.control ?? null,
       device: device?.task ?? null,
     });
     settle(context, disk.diskId, plan.ranges, outcomes);

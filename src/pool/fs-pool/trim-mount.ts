@@ -5,6 +5,7 @@
 
 import { MaintenanceError, type WireError } from '../../domain/errors.js';
 import type { DetectedMount } from '../../domain/mounts.js';
+import type { MoveControl } from '../../domain/move-tasks.js';
 import type { TrimWindowOutcome } from '../../domain/trim-tasks.js';
 import {
   forecastWindows,
@@ -34,7 +35,7 @@ export interface TrimMountOptions {
   readonly windowBytes?: number;
   /** In sysfs: only what lies on this device, and what the file system trims along with it. */
   readonly deviceName?: string | null;
-  readonly stopFlag: Int32Array<SharedArrayBuffer> | null;
+  readonly stopFlag: MoveControl | null;
   readonly clock: () => number;
   /** After each window; stores the row, if there is one, and the cursor in one transaction. */
   readonly onWindow: (step: TrimWindowStep) => void | Promise<void>;
