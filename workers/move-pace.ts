@@ -1,6 +1,6 @@
 /** Keeps a task to the pace that the main thread sets, and tells it when to stop. */
 
-import { restAfterMs } from '../src/domain/governor.js';
+import { restAfterMs } from '../src/domain/governor-pace.js';
 import {
   MOVE_DUTY,
   MOVE_RATE,

@@ -6,6 +6,9 @@ import { MaintenanceError } from '../domain/errors.js';
 import { TIERS, type Tier } from '../domain/heat.js';
 import { parseSizeBytes } from '../domain/units.js';
 
+/** More is no goal. */
+const SLO_MS_MAX = 60_000;
+
 export const sizeFlag = Flags.custom<number>({
   helpValue: 'SIZE',
   parse: async (text) => parseSizeBytes(text),
@@ -28,6 +31,19 @@ export const threadsFlag = Flags.custom<number>({
     if (Number.isInteger(count) && count >= 1 && count <= THREADS_MAX) return count;
     throw new MaintenanceError('ERR_USAGE', `not a number of threads: "${text}"`, {
       nextStep: `Choose 1 to ${THREADS_MAX}.`,
+    });
+  },
+});
+
+/** `5ms`, `0.5ms`, `1s`. */
+export const sloFlag = Flags.custom<number>({
+  helpValue: 'TIME',
+  parse: async (text) => {
+    const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text) ?? [];
+    const ms = Number(digits) * (unit === 's' ? 1_000 : 1);
+    if (ms > 0 && ms <= SLO_MS_MAX) return ms;
+    throw new MaintenanceError('ERR_USAGE', `not a latency: "${text}"`, {
+      nextStep: 'Give it as 5ms, 0.5ms or 1s.',
     });
   },
 });

@@ -32,8 +32,8 @@ export async function startFsDefrag(
     const wanted = runOptions(located, options.fileSystem);
     const link = await linkQueue(pool, options.note);
     try {
-      const { intensity, threadCount, once } = options;
-      const begun = beginFsDefrag(pool, { intensity, threadCount, once, options: wanted });
+      const { intensity, threadCount, once, sloMs } = options;
+      const begun = beginFsDefrag(pool, { intensity, threadCount, once, options: wanted, sloMs });
       const jobId = await link.enqueue(begun.runId);
       const run = options.wait ? await waitForRun(pool, begun.runId, options.quiet) : begun;
       return {

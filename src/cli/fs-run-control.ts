@@ -5,6 +5,7 @@ import { MaintenanceError } from '../domain/errors.js';
 import type { FsRunOptions } from '../domain/fs-runs.js';
 import type { Run, RunTrigger } from '../domain/runs.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
+import { askGovernor } from '../store/governor.js';
 
 export interface FsDefragIntent {
   readonly intensity: Intensity;
@@ -12,6 +13,7 @@ export interface FsDefragIntent {
   /** Do not go on with passes after this run. */
   readonly once: boolean;
   readonly options: FsRunOptions;
+  readonly sloMs?: number | null;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface FsDefragIntent {
  */
 export function beginFsDefrag(pool: FsPool, intent: FsDefragIntent): Run {
   const { store, clock } = pool.context;
-  const { intensity, threadCount, once, options } = intent;
+  const { intensity, threadCount, once, options, sloMs } = intent;
   return store.transaction(() => {
     const open = store.runs.open('defrag');
     if (open && !isSame(store.options.get(open.runId), options)) throw otherRun(open);
@@ -29,8 +31,10 @@ export function beginFsDefrag(pool: FsPool, intent: FsDefragIntent): Run {
       defragIntensity: intensity,
       defragThreadCount: threadCount,
       defragNotBeforeMs: 0,
+      ...(sloMs === undefined ? {} : { defragSloMs: sloMs }),
     });
     if (open) {
+      askGovernor(store, open.runId, intensity, sloMs);
       store.runs.setIntensity(open.runId, intensity, threadCount);
       store.runs.setState(open.runId, 'running', clock());
       return store.runs.get(open.runId) ?? open;
@@ -41,6 +45,7 @@ export function beginFsDefrag(pool: FsPool, intent: FsDefragIntent): Run {
       threadCount,
     });
     store.options.set(runId, options);
+    askGovernor(store, runId, intensity, sloMs);
     return store.runs.get(runId) as Run;
   });
 }
@@ -53,6 +58,7 @@ export function beginFsTrim(
   pool: FsPool,
   intensity: Intensity,
   devicePath: string | null,
+  sloMs: number | null,
 ): { run: Run; joined: boolean } {
   const { store, clock } = pool.context;
   return store.transaction(() => {
@@ -63,6 +69,7 @@ export function beginFsTrim(
       intensity,
       threadCount: 1,
     });
+    askGovernor(store, runId, intensity, sloMs);
     if (devicePath !== null) store.trimDevices.limitTo(runId, devicePath);
     return { run: store.runs.get(runId) as Run, joined: false };
   });

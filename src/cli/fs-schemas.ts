@@ -5,6 +5,7 @@ import { FINDING_SEVERITIES } from '../domain/doctor.js';
 import { BULK_METHODS } from '../domain/file-scan.js';
 import { TIERS } from '../domain/heat.js';
 import { FS_TYPES } from '../domain/mounts.js';
+import { GovernorOutput } from './governor-view.js';
 import {
   bytes,
   count,
@@ -71,6 +72,7 @@ export const FsStatusOutput = z.strictObject({
   ...space,
   disks: z.array(FsDevice),
   openRuns: z.array(RunOutput),
+  governor: GovernorOutput,
   /** Moves that a crash or an error left open; the agent settles them. */
   openMoveCount: count,
   owner: z.string().nullable(),

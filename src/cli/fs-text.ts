@@ -3,6 +3,7 @@
 import { countClassMax } from '../domain/file-scan.js';
 import { formatBytes } from '../domain/units.js';
 import type { FsDiskListView, FsStatusView } from './fs-views.js';
+import { governorLines } from './governor-view.js';
 import { counted, printable, printableHex } from './printable.js';
 import type { Output } from './schemas.js';
 import { bytesText, capitalised, percent, shortId, tableText } from './text.js';
@@ -166,6 +167,7 @@ export function fsStatusText(status: FsStatusView): string {
       `  ${capitalised(run.kind)}: ${run.state}, ${run.processedCount} of ${run.plannedCount}`,
     );
   }
+  lines.push(...governorLines(status.governor));
   if (status.openMoveCount > 0) {
     lines.push(`  Open moves: ${status.openMoveCount}, settled by the agent`);
   }

@@ -55,7 +55,7 @@ export async function forecastFs(
 export function beginFsTrimNow(
   located: LocatedFileSystem,
   pool: FsPool,
-  { disk, secureErase, intensity }: TrimNowOptions,
+  { disk, secureErase, intensity, sloMs }: TrimNowOptions,
 ): { run: Run; joined: boolean } {
   const mount = mountedOf(located);
   const device = diskOf(mount, disk);
@@ -63,7 +63,8 @@ export function beginFsTrimNow(
   assertWritable(mount);
   assertSomeTakeDiscards(mount);
   assertUnclaimed(pool.context.fileSystemUuid, stateDirectory());
-  return beginFsTrim(pool, intensity, mount.devices.length > 1 ? (device?.path ?? null) : null);
+  const devicePath = mount.devices.length > 1 ? (device?.path ?? null) : null;
+  return beginFsTrim(pool, intensity, devicePath, sloMs);
 }
 
 /**

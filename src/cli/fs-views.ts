@@ -7,6 +7,7 @@ import { readLayers } from '../kernel/device-layers.js';
 import { discardLimits, loopBacking } from '../kernel/discard-limits.js';
 import type { FsMount } from '../pool/fs-pool/detect.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
+import { governorView } from './governor-view.js';
 import type { Output } from './schemas.js';
 import { runView } from './views.js';
 
@@ -30,6 +31,7 @@ export function fsStatus(pool: FsPool): FsStatusView {
     ...spaceOf(mount),
     disks: devicesOf(mount),
     openRuns: store.runs.openRuns().map((run) => runView(pool, run)),
+    governor: governorView(pool),
     openMoveCount: store.intents.count(),
     owner: store.owner.read()?.holder ?? null,
     lastAnalysis: lastAnalysis
@@ -75,6 +77,7 @@ export function fsTrimStatus(pool: FsPool): Output<'trim status'> {
     batchBytes: settings.trimBatchBytes,
     secureErase: false,
     run: run && runView(pool, run),
+    governor: governorView(pool),
     devices: run ? store.trimDevices.of(run.runId) : [],
   };
 }

@@ -7,6 +7,7 @@ import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { beginEvacuation, findDisk } from '../pool/extent-pool/remove-disk.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import type { DiskRow } from '../store/disks.js';
+import { askGovernor } from '../store/governor.js';
 
 const FRAGMENTS_MIN = 2;
 
@@ -15,21 +16,25 @@ export interface DefragIntent {
   readonly intensity: Intensity;
   readonly threadCount: number;
   readonly once: boolean;
+  /** Mean latency that others may have; absent or null for no such goal. */
+  readonly sloMs?: number | null;
 }
 
 /** @returns the run, or null when nothing is fragmented now; passes begin one when something is. */
 export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null {
   const { store, clock } = pool.context;
-  const { intensity, threadCount, once } = intent;
+  const { intensity, threadCount, once, sloMs } = intent;
   return store.transaction(() => {
     store.settings.write({
       defragEnabled: !once,
       defragIntensity: intensity,
       defragThreadCount: threadCount,
       defragNotBeforeMs: 0,
+      ...(sloMs === undefined ? {} : { defragSloMs: sloMs }),
     });
     const open = store.runs.open('defrag');
     if (open) {
+      askGovernor(store, open.runId, intensity, sloMs);
       store.runs.setIntensity(open.runId, intensity, threadCount);
       store.runs.setState(open.runId, 'running', clock());
       return store.runs.get(open.runId);
@@ -44,6 +49,7 @@ export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null 
       plannedCount: planned.count,
       plannedBytes: planned.bytes,
     });
+    askGovernor(store, runId, intensity, sloMs);
     return store.runs.get(runId);
   });
 }
@@ -132,6 +138,7 @@ export interface TrimIntent {
   readonly disk: string | null;
   readonly secureErase: boolean;
   readonly trigger: RunTrigger;
+  readonly sloMs?: number | null;
 }
 
 /** @returns the run, or the open one's id when a trim is under way already. */
@@ -154,6 +161,7 @@ export function beginTrim(pool: ExtentPool, intent: TrimIntent): { run: Run; joi
       plannedCount: due.reduce((sum, one) => sum + one.runCount, 0),
       plannedBytes: due.reduce((sum, one) => sum + one.bytes, 0),
     });
+    askGovernor(store, runId, 'medium', intent.sloMs);
     return { run: store.runs.get(runId) as Run, joined: false };
   });
 }

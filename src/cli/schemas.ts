@@ -17,6 +17,7 @@ import {
   FsInitOutput,
   FsStatusOutput,
 } from './fs-schemas.js';
+import { GovernorOutput } from './governor-view.js';
 import { DiskHealthOutput } from './health-schemas.js';
 import {
   bytes,
@@ -139,6 +140,7 @@ const StatusOutput = z.strictObject({
   contentBytes: bytes,
   disks: z.array(Disk),
   openRuns: z.array(RunOutput),
+  governor: GovernorOutput,
   owner: z.string().nullable(),
   /** Null unless --audit asked for it. */
   auditProblems: z.array(z.string()).nullable(),
@@ -208,6 +210,7 @@ const DefragStatusOutput = z.strictObject({
   estimatedRemainingMs: z.number().nonnegative().nullable(),
   run: RunOutput.nullable(),
   evacuation: RunOutput.nullable(),
+  governor: GovernorOutput,
 });
 
 const AgentStatusOutput = z.strictObject({

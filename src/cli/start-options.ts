@@ -3,6 +3,7 @@
 import type { DefragIntent } from './run-control.js';
 
 export interface StartOptions extends DefragIntent {
+  readonly sloMs: number | null;
   readonly wait: boolean;
   readonly quiet: boolean;
   readonly note: (message: string) => void;

@@ -28,6 +28,7 @@ export interface TrimNowOptions {
   readonly secureErase: boolean;
   /** Of a mounted file system: how long to rest between two windows. */
   readonly intensity: Intensity;
+  readonly sloMs: number | null;
   readonly quiet: boolean;
   readonly note: (message: string) => void;
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
+import { GovernorOutput } from './governor-view.js';
 import { bytes, count, RunOutput, timeMs, versioned } from './schema-parts.js';
 
 export const TrimForecastOutput = z.strictObject({
@@ -65,5 +66,6 @@ export const TrimStatusOutput = z.strictObject({
   batchBytes: bytes,
   secureErase: z.boolean(),
   run: RunOutput.nullable(),
+  governor: GovernorOutput,
   devices,
 });

@@ -3,6 +3,7 @@
 import { estimatedRemainingMs, type Run } from '../domain/runs.js';
 import type { DiskInfo, ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { governorView } from './governor-view.js';
 import type { DiskView, Output, RunView } from './schemas.js';
 
 export function runView(pool: MaintainedPool, run: Run): RunView {
@@ -55,6 +56,7 @@ export function defragStatus(pool: MaintainedPool): Output<'defrag status'> {
     estimatedRemainingMs: open && remainingMs(open),
     run: run && runView(pool, run),
     evacuation: evacuation && runView(pool, evacuation),
+    governor: governorView(pool),
   };
 }
 
@@ -81,6 +83,7 @@ export function trimStatus(pool: ExtentPool): Output<'trim status'> {
     batchBytes: settings.trimBatchBytes,
     secureErase: settings.trimSecureErase,
     run: run && runView(pool, run),
+    governor: governorView(pool),
     devices: null,
   };
 }
@@ -102,6 +105,7 @@ export function poolStatus(pool: ExtentPool, audit: boolean): ExtentStatus {
     contentBytes: objects.sizeBytes,
     disks: pool.disks().map(diskView),
     openRuns: store.runs.openRuns().map((run) => runView(pool, run)),
+    governor: governorView(pool),
     owner: store.owner.read()?.holder ?? null,
     auditProblems: audit ? [...pool.audit().problems] : null,
   };

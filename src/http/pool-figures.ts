@@ -1,5 +1,6 @@
 /** Gathers what /metrics tells of one pool. */
 
+import { type GovernorStatus, isCurrent } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { RUN_KINDS, type Run } from '../domain/runs.js';
 import type { PoolFigures } from '../observability/metrics.js';
@@ -23,6 +24,7 @@ export async function poolFigures(served: ServedPool, redisUp: boolean): Promise
     totals: store.totals.read(),
     analysis: served.fragmentation(),
     disks: served.disks(),
+    governor: governorNow(served.pool),
     activeRuns: activeRuns(store.runs.openRuns()),
     endedRuns: endedRuns(store.runs.endedCounts()),
     jobs: redisUp ? await jobCounts(served.queues) : [],
@@ -46,6 +48,11 @@ function endedRuns(counts: PoolFigures['endedRuns']): PoolFigures['endedRuns'] {
       return { kind, state, count: found?.count ?? 0 };
     }),
   );
+}
+
+function governorNow({ context: { store, clock } }: MaintainedPool): GovernorStatus | null {
+  const status = store.governor.status();
+  return status && isCurrent(status, clock()) ? status : null;
 }
 
 async function jobCounts(queues: ServedPool['queues']): Promise<PoolFigures['jobs']> {

@@ -9,6 +9,23 @@ export function makeGauges(registers: Registry[]) {
   return {
     agentInfo: gauge('agent_info', 'Always 1; which version the agent has.', ['version']),
     poolUp: gauge('pool_up', 'Whether the agent can work on the pool.', ['pool']),
+    governorState: gauge('governor_state', 'Whether the governor is in this state.', [
+      'pool',
+      'state',
+    ]),
+    governorPace: gauge('governor_pace_ratio', 'Share of the time in which runs may work.', [
+      'pool',
+    ]),
+    governorForeground: gauge(
+      'governor_foreground_requests_per_second',
+      'Requests of others to the devices, estimated.',
+      ['pool'],
+    ),
+    governorLatency: gauge(
+      'governor_foreground_latency_seconds',
+      'Mean latency of the devices while others use them.',
+      ['pool'],
+    ),
     redisUp: gauge('redis_up', 'Whether Redis answers.', []),
     redisPing: gauge('redis_ping_seconds', 'How long it took to answer.', []),
     redisMemory: gauge('redis_memory_bytes', 'Memory that Redis uses.', []),

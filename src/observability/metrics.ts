@@ -6,6 +6,8 @@
  */
 
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import { GOVERNOR_STATES } from '../domain/governor.js';
+import type { GovernorStatus } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import type { RunKind, RunState } from '../domain/runs.js';
 import type { Totals } from '../domain/totals.js';
@@ -18,6 +20,8 @@ export interface PoolFigures {
   readonly totals: Totals;
   readonly analysis: FragmentationGauges | null;
   readonly disks: readonly DiskFigures[];
+  /** Null while no run is at work. */
+  readonly governor: GovernorStatus | null;
   readonly activeRuns: Readonly<Record<RunKind, RunCounts>>;
   readonly endedRuns: readonly {
     readonly kind: RunKind;
@@ -107,6 +111,7 @@ export class Metrics {
       counter.inc({ pool }, metric.value(figures.totals));
     }
     this.#fillRuns(figures);
+    this.#fillGovernor(figures.poolId, figures.governor);
     for (const disk of figures.disks) this.#fillDisk(pool, disk);
     const gauges = this.#gauges;
     gauges.trimLast.set({ pool }, figures.totals.trim_last_at_ms / MS_PER_SECOND);
@@ -128,6 +133,16 @@ export class Metrics {
       this.#counters.runsEnded.inc({ pool, kind, state }, count);
     }
     for (const { queue, state, count } of jobs) gauges.jobs.set({ pool, queue, state }, count);
+  }
+
+  #fillGovernor(pool: string, status: GovernorStatus | null): void {
+    const gauges = this.#gauges;
+    for (const state of GOVERNOR_STATES) {
+      gauges.governorState.set({ pool, state }, state === status?.state ? 1 : 0);
+    }
+    gauges.governorPace.set({ pool }, status?.paceRatio ?? 0);
+    gauges.governorForeground.set({ pool }, status?.foregroundPerSec ?? 0);
+    gauges.governorLatency.set({ pool }, (status?.latencyMs ?? 0) / MS_PER_SECOND);
   }
 
   #fillDisk(pool: string, disk: DiskFigures): void {

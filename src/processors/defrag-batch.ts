@@ -18,6 +18,7 @@ import {
 import type { Move } from '../pool/extent-pool/rewrite-target.js';
 import { TaskGate } from '../pool/task-gate.js';
 import type { Payload } from '../queue/payloads.js';
+import { askGovernor } from '../store/governor.js';
 import { DefragPicks, FRAGMENTS_MIN, IN_FEWER_PIECES } from './defrag-picks.js';
 import { governanceOf } from './governance.js';
 import { recordRepair } from './repairs.js';
@@ -103,7 +104,7 @@ export class DefragBatches {
       if (store.runs.open('defrag')) return null;
       const planned = store.candidates.planFragmented(FRAGMENTS_MIN);
       if (planned.count === 0) return null;
-      return store.runs.insert({
+      const runId = store.runs.insert({
         kind: 'defrag',
         trigger: 'pass',
         intensity: settings.defragIntensity,
@@ -114,6 +115,8 @@ export class DefragBatches {
         plannedCount: planned.count,
         plannedBytes: planned.bytes,
       });
+      askGovernor(store, runId, settings.defragIntensity, settings.defragSloMs);
+      return runId;
     });
   }
 

@@ -25,6 +25,7 @@ import { freeForDonors, type GroupReport, moveGroup } from '../pool/fs-pool/move
 import { RunFiles, scanForRun } from '../pool/fs-pool/run-files.js';
 import { type SettleReport, settleIntents } from '../pool/fs-pool/settle.js';
 import type { Payload } from '../queue/payloads.js';
+import { askGovernor } from '../store/governor.js';
 import type { DefragReport } from './pool-work.js';
 import { claimBatch, completeRun, SUPERSEDED } from './run-batch.js';
 import { RunWatch } from './run-watch.js';
@@ -185,11 +186,11 @@ export class FsDefragBatches {
   #beginPass(): number | null {
     const { store, clock } = this.#context;
     return store.transaction(() => {
-      const { defragEnabled, defragNotBeforeMs, defragIntensity, defragThreadCount } =
+      const { defragEnabled, defragNotBeforeMs, defragIntensity, defragThreadCount, defragSloMs } =
         this.#context.settings();
       const nowMs = clock();
       if (!defragEnabled || nowMs < defragNotBeforeMs || store.runs.open('defrag')) return null;
-      return store.runs.insert({
+      const runId = store.runs.insert({
         kind: 'defrag',
         trigger: 'pass',
         intensity: defragIntensity,
@@ -200,6 +201,8 @@ export class FsDefragBatches {
         plannedCount: 0,
         plannedBytes: 0,
       });
+      askGovernor(store, runId, defragIntensity, defragSloMs);
+      return runId;
     });
   }
 }

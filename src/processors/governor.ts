@@ -10,6 +10,7 @@ import {
   FIRST_SAMPLE_EVERY_MS,
   type Governing,
   type GovernorBounds,
+  type GovernorState,
   govern,
   LOOKING,
   SAMPLE_EVERY_MS,
@@ -20,8 +21,15 @@ import type { MaintenanceContext } from '../pool/maintained-pool.js';
 
 /** Longer than from one batch of a run to the next. */
 const LINGER_MS = 3_000;
+/** Where there is nothing to see, it is looked for now and then. */
+const FIXED_EVERY_MS = 1_000;
 /** For whoever watches; a change of state is written at once. */
 const STATUS_EVERY_MS = 1_000;
+
+const EVERY_MS: Partial<Record<GovernorState, number>> = {
+  looking: FIRST_SAMPLE_EVERY_MS,
+  fixed: FIXED_EVERY_MS,
+};
 
 /** A run at work. */
 export interface Governed {
@@ -96,7 +104,7 @@ class Governor {
       for (const { setPace } of this.#governed) setPace(this.#now.paceRatio);
     }
     this.#write(this.#now.state !== before.state);
-    this.#wait(this.#now.state === 'looking' ? FIRST_SAMPLE_EVERY_MS : SAMPLE_EVERY_MS);
+    this.#wait(EVERY_MS[this.#now.state] ?? SAMPLE_EVERY_MS);
   }
 
   #write(isNew: boolean): void {

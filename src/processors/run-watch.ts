@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeScanControl, SCAN_CONTROL } from '../domain/file-scan.js';
-import { dutyOf, restAfterMs } from '../domain/governor.js';
+import { dutyOf, restAfterMs } from '../domain/governor-pace.js';
 import {
   MOVE_DUTY,
   MOVE_RATE,

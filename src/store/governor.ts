@@ -1,7 +1,8 @@
 /** What the governor was told for each run, and what it does now. */
 
 import type { Intensity } from '../domain/defrag-plan.js';
-import { defaultBounds, type GovernorBounds, type GovernorStatus } from '../domain/governor.js';
+import { defaultBounds, type GovernorBounds } from '../domain/governor.js';
+import type { GovernorStatus } from '../domain/governor-pace.js';
 import type { Db } from './database.js';
 
 export class GovernorStore {
@@ -46,4 +47,19 @@ export class GovernorStore {
       | undefined;
     return row ? JSON.parse(row.status) : null;
   }
+}
+
+/**
+ * Stores what a new run was asked for beyond its intensity.
+ *
+ * @param sloMs undefined or null: nothing.
+ */
+export function askGovernor(
+  { governor }: { readonly governor: GovernorStore },
+  runId: number,
+  intensity: Intensity,
+  sloMs: number | null | undefined,
+): void {
+  if (sloMs === undefined || sloMs === null) return;
+  governor.setBounds(runId, { ...defaultBounds(intensity), sloMs });
 }

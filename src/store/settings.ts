@@ -12,6 +12,8 @@ export interface MaintenanceSettings {
   readonly defragEnabled: boolean;
   readonly defragIntensity: Intensity;
   readonly defragThreadCount: number;
+  /** Of passes; absent where nobody asked for one. */
+  readonly defragSloMs?: number | null;
   /** No automatic pass before this, set after a pass that could move nothing. */
   readonly defragNotBeforeMs: number;
   readonly trimEnabled: boolean;

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { planDefrag, startDefrag } from '../../cli/defrag-start.js';
-import { intensityFlag, threadsFlag } from '../../cli/flags.js';
+import { intensityFlag, sloFlag, threadsFlag } from '../../cli/flags.js';
 import { defragPlanText } from '../../cli/fs-text.js';
 import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
@@ -17,6 +17,9 @@ export default class DefragStart extends BaseCommand {
     prose(`Every extent is written to a contiguous place, flushed, read back from the
 disk and verified before its old place is let go; hot extents first. While enabled, a pass looks every
 60 s for what became fragmented since. Starting again changes intensity and threads.
+
+While others use the devices it works for a small share of the time only, and pauses while these have as
+much as they can do (--intensity high: a quarter, and no pause); see docs/governor.md.
 
 On a mounted ext4, XFS or Btrfs whole files are moved through the kernel's own interfaces; the old
 blocks are given up once the new ones were read back. Files that share blocks, are in use as swap,
@@ -35,6 +38,9 @@ with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the 
   static override flags = {
     pool: poolFlag,
     intensity: intensityFlag({ summary: 'How hard to work.', default: 'low' }),
+    slo: sloFlag({
+      summary: 'Pause while requests of others to the devices take longer than this on average.',
+    }),
     threads: threadsFlag({ summary: 'Extents at a time.', default: 1 }),
     once: Flags.boolean({ summary: 'One run; no passes after it.', default: false }),
     wait: Flags.boolean({ summary: 'Wait for the run to end.', default: false }),
@@ -83,6 +89,7 @@ with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the 
       intensity,
       threadCount: threads,
       once,
+      sloMs: flags.slo ?? null,
       wait,
       fileSystem,
       quiet: this.jsonEnabled(),

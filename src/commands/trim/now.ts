@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand, exitCodeOf, poolFlag } from '../../cli/base-command.js';
-import { intensityFlag } from '../../cli/flags.js';
+import { intensityFlag, sloFlag } from '../../cli/flags.js';
 import { prose } from '../../cli/prose.js';
 import { exitCodeOfError } from '../../cli/report-error.js';
 import type { Output } from '../../cli/schemas.js';
@@ -40,6 +40,9 @@ the file system, 12 not for this pool, or its disks take no discards, 13 mounted
       summary: 'Of a mounted file system: how much to rest between windows.',
       default: 'medium',
     }),
+    slo: sloFlag({
+      summary: 'Pause while requests of others to the devices take longer than this on average.',
+    }),
     'secure-erase': Flags.boolean({
       summary: 'Overwrite with zeros before discarding.',
       default: false,
@@ -58,6 +61,7 @@ the file system, 12 not for this pool, or its disks take no discards, 13 mounted
       disk,
       secureErase: flags['secure-erase'],
       intensity: flags.intensity,
+      sloMs: flags.slo ?? null,
       quiet: this.jsonEnabled(),
       note: (message) => this.note(message),
     });
