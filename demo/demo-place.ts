@@ -31,6 +31,7 @@ export class DemoPlace implements Disposable {
   constructor() {
     process.once('SIGINT', this.#onSignal);
     process.once('SIGTERM', this.#onSignal);
+    process.stdout.on('error', endAsIfTold);
   }
 
   disks(count: number): string[] {
@@ -68,10 +69,16 @@ export class DemoPlace implements Disposable {
   [Symbol.dispose](): void {
     process.off('SIGINT', this.#onSignal);
     process.off('SIGTERM', this.#onSignal);
+    process.stdout.off('error', endAsIfTold);
     spawnSync(process.execPath, [PROGRAM, 'agent', 'stop'], {
       env: this.#environment,
       stdio: 'ignore',
     });
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** Nobody reads on, as behind `| head`: then what was made is removed as after a signal. */
+function endAsIfTold(): void {
+  process.kill(process.pid, 'SIGTERM');
 }

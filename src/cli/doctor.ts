@@ -2,7 +2,7 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { MaintenanceError } from '../domain/errors.js';
-import type { XfsMove } from '../domain/move-tasks.js';
+import type { XfsFacts } from '../domain/findings.js';
 import { xfsGeometry } from '../kernel/swap-extents.js';
 import type { FsMount } from '../pool/fs-pool/detect.js';
 import { examineMount } from '../pool/fs-pool/doctor.js';
@@ -21,16 +21,16 @@ export function examine(poolPath: string): Output<'doctor'> {
     kind: 'file-system',
     path: mount.path,
     fsType: mount.entry.typeName,
-    findings: examineMount(mount, xfsMoveOf(mount)),
+    findings: examineMount(mount, xfsFactsOf(mount)),
   };
 }
 
 /** @returns null where it is no XFS, or cannot be asked. */
-function xfsMoveOf({ fsType, path }: FsMount): XfsMove | null {
+function xfsFactsOf({ fsType, path }: FsMount): XfsFacts | null {
   if (fsType !== 'xfs') return null;
   const fd = openSync(path, 'r');
   try {
-    return xfsGeometry({ fd, path }).move;
+    return xfsGeometry({ fd, path });
   } catch {
     return null;
   } finally {

@@ -1,8 +1,8 @@
 /** What `--json` prints of mounted file systems; see schemas.ts for the rules. */
 
 import { z } from 'zod';
-import { FINDING_SEVERITIES } from '../domain/doctor.js';
 import { BULK_METHODS } from '../domain/file-scan.js';
+import { FINDING_SEVERITIES } from '../domain/findings.js';
 import { TIERS } from '../domain/heat.js';
 import { FS_TYPES } from '../domain/mounts.js';
 import { GovernorOutput } from './governor-view.js';

@@ -7,57 +7,9 @@ import {
   firstDropping,
   layersTopDown,
 } from './device-layers.js';
+import { analysisFindings, defragFindings } from './doctor-files.js';
+import { type DoctorFacts, FINDING_SEVERITIES, type Finding, finding } from './findings.js';
 import type { DetectedMount } from './mounts.js';
-import type { XfsMove } from './move-tasks.js';
-
-/** `problem`: what was asked for will not work; `warning`: it works, but not as one may think. */
-export const FINDING_SEVERITIES = ['problem', 'warning', 'info', 'ok'] as const;
-export type FindingSeverity = (typeof FINDING_SEVERITIES)[number];
-
-export interface Finding {
-  readonly severity: FindingSeverity;
-  /** `mount`, `defrag`, `trim`, `privileges`, `maintainers`, or the name of a device. */
-  readonly layer: string;
-  readonly what: string;
-  /** The line or the step that changes it; null where nothing has to be done. */
-  readonly fix: string | null;
-}
-
-/** Null is "could not be read" throughout. */
-export interface DoctorFacts {
-  readonly mount: DetectedMount;
-  readonly layers: readonly DeviceLayer[];
-  /** Where the files behind loop devices lie. */
-  readonly hosts: readonly LoopHost[];
-  readonly ext4Features: Ext4Features | null;
-  /** What moves files of the mounted XFS. */
-  readonly xfsMove: XfsMove | null;
-  readonly canAdminister: boolean;
-  readonly canOpenByHandle: boolean;
-  readonly maintainers: readonly Maintainer[];
-}
-
-export interface Ext4Features {
-  readonly hasExtents: boolean;
-  readonly hasBigalloc: boolean;
-  readonly hasEncryption: boolean;
-  readonly hasVerity: boolean;
-}
-
-/** The mount that holds the file behind a loop device. */
-export interface LoopHost {
-  readonly loopName: string;
-  readonly mountPath: string;
-  readonly typeName: string;
-  readonly layers: readonly DeviceLayer[];
-}
-
-/** Something else on this machine that does the same work. */
-export interface Maintainer {
-  readonly name: string;
-  readonly path: string;
-  readonly does: 'trim' | 'defragment' | 'check' | 'balance';
-}
 
 /** @returns what is wrong first; never empty. */
 export function diagnose(facts: DoctorFacts): Finding[] {
@@ -65,20 +17,12 @@ export function diagnose(facts: DoctorFacts): Finding[] {
     ...privilegeFindings(facts),
     ...mountFindings(facts),
     ...trimFindings(facts),
+    ...analysisFindings(facts),
     ...defragFindings(facts),
     ...maintainerFindings(facts),
   ];
   const rank = (finding: Finding) => FINDING_SEVERITIES.indexOf(finding.severity);
   return findings.sort((a, b) => rank(a) - rank(b));
-}
-
-function finding(
-  severity: FindingSeverity,
-  layer: string,
-  what: string,
-  fix: string | null = null,
-): Finding {
-  return { severity, layer, what, fix };
 }
 
 function privilegeFindings({ canAdminister, canOpenByHandle }: DoctorFacts): Finding[] {
@@ -172,100 +116,6 @@ function trimHabits({ fsType }: DetectedMount, layers: readonly DeviceLayer[]): 
     other: '',
   }[fsType];
   return [finding('info', 'trim', confirm), finding('info', 'trim', habit)];
-}
-
-function defragFindings(facts: DoctorFacts): Finding[] {
-  const { mount } = facts;
-  if (mount.fsType === 'other') return [];
-  const findings = { ext4: ext4Defrag, xfs: xfsDefrag, btrfs: btrfsDefrag }[mount.fsType](facts);
-  return [...findings, finding('info', 'defrag', mediumOf(facts))];
-}
-
-function mediumOf({ layers, hosts }: DoctorFacts): string {
-  const disks = [...layers, ...hosts.flatMap((host) => host.layers)]
-    .flatMap(layersTopDown)
-    .filter(({ kind, below }) => below.length === 0 && kind !== 'loop');
-  if (disks.some(({ isRotational, isVirtual }) => isRotational && !isVirtual)) {
-    return 'a rotating disk: every fragment costs a seek';
-  }
-  const small = 'only files in small fragments are worth a write';
-  return disks.some(({ isVirtual }) => isVirtual)
-    ? `a virtual disk, of which its host alone knows whether it rotates; if not, ${small}`
-    : `no rotating disk: ${small}`;
-}
-
-function ext4Defrag({ mount, ext4Features }: DoctorFacts): Finding[] {
-  const findings: Finding[] = [];
-  const journalsData = mount.entry.superOptions.includes('data=journal');
-  if (journalsData) {
-    const fix = 'mount it with data=ordered, which takes an unmount';
-    findings.push(finding('problem', 'defrag', 'data=journal: ext4 moves no extents then', fix));
-  }
-  if (!ext4Features) {
-    findings.push(
-      finding(
-        'info',
-        'defrag',
-        'EXT4_IOC_MOVE_EXT, if the features allow it: the superblock could not be read',
-      ),
-    );
-    return findings;
-  }
-  const { hasExtents, hasBigalloc, hasEncryption, hasVerity } = ext4Features;
-  if (!hasExtents) {
-    const fix = 'tune2fs -O extent on the unmounted file system, for files made after that';
-    findings.push(
-      finding('problem', 'defrag', 'made without extents: its files cannot be moved', fix),
-    );
-  }
-  if (hasBigalloc) {
-    findings.push(finding('problem', 'defrag', 'made with bigalloc: ext4 moves no extents then'));
-  }
-  if (hasEncryption) findings.push(finding('info', 'defrag', 'encrypted files are skipped'));
-  if (hasVerity) findings.push(finding('info', 'defrag', 'files under fs-verity are skipped'));
-  if (findings.every(({ severity }) => severity !== 'problem')) {
-    findings.push(finding('ok', 'defrag', 'files are moved by EXT4_IOC_MOVE_EXT'));
-  }
-  return findings;
-}
-
-const XFS_CALL = {
-  'commit-range': 'XFS_IOC_COMMIT_RANGE',
-  'swap-extents': 'XFS_IOC_SWAPEXT',
-  'share-range': 'FIDEDUPERANGE',
-};
-
-function xfsDefrag({ mount, xfsMove }: DoctorFacts): Finding[] {
-  const findings: Finding[] = [];
-  if (mount.entry.superOptions.some((option) => option.startsWith('rtdev='))) {
-    findings.push(finding('info', 'defrag', 'files on the realtime device are skipped'));
-  }
-  if (xfsMove === 'none') {
-    const what =
-      'no file is moved: made without reflink, rmapbt and exchange, it may not mount after a crash';
-    return [...findings, finding('warning', 'defrag', what)];
-  }
-  const call = XFS_CALL[xfsMove ?? 'share-range'];
-  findings.push(finding('ok', 'defrag', `files are moved by ${call}; reflinked ones are skipped`));
-  return findings;
-}
-
-function btrfsDefrag({ mount }: DoctorFacts): Finding[] {
-  const { superOptions, options } = mount.entry;
-  const findings = [
-    finding('ok', 'defrag', 'files are moved by BTRFS_IOC_DEFRAG_RANGE'),
-    finding(
-      'info',
-      'defrag',
-      'what snapshots and reflinks share is skipped: moving it would cost its size again',
-    ),
-  ];
-  if ([...superOptions, ...options].includes('autodefrag')) {
-    const what = 'autodefrag is on: Btrfs rewrites small writes by itself, and unshares snapshots';
-    const fix = `mount -o remount,noautodefrag ${mount.entry.mountPath}`;
-    findings.push(finding('warning', 'maintainers', what, fix));
-  }
-  return findings;
 }
 
 function maintainerFindings({ maintainers, mount }: DoctorFacts): Finding[] {

@@ -1,7 +1,7 @@
 /** The features of ext4 that decide whether files can be moved, from its superblock. */
 
 import { closeSync, openSync } from 'node:fs';
-import type { Ext4Features } from '../domain/doctor.js';
+import type { Ext4Features } from '../domain/findings.js';
 import { readUpTo } from './file-io.js';
 
 /** Source: Documentation/filesystems/ext4/super.rst. */

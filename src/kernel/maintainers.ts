@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Maintainer } from '../domain/doctor.js';
+import type { Maintainer } from '../domain/findings.js';
 import type { FsType } from '../domain/mounts.js';
 
 type Work = Maintainer['does'];

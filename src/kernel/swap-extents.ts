@@ -5,6 +5,7 @@
  * Source: linux/fs/xfs/libxfs/xfs_fs.h; xfs_fsr(8).
  */
 
+import type { XfsFacts } from '../domain/findings.js';
 import type { FileMark, XfsMove } from '../domain/move-tasks.js';
 import type { ByteRun } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
@@ -16,8 +17,7 @@ const RMAP_FLAG = 0x0008_0000;
 const REFLINK_FLAG = 0x0010_0000;
 const EXCHANGE_FLAG = 0x0100_0000;
 
-export interface XfsGeometry {
-  readonly move: XfsMove;
+export interface XfsGeometry extends XfsFacts {
   readonly groupCount: number;
   /** An inode's number divided by this is the number of its allocation group. */
   readonly inodesPerGroup: bigint;
@@ -31,6 +31,8 @@ export function xfsGeometry(file: OpenFile): XfsGeometry {
   const inodeBits = Math.log2(reply.blockBytes / reply.inodeBytes);
   return {
     move: moveOf(reply.flags),
+    hasReflink: (reply.flags & REFLINK_FLAG) !== 0,
+    hasReverseMap: (reply.flags & RMAP_FLAG) !== 0,
     groupCount: reply.groupCount,
     inodesPerGroup: 1n << BigInt(groupBits + inodeBits),
   };

@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import type { DeviceLayer } from '../../src/domain/device-layers.js';
-import { type DoctorFacts, diagnose } from '../../src/domain/doctor.js';
+import { diagnose } from '../../src/domain/doctor.js';
+import type { DoctorFacts, XfsFacts } from '../../src/domain/findings.js';
 import type { FsType } from '../../src/domain/mounts.js';
 
 const DISK: DeviceLayer = {
@@ -22,6 +23,10 @@ const DISK: DeviceLayer = {
   model: 'SSD',
   below: [],
 };
+
+function xfsFacts(changes: Partial<XfsFacts> = {}): XfsFacts {
+  return { move: 'swap-extents', hasReflink: true, hasReverseMap: true, ...changes };
+}
 
 function facts(fsType: FsType, changes: Partial<DoctorFacts> = {}, options: string[] = []) {
   const entry = {
@@ -44,13 +49,18 @@ function facts(fsType: FsType, changes: Partial<DoctorFacts> = {}, options: stri
     layers: [DISK],
     hosts: [],
     ext4Features: fsType === 'ext4' ? ext4 : null,
-    xfsMove: null,
+    xfs: fsType === 'xfs' ? xfsFacts() : null,
     canAdminister: true,
     canOpenByHandle: true,
     maintainers: [],
     ...changes,
   } satisfies DoctorFacts;
 }
+
+const said = (of: DoctorFacts) =>
+  diagnose(of)
+    .map(({ what }) => what)
+    .join('\n');
 
 const problems = (of: DoctorFacts) =>
   diagnose(of)
@@ -102,9 +112,9 @@ describe('diagnose', () => {
     const virtual = { ...DISK, name: 'vda', label: 'vda', isRotational: true, isVirtual: true };
     const host = { loopName: 'loop1', mountPath: '/srv', typeName: 'xfs', layers: [virtual] };
     const findings = diagnose(facts('ext4', { layers: [loop], hosts: [host] }));
-    const said = findings.map(({ what }) => what).join('\n');
-    expect(said).toContain('its file lies on xfs at /srv (disk vda)');
-    expect(said).toContain('a virtual disk, of which its host alone knows whether it rotates');
+    const text = findings.map(({ what }) => what).join('\n');
+    expect(text).toContain('its file lies on xfs at /srv (disk vda)');
+    expect(text).toContain('a virtual disk, of which its host alone knows whether it rotates');
     const refusing = { ...loop, discardMaxBytes: 0, discardMaxHardwareBytes: 0 };
     const [first] = diagnose(facts('ext4', { layers: [refusing], hosts: [host] }));
     expect(first).toMatchObject({ severity: 'problem', layer: 'loop1' });
@@ -148,13 +158,37 @@ describe('diagnose', () => {
   });
 
   it.each([
-    ['commit-range', 'XFS_IOC_COMMIT_RANGE'],
-    ['share-range', 'FIDEDUPERANGE'],
-    ['swap-extents', 'XFS_IOC_SWAPEXT'],
-    ['none', 'no file is moved'],
-  ] as const)('says what moves files of XFS: %s', (xfsMove, call) => {
-    const said = diagnose(facts('xfs', { xfsMove })).map(({ what }) => what);
-    expect(said).toContainEqual(expect.stringContaining(call));
+    ['commit-range', 'XFS_IOC_COMMIT_RANGE, as it was made with exchange'],
+    ['share-range', 'FIDEDUPERANGE, as it was made without rmapbt and exchange'],
+    ['swap-extents', 'XFS_IOC_SWAPEXT, as it was made with rmapbt'],
+    ['none', 'no file is moved: made without reflink, rmapbt and exchange'],
+  ] as const)('says what moves files of XFS, and why: %s', (move, call) => {
+    expect(said(facts('xfs', { xfs: xfsFacts({ move }) }))).toContain(call);
+  });
+
+  it('claims no call for an XFS whose geometry it could not read', () => {
+    const unknown = said(facts('xfs', { xfs: null }));
+    expect(unknown).toContain('which call moves files is not known');
+    expect(unknown).not.toMatch(/XFS_IOC|FIDEDUPERANGE/);
+  });
+
+  it.each([
+    ['inode tables', facts('ext4')],
+    ['searches the trees', facts('btrfs')],
+    ['asks bulkstat, and opens the files alone', facts('xfs')],
+    ['it opens every file', facts('xfs', { xfs: xfsFacts({ hasReverseMap: false }) })],
+    [
+      'opens the files alone',
+      facts('xfs', { xfs: xfsFacts({ hasReflink: false, hasReverseMap: false }) }),
+    ],
+    ['walks all directories', facts('ext4', { canOpenByHandle: false })],
+    [
+      'walks all directories',
+      facts('btrfs', { mount: { ...facts('btrfs').mount, isWhole: false } }),
+    ],
+  ])('says how files are analysed: %s', (how, of) => {
+    const lines = diagnose(of).filter(({ layer }) => layer === 'analysis');
+    expect(lines).toEqual([expect.objectContaining({ what: expect.stringContaining(how) })]);
   });
 
   it('warns of others that do the same work, and tells how to end it', () => {

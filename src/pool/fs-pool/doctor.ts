@@ -2,17 +2,17 @@
 
 import { existsSync } from 'node:fs';
 import { type DeviceLayer, layersTopDown } from '../../domain/device-layers.js';
-import { type DoctorFacts, diagnose, type Finding, type LoopHost } from '../../domain/doctor.js';
+import { diagnose } from '../../domain/doctor.js';
+import type { DoctorFacts, Finding, LoopHost, XfsFacts } from '../../domain/findings.js';
 import type { DetectedMount } from '../../domain/mounts.js';
-import type { XfsMove } from '../../domain/move-tasks.js';
 import { effectiveCapabilities } from '../../kernel/capabilities.js';
 import { readLayers } from '../../kernel/device-layers.js';
 import { readExt4Features } from '../../kernel/ext4-features.js';
 import { findMaintainers } from '../../kernel/maintainers.js';
 import { detectMount } from '../../kernel/mount-info.js';
 
-/** @param xfsMove from the geometry of a mounted XFS; null where it is not known. */
-export function gatherFacts(mount: DetectedMount, xfsMove: XfsMove | null): DoctorFacts {
+/** @param xfs of a mounted XFS; null where it is not known. */
+export function gatherFacts(mount: DetectedMount, xfs: XfsFacts | null): DoctorFacts {
   const [device] = mount.devices;
   const layers = layersOf(mount);
   return {
@@ -20,7 +20,7 @@ export function gatherFacts(mount: DetectedMount, xfsMove: XfsMove | null): Doct
     layers,
     hosts: layers.flatMap(layersTopDown).flatMap(hostOf),
     ext4Features: mount.fsType === 'ext4' && device ? readExt4Features(device.path) : null,
-    xfsMove,
+    xfs,
     ...effectiveCapabilities(),
     maintainers: mount.devices.length === 0 ? [] : findMaintainers(mount.fsType),
   };
@@ -42,6 +42,6 @@ function hostOf({ name, backingPath }: DeviceLayer): LoopHost[] {
   }
 }
 
-export function examineMount(mount: DetectedMount, xfsMove: XfsMove | null = null): Finding[] {
-  return diagnose(gatherFacts(mount, xfsMove));
+export function examineMount(mount: DetectedMount, xfs: XfsFacts | null = null): Finding[] {
+  return diagnose(gatherFacts(mount, xfs));
 }
