@@ -110,7 +110,7 @@ export const COMMANDS = {\n${commands.join('\n')}\n};`,
     },
     outfile: 'dist/command-line.cjs',
     // A start is mostly parsing: what few commands need is left out, what remains is kept short.
-    external: [...EXTERNAL, 'zod'],
+    external: [...EXTERNAL, 'zod', 'yaml', 'cron-parser'],
     minifyWhitespace: true,
     format: 'cjs',
     banner: { js: "const __url = require('node:url').pathToFileURL(__filename).href;" },

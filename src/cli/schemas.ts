@@ -19,6 +19,7 @@ import {
 } from './fs-schemas.js';
 import { GovernorOutput } from './governor-view.js';
 import { DiskHealthOutput } from './health-schemas.js';
+import { PolicyFileOutput, PolicyOutput } from './policy-schemas.js';
 import {
   bytes,
   count,
@@ -265,6 +266,9 @@ export const OUTPUT_SCHEMAS = {
   'scrub stop': ScrubStatusOutput,
   'scrub pause': ScrubStatusOutput,
   'scrub resume': ScrubStatusOutput,
+  'policy set': PolicyOutput,
+  'policy show': PolicyOutput,
+  'policy validate': PolicyFileOutput,
   doctor: DoctorOutput,
   'agent status': AgentStatusOutput,
   'agent start': AgentStatusOutput,

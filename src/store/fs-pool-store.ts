@@ -7,6 +7,7 @@ import { FsCandidates } from './fs-candidates.js';
 import { GovernorStore } from './governor.js';
 import { MoveIntents } from './move-intents.js';
 import { OwnerStore } from './owner.js';
+import { PolicyStore } from './policies.js';
 import { RunOptionStore } from './run-options.js';
 import { RunStore } from './runs.js';
 import { FS_POOL_SCHEMA_STEPS } from './schema.js';
@@ -33,6 +34,7 @@ export class FsPoolStore {
   readonly trimDevices: TrimDeviceStore;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
+  readonly policies: PolicyStore;
   readonly governor: GovernorStore;
   readonly #db: Db;
 
@@ -49,6 +51,7 @@ export class FsPoolStore {
     this.trimDevices = new TrimDeviceStore(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
+    this.policies = new PolicyStore(db);
     this.governor = new GovernorStore(db);
   }
 

@@ -10,6 +10,7 @@ import { FragmentationQueries } from './fragmentation.js';
 import { GovernorStore } from './governor.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
+import { PolicyStore } from './policies.js';
 import { RepairStore } from './repairs.js';
 import { RewriteCandidates } from './rewrite-candidates.js';
 import { RunStore } from './runs.js';
@@ -37,6 +38,7 @@ export class PoolStore {
   readonly tiers: TierStore;
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
+  readonly policies: PolicyStore;
   readonly governor: GovernorStore;
   readonly #db: Db;
 
@@ -60,6 +62,7 @@ export class PoolStore {
     this.tiers = new TierStore(db);
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
+    this.policies = new PolicyStore(db);
     this.governor = new GovernorStore(db);
   }
 

@@ -3,6 +3,7 @@
  * made by an older version runs the steps that it lacks, in one transaction.
  */
 
+import { POLICY_STEP } from './policies.js';
 import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
 
 /** Shared by the first steps of both kinds of pools; later changes are steps of each. */
@@ -179,6 +180,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   DEVICES_STEP,
   DRIVES_STEP,
   GOVERNOR_STEP,
+  POLICY_STEP,
 ];
 
 /**
@@ -249,4 +251,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   FS_POOL_STEP_1,
   FS_POOL_STEP_2,
   GOVERNOR_STEP,
+  POLICY_STEP,
 ];

@@ -1,0 +1,95 @@
+/** Sets and shows the policy of a pool. */
+
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { MaintenanceError } from '../domain/errors.js';
+import {
+  effectivePolicy,
+  merged,
+  type PolicyDocument,
+  type PolicyOverrides,
+  type PolicyPreset,
+  PRESET_DESCRIPTIONS,
+} from '../domain/policy.js';
+import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { withAnyPool } from './pool-access.js';
+import type { Output } from './schemas.js';
+
+export interface PolicyChange {
+  /** Null to keep the one that is set. */
+  readonly preset: PolicyPreset | null;
+  /** A file, or `-` for standard input; null for none. */
+  readonly file: string | null;
+  readonly overrides: PolicyOverrides;
+}
+
+/**
+ * A preset or a file replaces what was set before; flags alone are added to it.
+ *
+ * @throws MaintenanceError ERR_USAGE with every error of the file; then nothing is changed.
+ */
+export async function setPolicy(path: string, change: PolicyChange): Promise<Output<'policy set'>> {
+  const read = change.file === null ? null : await readPolicyFile(change.file);
+  return await withAnyPool(path, 'write', (pool) => {
+    const { store, clock } = pool.context;
+    return store.transaction(() => {
+      const before = store.policies.current().document;
+      store.policies.set(changed(before, change, read), clock(), actor());
+      return policyView(pool);
+    });
+  });
+}
+
+function changed(
+  before: PolicyDocument,
+  { preset, overrides }: PolicyChange,
+  read: PolicyDocument | null,
+): PolicyDocument {
+  const base = read ?? (preset === null ? before : { preset, overrides: {} });
+  return {
+    preset: preset ?? base.preset,
+    overrides: merged(base.overrides as object, overrides) as PolicyOverrides,
+  };
+}
+
+/** @throws MaintenanceError ERR_USAGE, ERR_TARGET_NOT_FOUND. */
+export async function readPolicyFile(file: string): Promise<PolicyDocument> {
+  const { parsePolicy, policyErrors } = await import('./policy-file.js');
+  const result = parsePolicy(textOf(file), 'custom');
+  if ('problems' in result) throw policyErrors(file, result.problems);
+  return result.document;
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (cause) {
+    throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `${file} cannot be read`, {
+      cause,
+      nextStep: 'Check the path of the policy file.',
+    });
+  }
+}
+
+export function showPolicy(path: string): Promise<Output<'policy show'>> {
+  return withAnyPool(path, 'read', policyView);
+}
+
+function policyView({ context }: MaintainedPool): Output<'policy show'> {
+  const { version, document, setAtMs, setBy } = context.store.policies.current();
+  return {
+    schemaVersion: 1,
+    version,
+    setAtMs,
+    setBy,
+    preset: document.preset,
+    description: PRESET_DESCRIPTIONS[document.preset],
+    overrides: document.overrides as Record<string, unknown>,
+    effective: effectivePolicy(document) as Output<'policy show'>['effective'],
+  };
+}
+
+function actor(): string {
+  const { uid } = userInfo();
+  return process.env.SUDO_USER ?? process.env.USER ?? `uid ${uid}`;
+}
