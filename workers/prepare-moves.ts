@@ -13,11 +13,13 @@ import type {
   PrepareMovesTask,
   PrepareOutcome,
 } from '../src/domain/move-tasks.js';
+import { isGoodPlace } from '../src/domain/place-forecast.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openMount } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { type XfsGeometry, xfsGeometry } from '../src/kernel/swap-extents.js';
+import { syncFileSystem } from '../src/kernel/sync-file-system.js';
 import { type Candidate, examine, readSwapFiles, WHOLE_FILE } from './move-candidate.js';
 import { type ContentSource, checksumAll } from './move-content.js';
 import {
@@ -31,6 +33,7 @@ import {
 import { Donors, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
 import { settle } from './settle.js';
+import { SpaceForecast } from './space-forecast.js';
 
 export default (task: PrepareMovesTask) => settle(() => prepareMoves(task));
 
@@ -43,6 +46,8 @@ interface Group {
   readonly method: MoveMethod;
   /** `device:inode` of what is swapped to. */
   readonly swapFiles: ReadonlySet<string>;
+  /** Btrfs: what is free. */
+  readonly space: SpaceForecast;
 }
 
 /**
@@ -55,7 +60,8 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
   const geometry = task.fsType === 'xfs' ? xfsGeometry(mount) : null;
   const method = methodOf(task, geometry);
   const pace = new Pace(task.control);
-  const group = { task, mount, donors, pace, geometry, method, swapFiles: readSwapFiles() };
+  const space = new SpaceForecast(task);
+  const group = { task, mount, donors, pace, geometry, method, space, swapFiles: readSwapFiles() };
 
   const steps = task.files.map((request, index) => {
     if (pace.isStopped) return NOT_BEGUN;
@@ -198,17 +204,25 @@ function prepareOne(group: Group, request: MoveRequest, index: number): PrepareO
 
 function reserveFor(group: Group, candidate: Candidate, index: number): PrepareOutcome | Reserved {
   const { piece, plan } = candidate;
+  // What other files left becomes free with the next commit.
+  if (group.task.isLastTry) syncFileSystem(group.mount);
   if (group.method === 'defragment-range') {
     const { file, status } = candidate;
     const { sizeBytes } = status.mark;
+    if (!group.space.hasPlaceFor(piece)) return noBetterPlace(candidate);
     return { candidate, donor: group.donors.reserveClone(piece, file, sizeBytes, index) };
   }
   const donor = reserve(group, candidate, index);
   const pieceFragmentsAfter = donor.fragments.length;
-  if (pieceFragmentsAfter < piece.fragmentCount) {
+  const isBetter = pieceFragmentsAfter < piece.fragmentCount;
+  if (isBetter && (group.task.isLastTry || isGoodPlace(piece, pieceFragmentsAfter))) {
     return { candidate: { ...candidate, plan: { ...plan, pieceFragmentsAfter } }, donor };
   }
   giveUp(group, donor, piece);
+  return noBetterPlace(candidate);
+}
+
+function noBetterPlace({ plan }: Candidate): PrepareOutcome {
   return { kind: 'skipped', reason: 'no-better-place', fragmentCount: plan.fragmentsBefore };
 }
 

@@ -9,6 +9,8 @@ const THREAD_COUNT = 2;
 const GROUPS_PER_THREAD = { ext4: 1, xfs: 1, btrfs: 2 };
 const GROUP_FILES_MAX = 256;
 const GROUP_BYTES_MAX = 128 * MIB;
+/** As in src/domain/place-forecast.ts. */
+const MANY_FRAGMENTS = 16;
 
 /**
  * Threads are started before the clock: an agent has them.
@@ -57,7 +59,7 @@ function scanOf(device) {
 async function warmUp(task, laneCount) {
   const empty = { groupName: 'warm', allowUnshare: false, quietMs: 0, freeBytesMin: 0 };
   for (const kind of ['prepare-moves', 'finish-moves']) {
-    const body = { files: [], moves: [], dryRun: true, ...empty };
+    const body = { files: [], moves: [], dryRun: true, isLastTry: true, ...empty };
     await Promise.all(Array.from({ length: 4 * laneCount }, () => task(kind, body)));
   }
 }
@@ -69,21 +71,29 @@ class Lanes {
   #groupCount = 0;
   #movedBytes = 0;
   #wastedBytes = 0;
+  /** As in src/pool/fs-pool/run-files.ts: tried once more, alone, when all others are done. */
+  #withoutPlace = [];
 
   constructor(task, candidates) {
     this.#task = task;
-    this.#waiting = candidates.map(({ handle, allocatedBytes }) => ({
+    this.#waiting = candidates.map(({ handle, allocatedBytes, fragmentCount }) => ({
       handle,
       allocatedBytes,
+      fragmentCount,
       startBytes: 0,
     }));
   }
 
   async run(laneCount) {
     const lane = async () => {
-      while (this.#waiting.length > 0) await this.#moveGroup(this.#takeGroup());
+      while (this.#waiting.length > 0) await this.#moveGroup(this.#takeGroup(), false);
     };
-    await Promise.all(Array.from({ length: laneCount }, lane));
+    const lanes = () => Promise.all(Array.from({ length: laneCount }, lane));
+    await lanes();
+    while (this.#withoutPlace.length > 0) {
+      await this.#moveGroup([this.#withoutPlace.shift()], true);
+      await lanes();
+    }
     return { wasteRatio: this.#movedBytes === 0 ? 0 : this.#wastedBytes / this.#movedBytes };
   }
 
@@ -99,7 +109,7 @@ class Lanes {
     return files;
   }
 
-  async #moveGroup(files) {
+  async #moveGroup(files, isLastTry) {
     this.#groupCount += 1;
     const outcomes = await this.#task('prepare-moves', {
       files,
@@ -108,9 +118,16 @@ class Lanes {
       quietMs: 0,
       freeBytesMin: 0,
       dryRun: false,
+      isLastTry,
     });
     const failed = outcomes.find(({ kind }) => kind === 'failed');
     if (failed) throw new Error(JSON.stringify(failed.error));
+    if (!isLastTry) {
+      const isLeft = ({ fragmentCount }, index) =>
+        outcomes[index].reason === 'no-space' ||
+        (outcomes[index].reason === 'no-better-place' && fragmentCount >= MANY_FRAGMENTS);
+      this.#withoutPlace.push(...files.filter(isLeft));
+    }
     const moves = outcomes.filter(({ kind }) => kind === 'ready');
     if (moves.length === 0) return;
     const done = await this.#task('finish-moves', { moves });
@@ -130,6 +147,7 @@ class Lanes {
       this.#waiting.push({
         handle: intent.handle,
         allocatedBytes,
+        fragmentCount: outcome.fragmentsAfter,
         startBytes: outcome.resumeBytes,
       });
     }

@@ -129,6 +129,11 @@ export interface PrepareMovesTask extends MoveMount {
   readonly freeBytesMin: number;
   /** Looks and plans only: allocates nothing and reads no content. */
   readonly dryRun: boolean;
+  /**
+   * False while other files are still to be moved: a piece in many fragments for which there is no
+   * good place yet is then left alone, since it may find one later.
+   */
+  readonly isLastTry: boolean;
   readonly control: MoveControl | null;
 }
 

@@ -37,6 +37,7 @@ export function prepareTask(
     quietMs: 0,
     freeBytesMin: 0,
     dryRun: false,
+    isLastTry: false,
     control: null,
     ...options,
   };

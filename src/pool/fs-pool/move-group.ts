@@ -15,6 +15,7 @@ import type {
   PrepareOutcome,
   SkipReason,
 } from '../../domain/move-tasks.js';
+import { isInManyFragments } from '../../domain/place-forecast.js';
 import type { Run } from '../../domain/runs.js';
 import type { FsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
@@ -53,6 +54,7 @@ export async function moveGroup(
     ...{ groupName, verify, allowUnshare, quietMs, control },
     freeBytesMin: freeBytesFloor(capacityBytes(mount.path)),
     dryRun: false,
+    isLastTry: isAlone,
   });
   const record = new GroupRecord(context, run, isAlone);
   const begun = begin(context, run, files, prepared, record);
@@ -114,7 +116,7 @@ class GroupRecord {
   readonly #run: Run;
   readonly #isAlone: boolean;
   readonly #later: FsCandidate[] = [];
-  readonly #withoutSpace: FsCandidate[] = [];
+  readonly #withoutPlace: FsCandidate[] = [];
   #processedCount = 0;
   #processedBytes = 0;
   #doneCount = 0;
@@ -131,14 +133,18 @@ class GroupRecord {
   }
 
   prepared(file: FsCandidate, outcome: PrepareOutcome | undefined): void {
-    if (outcome?.kind === 'skipped') this.#skip(file, outcome.reason);
-    else if (outcome?.kind === 'failed') this.#fail(file, outcome.error.message);
+    if (outcome?.kind === 'skipped') {
+      if (!this.#isAlone && mayFindPlace(file, outcome.reason)) this.#withoutPlace.push(file);
+      else this.#skip(file, outcome.reason);
+    } else if (outcome?.kind === 'failed') this.#fail(file, outcome.error.message);
     else this.#later.push(file);
   }
 
   finished(file: FsCandidate, outcome: FinishOutcome): void {
     this.#settled &&= outcome.settled;
-    if (outcome.kind === 'skipped') this.#skip(file, outcome.reason);
+    if (outcome.kind === 'skipped' && outcome.reason === 'no-space' && !this.#isAlone) {
+      this.#withoutPlace.push(file);
+    } else if (outcome.kind === 'skipped') this.#skip(file, outcome.reason);
     else if (outcome.kind === 'failed') this.#fail(file, outcome.error.message);
     else if (outcome.kind === 'not-begun') this.#later.push(file);
     else this.#moved(file, outcome);
@@ -161,10 +167,6 @@ class GroupRecord {
   }
 
   #skip(file: FsCandidate, reason: SkipReason): void {
-    if (reason === 'no-space' && !this.#isAlone) {
-      this.#withoutSpace.push(file);
-      return;
-    }
     const { runId } = this.#run;
     // A file that was moved up to here stays moved; the rest had nothing to gain.
     if (file.resumeBytes > 0) this.#doneCount += 1;
@@ -210,10 +212,16 @@ class GroupRecord {
       movedBytes: this.#movedBytes,
       failedCount: this.#failedCount,
       later: this.#later,
-      withoutSpace: this.#withoutSpace,
+      withoutPlace: this.#withoutPlace,
       settled: this.#settled,
     };
   }
+}
+
+/** Others hold space now, or files that will leave theirs. */
+function mayFindPlace(file: FsCandidate, reason: SkipReason): boolean {
+  if (reason === 'no-space') return true;
+  return reason === 'no-better-place' && isInManyFragments(file);
 }
 
 /** What donors may take of a file system: the rest stays free for everybody else. */

@@ -67,6 +67,7 @@ export async function planMoves(
       ...{ groupName: 'dry-run', verify, allowUnshare, quietMs, control: null },
       freeBytesMin: freeBytesFloor(capacityBytes(mount.path)),
       dryRun: true,
+      isLastTry: true,
     });
     for (const [index, file] of files.entries()) sum.add(file, outcomes[index]);
   }

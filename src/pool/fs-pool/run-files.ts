@@ -27,15 +27,15 @@ export interface FileGroup {
 export interface GroupRest {
   /** Files of which more is to be moved, or that a stop left out. */
   readonly later: readonly FsCandidate[];
-  /** Files that found no space for their donors while others held it. */
-  readonly withoutSpace: readonly FsCandidate[];
+  /** Files that found no space, or no good place, while others held it. */
+  readonly withoutPlace: readonly FsCandidate[];
 }
 
 export class RunFiles {
   readonly #context: FsPoolContext;
   readonly #runId: number;
   #waiting: FsCandidate[] = [];
-  #withoutSpace: FsCandidate[] = [];
+  #withoutPlace: FsCandidate[] = [];
   readonly #underWay = new Set<number>();
 
   constructor(context: FsPoolContext, runId: number) {
@@ -44,7 +44,7 @@ export class RunFiles {
   }
 
   /**
-   * The next group, hot files first. Those that found no space are tried once more, when nothing
+   * The next group, hot files first. Those that found no place are tried once more, when nothing
    * else is under way.
    *
    * @param freeBytes what donors may take at all.
@@ -64,15 +64,15 @@ export class RunFiles {
       bytes += nextBytes;
     }
     if (files.length > 0) return this.#begin(files, false);
-    const last = this.#underWay.size === 0 ? this.#withoutSpace.shift() : undefined;
+    const last = this.#underWay.size === 0 ? this.#withoutPlace.shift() : undefined;
     return last ? this.#begin([last], true) : null;
   }
 
   /** After a group: what of it is to be moved later goes first. */
-  give({ files }: FileGroup, { later, withoutSpace }: GroupRest): void {
+  give({ files }: FileGroup, { later, withoutPlace }: GroupRest): void {
     for (const { candidateId } of files) this.#underWay.delete(candidateId);
     this.#waiting.unshift(...later);
-    this.#withoutSpace.push(...withoutSpace);
+    this.#withoutPlace.push(...withoutPlace);
   }
 
   #begin(files: readonly FsCandidate[], isAlone: boolean): FileGroup {
@@ -81,7 +81,7 @@ export class RunFiles {
   }
 
   #load(): void {
-    const aside = new Set(this.#withoutSpace.map(({ candidateId }) => candidateId));
+    const aside = new Set(this.#withoutPlace.map(({ candidateId }) => candidateId));
     const limit = PICK_COUNT + this.#underWay.size + aside.size;
     this.#waiting = this.#context.store.candidates
       .pending(this.#runId, limit)

@@ -1,0 +1,73 @@
+/**
+ * Whether Btrfs has a better place for a piece, which it does not tell before it has written it.
+ *
+ * Other groups take from the same space meanwhile, so before the last try there must be room for all.
+ */
+
+import type { FreeSpaceReport } from '../src/domain/file-scan.js';
+import type { Piece } from '../src/domain/move-plan.js';
+import type { PrepareMovesTask } from '../src/domain/move-tasks.js';
+import {
+  forecastFragments,
+  isGoodPlace,
+  isInManyFragments,
+  isWorthLastTry,
+} from '../src/domain/place-forecast.js';
+import { KernelCallError } from '../src/kernel/kernel-error.js';
+import { scanFreeSpace } from '../src/kernel/scan.js';
+
+/** As many as two threads have under way. */
+const GROUPS_SIDE_BY_SIDE = 4;
+/** Reading takes at most 1/20 of the time. */
+const KEPT_PER_READ = 20;
+
+interface Reading {
+  readonly free: FreeSpaceReport | null;
+  readonly untilMs: number;
+}
+/** Of this thread, by the device number of the mount. */
+const readings = new Map<number, Reading>();
+
+export class SpaceForecast {
+  readonly #task: PrepareMovesTask;
+  #claimedBytes = 0;
+
+  constructor(task: PrepareMovesTask) {
+    this.#task = task;
+  }
+
+  hasPlaceFor(piece: Piece): boolean {
+    if (!isInManyFragments(piece)) return true;
+    const { isLastTry } = this.#task;
+    const free = isLastTry ? this.#read() : this.#readNowAndThen();
+    // Not told: found out by moving.
+    if (free === null) return true;
+    if (isLastTry) return isWorthLastTry(piece, forecastFragments(free, piece.allocatedBytes));
+    const wantedBytes = (this.#claimedBytes + piece.allocatedBytes) * GROUPS_SIDE_BY_SIDE;
+    if (!isGoodPlace(piece, forecastFragments(free, wantedBytes))) return false;
+    this.#claimedBytes += piece.allocatedBytes;
+    return true;
+  }
+
+  #readNowAndThen(): FreeSpaceReport | null {
+    const { deviceNumber } = this.#task;
+    const kept = readings.get(deviceNumber);
+    if (kept && performance.now() < kept.untilMs) return kept.free;
+    const startedAtMs = performance.now();
+    const free = this.#read();
+    const endedAtMs = performance.now();
+    const untilMs = endedAtMs + (endedAtMs - startedAtMs) * KEPT_PER_READ;
+    readings.set(deviceNumber, { free, untilMs });
+    return free;
+  }
+
+  #read(): FreeSpaceReport | null {
+    const { mountPath, fsType } = this.#task;
+    try {
+      return scanFreeSpace({ mountPath, fsType, devicePaths: [], mapCellCount: 0 });
+    } catch (cause) {
+      if (cause instanceof KernelCallError) return null;
+      throw cause;
+    }
+  }
+}
