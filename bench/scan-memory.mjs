@@ -20,6 +20,7 @@ const FILE_COUNT = Number(process.env.DYNAMICFS_BENCH_FILES ?? 1_000_000);
 const FS_TYPES = (process.env.DYNAMICFS_BENCH_ONLY ?? 'ext4,xfs,btrfs').split(',');
 const IMAGE_BYTES = 48 * 1024 ** 3;
 const MKFS_ARGS = { ext4: ['-N', String(Math.ceil(FILE_COUNT * 1.2))], xfs: [], btrfs: [] };
+const FRAGMENTED_SHARE_MIN = 0.9;
 /** The page cache is not counted: it is nobody's. */
 const TARGET = { below: 200 };
 
@@ -57,7 +58,10 @@ export async function run({ directory, say }) {
 function assertCounts({ extentCount, fragmentedExtentCount, method, files }, what) {
   const isWalk = method === 'fiemap-walk';
   if (isWalk !== (what === 'walk')) throw new Error(`read from ${method}`);
-  const counts = [extentCount, fragmentedExtentCount, files.hardLinkedCount];
-  const wanted = [FILE_COUNT, FILE_COUNT / 10, FILE_COUNT / 10];
+  const counts = [extentCount, files.hardLinkedCount];
+  const wanted = [FILE_COUNT, FILE_COUNT / 10];
   if (String(counts) !== String(wanted)) throw new Error(`counted ${counts}, not ${wanted}`);
+  // The allocators of XFS and Btrfs put some of these pieces side by side all the same.
+  const isFew = fragmentedExtentCount < FRAGMENTED_SHARE_MIN * (FILE_COUNT / 10);
+  if (isFew) throw new Error(`only ${fragmentedExtentCount} fragmented files`);
 }

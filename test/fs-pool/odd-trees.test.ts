@@ -51,6 +51,8 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a default run over odd files of 
       const before = stateOf(mount, oddName);
       const places = canShare ? sharedNames(mount).map((name) => mapOf(mount.path(name))) : [];
       const flags = ['--pool', mount.mountPath];
+      const analyzed = await node.json('defrag analyze', flags);
+      expect(analyzed).toMatchObject({ files: { hardLinkedCount: 1, otherMountCount: 0 } });
       await node.json('init', flags);
       const started = await node.json('defrag start', [...flags, ...RUN]);
       if (started.dryRun) throw new Error('expected a run');
@@ -61,6 +63,11 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a default run over odd files of 
       if (canShare) expect(reasons.get('shared')).toBeGreaterThanOrEqual(2);
       const { sums, sparse } = stateOf(mount, oddName);
       expect({ sums, sparse }).toEqual({ sums: before.sums, sparse: before.sparse });
+      expect(await node.json('trim now', flags)).toMatchObject({
+        run: { state: 'completed', failedCount: 0 },
+      });
+      const trimmed = stateOf(mount, oddName);
+      expect({ ...trimmed, usedBytes: 0 }).toEqual({ sums, sparse, usedBytes: 0 });
       expect(fragmentCount(mount.path('hard-link'))).toBe(1);
       expect(readFragments(oddName)).toBe(1);
       if (!canShare) return;
