@@ -122,9 +122,12 @@ function maintainerFindings({ maintainers, mount }: DoctorFacts): Finding[] {
   const others = maintainers.filter(({ does }) => does !== 'check' && does !== 'balance');
   const findings = maintainers.map(({ name, path, does }) => {
     if (does === 'trim') return trimMaintainer(name, path, mount);
+    // What nobody does a second time is no trouble, and there is nothing to fix.
+    if (does !== 'defragment') {
+      return finding('info', 'maintainers', `${name} will ${does} it (${path})`);
+    }
     const what = `${name} will ${does} it, too (${path})`;
-    const isHarmless = does === 'check' || does === 'balance';
-    return finding(isHarmless ? 'info' : 'warning', 'maintainers', what, disableLine(name, path));
+    return finding('warning', 'maintainers', what, disableLine(name, path));
   });
   if (others.length > 0) return findings;
   return [...findings, finding('ok', 'maintainers', 'nothing else trims or defragments it')];

@@ -202,6 +202,17 @@ describe('diagnose', () => {
     });
   });
 
+  it('does not tell anybody to switch off a check', () => {
+    const path = '/etc/systemd/system/timers.target.wants/e2scrub_all.timer';
+    const maintainers = [{ name: 'e2scrub_all.timer', path, does: 'check' as const }];
+    expect(diagnose(facts('ext4', { maintainers }))).toContainEqual({
+      severity: 'info',
+      layer: 'maintainers',
+      what: `e2scrub_all.timer will check it (${path})`,
+      fix: null,
+    });
+  });
+
   it('warns of online discard, and takes that of Btrfs as it is', () => {
     const severities = (of: DoctorFacts) =>
       diagnose(of)

@@ -7,22 +7,23 @@
 
 import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { KIB, MIB } from '../../src/domain/units.js';
-import { CliNode } from '../support/cli-run.js';
+import { scanMount } from '../../workers/scan-file-system.js';
 import { fragmentCount, makeFragmented, sha256 } from '../support/fragmented-files.js';
-import { canMount, LOOP_FS_TYPES, LoopMount } from '../support/loop-mounts.js';
-import { comparable, scanBoth } from '../support/scan-lab.js';
+import { canMount, LOOP_FS_TYPES } from '../support/loop-mounts.js';
+import { move, waitForClock } from '../support/move-lab.js';
+import { comparable, scanBoth, scanTask } from '../support/scan-lab.js';
+import { TrimLab } from '../support/trim-lab.js';
 
-const node = new CliNode();
-afterAll(() => node.stop());
+let lab: TrimLab;
+afterEach(() => lab?.remove());
 
 const IS_LONG = process.env.DYNAMICFS_TEST_LONG === '1';
 const FILE_COUNT = IS_LONG ? 500_000 : 10_000;
 /** ext4 allows a file 65,000 names. */
 const NAMES_PER_FILE = IS_LONG ? 50_000 : 1_000;
 const LINKED = Array.from({ length: 10 }, (_, index) => `linked-${index}`);
-const RUN = ['--once', '--wait', '--intensity', 'high', '--min-age', '0'];
 
 /** Python, since a call of Node.js for each would take several times as long. */
 const MAKER = `
@@ -39,12 +40,13 @@ for name in sys.argv[4:]:
 
 describe.skipIf(!canMount).each(LOOP_FS_TYPES)('very many entries on %s', (fsType) => {
   it('are each counted once, and names are no obstacle to a move', async () => {
-    using mount = new LoopMount(fsType, {
+    lab = new TrimLab(fsType, {
       sizeBytes: (IS_LONG ? 8192 : 1024) * MIB,
-      mkfsArgs: fsType === 'ext4' ? ['-N', String(FILE_COUNT * 2)] : [],
+      ...(fsType === 'ext4' ? { mkfsArgs: ['-b', '4096', '-N', String(FILE_COUNT * 2)] } : {}),
     });
+    const { mount } = lab;
     makeFragmented(mount, LINKED, { sizeBytes: 128 * KIB });
-    const others = countFiles(mount) - LINKED.length;
+    const { fileCount } = scanMount(scanTask(mount));
     const counts = [String(FILE_COUNT), String(NAMES_PER_FILE)];
     execFileSync('python3', ['-c', MAKER, mount.mountPath, ...counts, ...LINKED]);
     const before = LINKED.map((name) => sha256(mount.path(name)));
@@ -53,25 +55,20 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('very many entries on %s', (fsTyp
     const [bulk, walk] = scanBoth(mount, { nameCount: 0 });
     expect(bulk).toMatchObject({
       fallbackReason: null,
-      fileCount: FILE_COUNT + LINKED.length + others,
+      fileCount: fileCount + FILE_COUNT,
       hardLinkedCount: LINKED.length,
     });
     expect(comparable(bulk)).toEqual(comparable(walk));
 
-    const flags = ['--pool', mount.mountPath];
-    await node.json('init', flags);
-    const started = await node.json('defrag start', [...flags, ...RUN]);
-    expect(started).toMatchObject({ run: { state: 'completed', failedCount: 0 } });
+    waitForClock();
+    const moved = { kind: 'moved', verification: 'verified', fragmentsAfter: 1 };
+    expect(move(mount, LINKED)).toMatchObject(LINKED.map(() => moved));
     for (const name of LINKED) {
       expect(fragmentCount(mount.path(name))).toBe(1);
       expect(statSync(mount.path(name)).nlink).toBe(NAMES_PER_FILE);
     }
-    expect(await node.json('trim now', flags)).toMatchObject({ run: { state: 'completed' } });
+    expect(await lab.trim()).toMatchObject({ failedCount: 0, refusedCount: 0 });
     mount.remount();
     expect(LINKED.map((name) => sha256(mount.path(name)))).toEqual(before);
   }, 600_000);
 });
-
-function countFiles(mount: LoopMount): number {
-  return scanBoth(mount)[0].fileCount;
-}
