@@ -8,7 +8,8 @@
  * is and with `ionice -c3`.
  * Each works on files of its own on the same file system: 1 MiB each, in pieces of 64 to 192 KiB. A
  * contender that is not done after WINDOW_MS is stopped; one that is done earlier counts until then.
- * A ratio is to the idle measurement of the same round. The state of the agent does not lie on the disk
+ * A ratio is to the mean of two idle measurements of the same round, before and after ours. Ours counts
+ * from SETTLE_MS after its begin, when its threads have started. The state of the agent does not lie on the disk
  * that is measured.
  *
  * fio times a request from its start, not from when it was due: a stall counts for the requests that
@@ -19,6 +20,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, stopAgent } from './support/agent.mjs';
 import { runCommand } from './support/child.mjs';
 import { MIB, row } from './support/figures.mjs';
@@ -44,6 +46,7 @@ const FILE_COUNTS = { ours: 160, free: 160, peer: 640, ionice: 640 };
 const FILE_BYTES = MIB;
 const WINDOW_MS = 6_000;
 const IMAGE_BYTES = 12 * 1024 * MIB;
+const SETTLE_MS = 1_500;
 const RATIO_MAX = 1.2;
 const FILE_SYSTEMS = {
   ext4: { peer: 'e4defrag', perSecond: { reads: 1000, writes: 200 } },
@@ -137,8 +140,14 @@ async function measureRound(bench, round) {
     if (agent) await stopAgent(agent);
     execFileSync('sync', ['-f', mountPath]);
     figures[name] = { ...figure, movedRate: ((await bytesMoved()) / MIB / tookMs) * 1000 };
+    if (name === 'ours') figures.idle = mean(figures.idle, await underLoad(load, idle));
   }
   return figures;
+}
+
+function mean(a, b) {
+  const ofKind = (kind) => (a.p99[kind] + b.p99[kind]) / 2;
+  return { ...a, p99: { reads: ofKind('reads'), writes: ofKind('writes') } };
 }
 
 function governor(name) {
@@ -165,6 +174,7 @@ async function ours({ env, mountPath, fsType }, tree, over) {
   const where = isPool ? [] : ['--path', tree, '--min-age', '0'];
   const how = [...where, '--once', '--intensity', INTENSITY];
   runCommand(['defrag', 'start', ...pool, ...how], env);
+  await sleep(SETTLE_MS);
   const beganAtMs = Date.now();
   await over;
   const endedAtMs = Date.now();
