@@ -1,7 +1,8 @@
 /**
  * Whether Btrfs has a better place for a piece, which it does not tell before it has written it.
  *
- * Other groups take from the same space meanwhile, so before the last try there must be room for all.
+ * Other groups take from the same space meanwhile: before the last try there must be room for a piece
+ * as large in each.
  */
 
 import type { FreeSpaceReport } from '../src/domain/file-scan.js';
@@ -30,7 +31,6 @@ const readings = new Map<number, Reading>();
 
 export class SpaceForecast {
   readonly #task: PrepareMovesTask;
-  #claimedBytes = 0;
 
   constructor(task: PrepareMovesTask) {
     this.#task = task;
@@ -43,10 +43,8 @@ export class SpaceForecast {
     // Not told: found out by moving.
     if (free === null) return true;
     if (isLastTry) return isWorthLastTry(piece, forecastFragments(free, piece.allocatedBytes));
-    const wantedBytes = (this.#claimedBytes + piece.allocatedBytes) * GROUPS_SIDE_BY_SIDE;
-    if (!isGoodPlace(piece, forecastFragments(free, wantedBytes))) return false;
-    this.#claimedBytes += piece.allocatedBytes;
-    return true;
+    const wantedBytes = piece.allocatedBytes * GROUPS_SIDE_BY_SIDE;
+    return isGoodPlace(piece, forecastFragments(free, wantedBytes));
   }
 
   #readNowAndThen(): FreeSpaceReport | null {
