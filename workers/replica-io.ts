@@ -5,7 +5,7 @@ import { MaintenanceError } from '../src/domain/errors.js';
 import type { ReplicaLocation } from '../src/domain/tasks.js';
 import { roundUp, totalBytes } from '../src/domain/units.js';
 import { ALIGNMENT_BYTES, alignedBuffer } from '../src/kernel/aligned-buffer.js';
-import { readFullyAsync, writeFully } from '../src/kernel/file-io.js';
+import { readFullyAsync, writeFully, writeFullyAsync } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
 
@@ -132,6 +132,20 @@ export function writeRuns(file: OpenFile, replica: ReplicaLocation, whole: Buffe
   let at = 0;
   for (const run of replica.runs) {
     writeFully(file, whole.subarray(at, at + run.lengthBytes), run.startBytes);
+    at += run.lengthBytes;
+  }
+}
+
+/** As `writeRuns`, while the thread that asks does something else; it must not change `whole` then. */
+export async function writeRunsAsync(
+  file: OpenFile,
+  replica: ReplicaLocation,
+  whole: Buffer,
+): Promise<void> {
+  checkLength(replica, whole);
+  let at = 0;
+  for (const run of replica.runs) {
+    await writeFullyAsync(file, whole.subarray(at, at + run.lengthBytes), run.startBytes);
     at += run.lengthBytes;
   }
 }

@@ -29,6 +29,7 @@ export interface ReplicaLocation {
 export interface StoreExtent {
   /** Read `sizeBytes` at `offsetBytes` of this file, unless `data` brings the bytes. */
   readonly source: { readonly path: string; readonly offsetBytes: number } | null;
+  /** In shared memory, at a multiple of a page; zeros behind the content, up to whole blocks. */
   readonly data: Uint8Array | null;
   readonly sizeBytes: number;
   readonly targets: readonly ReplicaLocation[];

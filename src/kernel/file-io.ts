@@ -1,6 +1,6 @@
 /** pread(2) and pwrite(2) until all bytes are through: a call may end early and report no error. */
 
-import { fdatasync, fdatasyncSync, read, readSync, writeSync } from 'node:fs';
+import { fdatasync, fdatasyncSync, read, readSync, write, writeSync } from 'node:fs';
 import type { OpenFile } from './kernel-call.js';
 import { fromNodeError, KernelCallError } from './kernel-error.js';
 
@@ -22,6 +22,26 @@ export function writeFully(file: OpenFile, bytes: Uint8Array, atBytes: number): 
   } catch (cause) {
     throw fromNodeError('write', cause, file.path);
   }
+}
+
+/** As `writeFully`, while the thread that asks does something else. */
+export async function writeFullyAsync(
+  file: OpenFile,
+  bytes: Uint8Array,
+  atBytes: number,
+): Promise<void> {
+  for (let doneBytes = 0; doneBytes < bytes.length; ) {
+    doneBytes += await writeOnce(file, bytes.subarray(doneBytes), atBytes + doneBytes);
+  }
+}
+
+function writeOnce(file: OpenFile, bytes: Uint8Array, atBytes: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(file.fd, bytes, 0, bytes.length, atBytes, (cause, writtenBytes) => {
+      if (cause) reject(fromNodeError('write', cause, file.path));
+      else resolve(writtenBytes);
+    });
+  });
 }
 
 /** @throws KernelCallError; EIO when the file ends before `bytes` is full. */

@@ -4,6 +4,8 @@ import { lstatSync } from 'node:fs';
 import { MaintenanceError, type WireError } from '../../domain/errors.js';
 import type { StoreExtent } from '../../domain/tasks.js';
 import type { ObjectKind } from '../../store/objects.js';
+import { allocatedBytes } from './layout.js';
+import type { StreamMemory } from './stream-memory.js';
 
 /** What to store, and under which name. */
 export interface PutEntry {
@@ -34,16 +36,20 @@ export function* extentsOf(entry: PutEntry, extentBytes: number): Generator<Exte
   }
 }
 
-/** As `extentsOf`, of any entry, up to `chunkBytes` at a time. */
+/**
+ * As `extentsOf`, of any entry, `extentsPerChunk` at a time.
+ *
+ * @param memory for content that is a stream; whoever has used the data of an extent gives it back.
+ */
 export async function* chunksOf(
   entry: PutEntry,
   extentBytes: number,
-  chunkBytes: number,
+  extentsPerChunk: number,
+  memory: () => StreamMemory,
 ): AsyncGenerator<ExtentSource[]> {
-  const extentsPerChunk = Math.max(1, Math.floor(chunkBytes / extentBytes));
   let chunk: ExtentSource[] = [];
   const extents = entry.content
-    ? cutStream(entry.content, extentBytes)
+    ? cutStream(entry.content, extentBytes, memory())
     : extentsOf(entry, extentBytes);
   for await (const extent of extents) {
     if (chunk.push(extent) < extentsPerChunk) continue;
@@ -66,22 +72,26 @@ export function changedSource(entry: PutEntry): WireError | null {
 async function* cutStream(
   content: AsyncIterable<Uint8Array>,
   extentBytes: number,
+  memory: StreamMemory,
 ): AsyncGenerator<ExtentSource> {
-  let data = new Uint8Array(extentBytes);
+  let data: Uint8Array | null = null;
   let filledBytes = 0;
   for await (const piece of content) {
     for (let from = 0; from < piece.length; ) {
+      data ??= await memory.take();
       const takenBytes = Math.min(piece.length - from, extentBytes - filledBytes);
       data.set(piece.subarray(from, from + takenBytes), filledBytes);
       filledBytes += takenBytes;
       from += takenBytes;
       if (filledBytes < extentBytes) continue;
       yield { source: null, data, sizeBytes: extentBytes };
-      data = new Uint8Array(extentBytes);
+      data = null;
       filledBytes = 0;
     }
   }
-  if (filledBytes > 0) {
-    yield { source: null, data: data.slice(0, filledBytes), sizeBytes: filledBytes };
+  if (data && filledBytes > 0) {
+    const wholeBytes = allocatedBytes(filledBytes);
+    data.fill(0, filledBytes, wholeBytes);
+    yield { source: null, data: data.subarray(0, wholeBytes), sizeBytes: filledBytes };
   }
 }

@@ -3,20 +3,17 @@
  *
  * Small objects travel in groups, large ones in chunks: reserve space, let the threads read, hash
  * and write, make the disks durable, commit. Two groups are under way at a time, so that the threads
- * work while the other group is flushed and committed. An object is visible whole or not at all.
+ * work while the other group is flushed and committed; so are two chunks, of which the next is read
+ * meanwhile. An object is visible whole or not at all.
  */
 
 import { asMaintenanceError, MaintenanceError, type WireError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
-import type { StoredExtent, StoreExtent } from '../../domain/tasks.js';
 import { MIB } from '../../domain/units.js';
-import { crashPoint } from '../../kernel/crash-point.js';
-import type { Replica } from '../../store/extents.js';
 import { commitObjects, type WrittenExtent, type WrittenObject } from './commit-object.js';
 import type { PoolContext } from './context.js';
 import { checkReplicaCount } from './create.js';
 import { checkObjectName } from './file-tree.js';
-import { flushDisk } from './flush-disk.js';
 import { Lanes } from './lanes.js';
 import {
   changedSource,
@@ -25,7 +22,8 @@ import {
   extentsOf,
   type PutEntry,
 } from './put-source.js';
-import { reserveSpace } from './reserve-space.js';
+import { flushReplicas, type Written, writeExtents, writtenExtents } from './put-write.js';
+import { StreamMemory } from './stream-memory.js';
 
 export interface PutOptions {
   readonly replicaCount?: number;
@@ -43,9 +41,9 @@ export interface PutReport {
 
 const GROUP_BYTES = 32 * MIB;
 const GROUP_EXTENTS = 2048;
-const TASK_BYTES = 8 * MIB;
-const TASK_EXTENTS = 128;
 const GROUPS_UNDER_WAY = 2;
+const CHUNK_BYTES = 16 * MIB;
+const CHUNKS_UNDER_WAY = 2;
 
 /**
  * @throws MaintenanceError ERR_USAGE, ERR_NO_SPACE, ERR_DISK_UNAVAILABLE, ERR_STORE, ERR_INTERRUPTED:
@@ -144,6 +142,7 @@ class Put {
     const sources = group.map((entry) => [...extentsOf(entry, this.#context.extentBytes)]);
     const flat = sources.flat();
     const { replicas, stored } = await this.#write(flat, owner);
+    await flushReplicas(this.#context, replicas);
     let at = 0;
     const objects: WrittenObject[] = [];
     for (const [index, entry] of group.entries()) {
@@ -157,7 +156,12 @@ class Put {
         this.#failed.push({ name: entry.name, error });
         continue;
       }
-      const extents = this.#written(flat.slice(...range), parts, replicas.slice(...range));
+      const written = {
+        sources: flat.slice(...range),
+        replicas: replicas.slice(...range),
+        stored: parts,
+      };
+      const extents = writtenExtents(written, this.#tier);
       objects.push(this.#object(entry, entry.sizeBytes, extents, owner));
     }
     this.#commit(objects, owner);
@@ -166,26 +170,63 @@ class Put {
   /** Chunk by chunk, visible at the end; the space of a failed object goes back at once. */
   async #storeLarge(entry: PutEntry): Promise<void> {
     const owner = this.#newOwner();
-    const extents: WrittenExtent[] = [];
+    const lanes = new Lanes(CHUNKS_UNDER_WAY);
+    const chunks: Written[] = [];
+    try {
+      await this.#writeChunks(entry, owner, lanes, chunks);
+    } finally {
+      // Nothing writes to what is reserved when an error goes on.
+      await lanes.drain().catch(() => {});
+    }
+    await lanes.drain();
+    const stored = chunks.flatMap((chunk) => chunk.stored);
+    const error =
+      stored.find((part) => part.kind === 'source-failed')?.error ?? changedSource(entry);
+    if (error) {
+      this.#fail(entry, error, owner);
+      return;
+    }
+    await flushReplicas(
+      this.#context,
+      chunks.flatMap((chunk) => chunk.replicas),
+    );
+    const extents = chunks.flatMap((chunk) => writtenExtents(chunk, this.#tier));
+    const sizeBytes = extents.reduce((sum, extent) => sum + extent.sizeBytes, 0);
+    this.#commit([this.#object(entry, sizeBytes, extents, owner)], owner);
+  }
+
+  /** Ends early when the source fails: what was written then is given back. */
+  async #writeChunks(
+    entry: PutEntry,
+    owner: string,
+    lanes: Lanes,
+    chunks: Written[],
+  ): Promise<void> {
+    const { extentBytes } = this.#context;
+    const extentsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / extentBytes));
+    let memory: StreamMemory | null = null;
+    const makeMemory = () => {
+      memory ??= new StreamMemory(extentBytes, extentsPerChunk * (CHUNKS_UNDER_WAY + 1));
+      return memory;
+    };
     let sizeBytes = 0;
-    for await (const chunk of chunksOf(entry, this.#context.extentBytes, GROUP_BYTES)) {
+    let sourceFailed = false;
+    for await (const chunk of chunksOf(entry, extentBytes, extentsPerChunk, makeMemory)) {
       if (this.#options.signal?.aborted)
         throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
-      const { replicas, stored } = await this.#write(chunk, owner);
-      const failure = stored.find((part) => part.kind === 'source-failed');
-      if (failure) {
-        this.#fail(entry, failure.error, owner);
-        return;
-      }
-      const written = this.#written(chunk, stored, replicas);
-      extents.push(...written);
-      const chunkBytes = written.reduce((sum, extent) => sum + extent.sizeBytes, 0);
-      sizeBytes += chunkBytes;
-      this.#options.onProgress?.(this.#storedBytes + sizeBytes, this.#storedCount);
+      if (sourceFailed) return;
+      const index = chunks.length;
+      const nothing: Written = { sources: [], replicas: [], stored: [] };
+      chunks.push(nothing);
+      await lanes.start(async () => {
+        const written = await this.#write(chunk, owner);
+        chunks[index] = written;
+        for (const { data } of chunk) if (data) memory?.giveBack(data);
+        sourceFailed ||= written.stored.some((part) => part.kind === 'source-failed');
+        sizeBytes += chunk.reduce((sum, extent) => sum + extent.sizeBytes, 0);
+        this.#options.onProgress?.(this.#storedBytes + sizeBytes, this.#storedCount);
+      });
     }
-    const error = changedSource(entry);
-    if (error) this.#fail(entry, error, owner);
-    else this.#commit([this.#object(entry, sizeBytes, extents, owner)], owner);
   }
 
   #fail(entry: PutEntry, error: WireError, owner: string): void {
@@ -200,54 +241,9 @@ class Put {
     return owner;
   }
 
-  /** Reserves, writes and makes durable; returns where everything lies. */
-  async #write(
-    sources: readonly ExtentSource[],
-    owner: string,
-  ): Promise<{ replicas: Replica[][]; stored: StoredExtent[] }> {
-    const context = this.#context;
-    if (sources.length === 0) return { replicas: [], stored: [] };
-    const replicas = reserveSpace(context, {
-      sizesBytes: sources.map((source) => source.sizeBytes),
-      owner,
-      replicaCount: this.#replicaCount,
-      tier: this.#tier,
-    });
-    crashPoint('put-reserved');
-    const extents = sources.map((source, index) => ({
-      ...source,
-      targets: (replicas[index] ?? []).flatMap((replica) => context.locate(replica) ?? []),
-    }));
-    // All of them, even after one has failed: whoever still writes must not lose its reservation.
-    const writes = await Promise.allSettled(
-      tasks(extents).map((task) => context.workers.run('store-extents', { extents: task })),
-    );
-    const results = writes.map((write) => {
-      if (write.status === 'rejected') throw write.reason;
-      return write.value;
-    });
-    const diskIds = new Set(replicas.flat().map((replica) => replica.diskId));
-    const disks = context.store.disks.all().filter((disk) => diskIds.has(disk.diskId));
-    await Promise.all(disks.map((disk) => flushDisk(context, disk)));
-    crashPoint('put-written');
-    return { replicas, stored: results.flat() };
-  }
-
-  #written(
-    sources: readonly ExtentSource[],
-    stored: readonly StoredExtent[],
-    replicas: readonly Replica[][],
-  ): WrittenExtent[] {
-    return stored.flatMap((part, index) =>
-      part.kind === 'stored'
-        ? {
-            sizeBytes: sources[index]?.sizeBytes ?? 0,
-            checksum: Buffer.from(part.checksum),
-            tier: this.#tier,
-            replicas: replicas[index] ?? [],
-          }
-        : [],
-    );
+  async #write(sources: readonly ExtentSource[], owner: string): Promise<Written> {
+    const where = { owner, replicaCount: this.#replicaCount, tier: this.#tier };
+    return await writeExtents(this.#context, sources, where);
   }
 
   #object(
@@ -273,21 +269,4 @@ class Put {
     for (const object of objects) this.#storedBytes += object.metadata.sizeBytes;
     this.#options.onProgress?.(this.#storedBytes, this.#storedCount);
   }
-}
-
-/** Shares extents out so that no task is much larger than another. */
-function tasks(extents: readonly StoreExtent[]): StoreExtent[][] {
-  const all: StoreExtent[][] = [];
-  let task: StoreExtent[] = [];
-  let taskBytes = 0;
-  for (const extent of extents) {
-    task.push(extent);
-    taskBytes += extent.sizeBytes;
-    if (taskBytes < TASK_BYTES && task.length < TASK_EXTENTS) continue;
-    all.push(task);
-    task = [];
-    taskBytes = 0;
-  }
-  if (task.length > 0) all.push(task);
-  return all;
 }

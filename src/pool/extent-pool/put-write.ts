@@ -1,0 +1,96 @@
+/** Brings the extents of a put to their disks: places for them, threads that write them, a flush. */
+
+import type { Tier } from '../../domain/heat.js';
+import type { StoredExtent, StoreExtent } from '../../domain/tasks.js';
+import { MIB } from '../../domain/units.js';
+import { crashPoint } from '../../kernel/crash-point.js';
+import type { Replica } from '../../store/extents.js';
+import type { WrittenExtent } from './commit-object.js';
+import type { PoolContext } from './context.js';
+import { flushDisk } from './flush-disk.js';
+import type { ExtentSource } from './put-source.js';
+import { reserveSpace } from './reserve-space.js';
+
+const TASK_BYTES = 8 * MIB;
+const TASK_EXTENTS = 128;
+
+/** Extents in the order of their content, and where each of them lies. */
+export interface Written {
+  readonly sources: readonly ExtentSource[];
+  readonly replicas: readonly Replica[][];
+  readonly stored: readonly StoredExtent[];
+}
+
+/**
+ * Reserves space and writes; nothing is durable yet.
+ *
+ * @throws MaintenanceError ERR_NO_SPACE, or what a disk said; all writes have ended then.
+ */
+export async function writeExtents(
+  context: PoolContext,
+  sources: readonly ExtentSource[],
+  where: { readonly owner: string; readonly replicaCount: number; readonly tier: Tier },
+): Promise<Written> {
+  if (sources.length === 0) return { sources, replicas: [], stored: [] };
+  const sizesBytes = sources.map((source) => source.sizeBytes);
+  const replicas = reserveSpace(context, { sizesBytes, ...where });
+  crashPoint('put-reserved');
+  const extents = sources.map((source, index) => ({
+    ...source,
+    targets: (replicas[index] ?? []).flatMap((replica) => context.locate(replica) ?? []),
+  }));
+  // All of them, even after one has failed: whoever still writes must not lose its reservation.
+  const writes = await Promise.allSettled(
+    splitTasks(extents).map((task) => context.workers.run('store-extents', { extents: task })),
+  );
+  const results = writes.map((write) => {
+    if (write.status === 'rejected') throw write.reason;
+    return write.value;
+  });
+  return { sources, replicas, stored: results.flat() };
+}
+
+/** Makes durable what was written to these replicas. @throws as `flushDisk`. */
+export async function flushReplicas(
+  context: PoolContext,
+  replicas: readonly Replica[][],
+): Promise<void> {
+  const diskIds = new Set(replicas.flat().map((replica) => replica.diskId));
+  const disks = context.store.disks.all().filter((disk) => diskIds.has(disk.diskId));
+  await Promise.all(disks.map((disk) => flushDisk(context, disk)));
+  if (disks.length > 0) crashPoint('put-written');
+}
+
+/** What is left of them when those whose source failed are taken out. */
+export function writtenExtents(
+  { sources, replicas, stored }: Written,
+  tier: Tier,
+): WrittenExtent[] {
+  return stored.flatMap((part, index) =>
+    part.kind === 'stored'
+      ? {
+          sizeBytes: sources[index]?.sizeBytes ?? 0,
+          checksum: Buffer.from(part.checksum),
+          tier,
+          replicas: replicas[index] ?? [],
+        }
+      : [],
+  );
+}
+
+/** Shares extents out so that no task is much larger than another. */
+function splitTasks(extents: readonly StoreExtent[]): StoreExtent[][] {
+  const all: StoreExtent[][] = [];
+  let task: StoreExtent[] = [];
+  let taskBytes = 0;
+  for (const extent of extents) {
+    task.push(extent);
+    taskBytes += extent.sizeBytes;
+    if (taskBytes < TASK_BYTES && task.length < TASK_EXTENTS) continue;
+    all.push(task);
+    task = [];
+    taskBytes = 0;
+  }
+  if (task.length > 0) all.push(task);
+  return all;
+}
