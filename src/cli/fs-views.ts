@@ -58,7 +58,7 @@ export function fsDisks(pool: FsPool): FsDiskListView {
 export function fsTrimStatus(pool: FsPool): Output<'trim status'> {
   const { store } = pool.context;
   const totals = store.totals.read();
-  const settings = pool.context.settings();
+  const policy = store.policies.effective();
   const run = store.runs.open('trim') ?? store.runs.last('trim');
   return {
     schemaVersion: 1,
@@ -72,9 +72,9 @@ export function fsTrimStatus(pool: FsPool): Output<'trim status'> {
     pendingBytes: null,
     pendingRanges: null,
     lastTrimAtMs: totals.trim_last_at_ms || null,
-    enabled: settings.trimEnabled,
-    intensity: settings.trimIntensity,
-    batchBytes: settings.trimBatchBytes,
+    enabled: policy.enabled && policy.trim.enabled,
+    intensity: policy.trim.intensity,
+    batchBytes: policy.trim.batchBytes,
     secureErase: false,
     run: run && runView(pool, run),
     governor: governorView(pool),

@@ -6,6 +6,7 @@ import { MaintenanceError } from '../domain/errors.js';
 import {
   effectivePolicy,
   merged,
+  type Policy,
   type PolicyDocument,
   type PolicyOverrides,
   type PolicyPreset,
@@ -37,6 +38,17 @@ export async function setPolicy(path: string, change: PolicyChange): Promise<Out
       store.policies.set(changed(before, change, read), clock(), actor());
       return policyView(pool);
     });
+  });
+}
+
+/** Adds to the overrides that are set. @returns the policy that holds from now on. */
+export function changePolicy({ context }: MaintainedPool, overrides: PolicyOverrides): Policy {
+  const { store, clock } = context;
+  return store.transaction(() => {
+    const before = store.policies.current().document;
+    const change = { preset: null, file: null, overrides };
+    store.policies.set(changed(before, change, null), clock(), actor());
+    return store.policies.effective();
   });
 }
 

@@ -156,7 +156,7 @@ export function beginTrim(pool: ExtentPool, intent: TrimIntent): { run: Run; joi
       intensity: 'medium',
       threadCount: 1,
       diskId: disk?.diskId ?? null,
-      secureErase: intent.secureErase || pool.context.settings().trimSecureErase,
+      secureErase: intent.secureErase || store.policies.effective().trim.secureErase,
       startedAtMs: clock(),
       plannedCount: due.reduce((sum, one) => sum + one.runCount, 0),
       plannedBytes: due.reduce((sum, one) => sum + one.bytes, 0),

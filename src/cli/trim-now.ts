@@ -13,6 +13,7 @@ import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { forecastTrim } from '../pool/extent-pool/trim.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { changePolicy } from './policy-control.js';
 import { findNamedDisk, locate, openFileSystem, withAnyPool, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
 import { beginTrim, setTrimPaused } from './run-control.js';
@@ -123,19 +124,20 @@ export function setTrim(poolPath: string, changes: TrimChanges): Promise<Output<
   }
   return withAnyPool(poolPath, 'write', (pool) => {
     if (pool.kind === 'file-system') refuseForMounts(changes);
-    pool.context.store.settings.write({
-      ...(intensity === null ? {} : { trimIntensity: intensity }),
-      ...(batchBytes === null ? {} : { trimBatchBytes: batchBytes }),
-      ...(secureErase === null ? {} : { trimSecureErase: secureErase }),
-      ...(enabled === null ? {} : { trimEnabled: enabled }),
+    const { trim, enabled: isOn } = changePolicy(pool, {
+      trim: {
+        intensity: intensity ?? undefined,
+        batchBytes: batchBytes ?? undefined,
+        secureErase: secureErase ?? undefined,
+        enabled: enabled ?? undefined,
+      },
     });
-    const now = pool.context.settings();
     return {
       schemaVersion: 1,
-      enabled: now.trimEnabled,
-      intensity: now.trimIntensity,
-      batchBytes: now.trimBatchBytes,
-      secureErase: now.trimSecureErase,
+      enabled: isOn && trim.enabled,
+      intensity: trim.intensity,
+      batchBytes: trim.batchBytes,
+      secureErase: trim.secureErase,
     };
   });
 }

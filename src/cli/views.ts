@@ -63,7 +63,7 @@ export function defragStatus(pool: MaintainedPool): Output<'defrag status'> {
 export function trimStatus(pool: ExtentPool): Output<'trim status'> {
   const { store } = pool.context;
   const totals = store.totals.read();
-  const settings = pool.context.settings();
+  const policy = store.policies.effective();
   const space = store.disks.all().map((disk) => store.space.totals(disk.diskId));
   const run = store.runs.open('trim') ?? store.runs.last('trim');
   return {
@@ -78,10 +78,10 @@ export function trimStatus(pool: ExtentPool): Output<'trim status'> {
     pendingBytes: space.reduce((sum, disk) => sum + disk.pendingBytes + disk.discardingBytes, 0),
     pendingRanges: space.reduce((sum, disk) => sum + disk.pendingRunCount, 0),
     lastTrimAtMs: totals.trim_last_at_ms || null,
-    enabled: settings.trimEnabled,
-    intensity: settings.trimIntensity,
-    batchBytes: settings.trimBatchBytes,
-    secureErase: settings.trimSecureErase,
+    enabled: policy.enabled && policy.trim.enabled,
+    intensity: policy.trim.intensity,
+    batchBytes: policy.trim.batchBytes,
+    secureErase: policy.trim.secureErase,
     run: run && runView(pool, run),
     governor: governorView(pool),
     devices: null,

@@ -134,11 +134,12 @@ export class FsPoolWork implements PoolWork {
   #beginDueTrim(): number | null {
     const { store, clock } = this.pool.context;
     return store.transaction(() => {
-      const { trimEnabled, trimIntensity, createdAtMs } = this.pool.context.settings();
+      const { createdAtMs } = this.pool.context.settings();
+      const { enabled, trim } = store.policies.effective();
       const nowMs = clock();
-      if (!trimEnabled || store.runs.open('trim')) return null;
+      if (!enabled || !trim.enabled || store.runs.open('trim')) return null;
       const lastAtMs = store.totals.read().trim_last_at_ms || createdAtMs;
-      if (nowMs - lastAtMs < TRIM_SCHEDULES[trimIntensity].intervalMs) return null;
+      if (nowMs - lastAtMs < TRIM_SCHEDULES[trim.intensity].intervalMs) return null;
       return store.runs.insert({
         kind: 'trim',
         trigger: 'schedule',

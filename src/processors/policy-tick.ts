@@ -31,7 +31,8 @@ function beginDueTrim(context: PoolContext): number | null {
   const { store, clock } = context;
   return store.transaction(() => {
     const settings = context.settings();
-    if (!settings.trimEnabled || store.runs.open('trim')) return null;
+    const { enabled, trim } = store.policies.effective();
+    if (!enabled || !trim.enabled || store.runs.open('trim')) return null;
     const nowMs = clock();
     let pendingBytes = 0;
     let pendingRunCount = 0;
@@ -41,7 +42,7 @@ function beginDueTrim(context: PoolContext): number | null {
       pendingRunCount += due.runCount;
     }
     const lastTrimAtMs = store.totals.read().trim_last_at_ms || settings.createdAtMs;
-    const trigger = trimDue(settings.trimIntensity, pendingBytes, lastTrimAtMs, nowMs);
+    const trigger = trimDue(trim.intensity, pendingBytes, lastTrimAtMs, nowMs);
     if (!trigger) return null;
     return store.runs.insert({
       kind: 'trim',
@@ -49,7 +50,7 @@ function beginDueTrim(context: PoolContext): number | null {
       intensity: 'medium',
       threadCount: 1,
       diskId: null,
-      secureErase: settings.trimSecureErase,
+      secureErase: trim.secureErase,
       startedAtMs: nowMs,
       plannedCount: pendingRunCount,
       plannedBytes: pendingBytes,

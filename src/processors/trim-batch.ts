@@ -52,7 +52,7 @@ async function trimNext(
   run: Run,
   control: MoveControl,
 ): Promise<{ disk: DiskRow; receipt: TrimReceipt; nextBytes: number } | null> {
-  const { trimBatchBytes } = context.settings();
+  const policy = context.store.policies.effective();
   for (const disk of context.store.disks.all()) {
     if (run.diskId !== null && run.diskId !== disk.diskId) continue;
     if (run.cursorDiskId !== null && disk.diskId < run.cursorDiskId) continue;
@@ -63,7 +63,7 @@ async function trimNext(
     const done = await trimBatch(context, {
       disk,
       fromBytes: disk.diskId === run.cursorDiskId ? run.cursorBytes : 0,
-      bytesMax: trimBatchBytes,
+      bytesMax: policy.tiers[disk.tier].trim.batchBytes,
       secureErase: run.secureErase,
       control,
     });

@@ -1,6 +1,11 @@
 /** The policies of one pool, a row for each version; the newest holds. */
 
-import { DEFAULT_POLICY, type PolicyDocument } from '../domain/policy.js';
+import {
+  DEFAULT_POLICY,
+  effectivePolicy,
+  type Policy,
+  type PolicyDocument,
+} from '../domain/policy.js';
 import type { Db } from './database.js';
 
 export const POLICY_STEP = `
@@ -36,6 +41,11 @@ export class PolicyStore {
       .get() as (Omit<StoredPolicy, 'document'> & { document: string }) | undefined;
     if (!row) return { version: 0, document: DEFAULT_POLICY, setAtMs: null, setBy: null };
     return { ...row, document: JSON.parse(row.document) };
+  }
+
+  /** The policy that holds, with every field. */
+  effective(): Policy {
+    return effectivePolicy(this.current().document);
   }
 
   set(document: PolicyDocument, setAtMs: number, setBy: string): StoredPolicy {

@@ -2,7 +2,6 @@
 
 import type { Intensity } from '../domain/defrag-plan.js';
 import type { FragmentationAnalysis } from '../domain/fragmentation.js';
-import type { TrimIntensity } from '../domain/trim-schedule.js';
 import { type Db, transaction } from './database.js';
 
 /** What every kind of pool has. */
@@ -16,10 +15,6 @@ export interface MaintenanceSettings {
   readonly defragSloMs?: number | null;
   /** No automatic pass before this, set after a pass that could move nothing. */
   readonly defragNotBeforeMs: number;
-  readonly trimEnabled: boolean;
-  readonly trimIntensity: TrimIntensity;
-  readonly trimBatchBytes: number;
-  readonly trimSecureErase: boolean;
 }
 
 /** Of an extent pool. */

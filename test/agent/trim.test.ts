@@ -7,10 +7,10 @@ import { closeSync, openSync, readSync, renameSync, rmSync, symlinkSync } from '
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { beginTrim } from '../../src/cli/run-control.js';
+import type { PolicyOverrides } from '../../src/domain/policy.js';
 import type { Run } from '../../src/domain/runs.js';
 import { MIB } from '../../src/domain/units.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
-import type { PoolSettings } from '../../src/store/settings.js';
 import { expectIntact, type Lab, makeLab, untilOver, withAgent } from '../support/agent-lab.js';
 import { type AgentProcess, runCommand } from '../support/agent-process.js';
 import { addAndJudge, withQueues } from '../support/agent-queues.js';
@@ -37,8 +37,19 @@ async function untilDisksOpen(lab: Lab, agent: AgentProcess): Promise<void> {
   expect((await fetch(`${agent.url()}/metrics`)).status).toBe(200);
 }
 
-function set(pool: ExtentPool, settings: Partial<PoolSettings>, lastTrimAtMs: number): void {
-  pool.context.store.settings.write(settings);
+function override(pool: ExtentPool, trim: NonNullable<PolicyOverrides['trim']>): void {
+  const { policies } = pool.context.store;
+  const { document } = policies.current();
+  const overrides = { trim: { ...document.overrides.trim, ...trim } };
+  policies.set({ ...document, overrides }, Date.now(), 'test');
+}
+
+function set(
+  pool: ExtentPool,
+  trim: NonNullable<PolicyOverrides['trim']>,
+  lastTrimAtMs: number,
+): void {
+  override(pool, trim);
   pool.context.store.totals.set('trim_last_at_ms', lastTrimAtMs);
 }
 
@@ -57,12 +68,12 @@ it.each([
   const { pool } = lab;
   const pending = pendingBytes(pool).reduce((sum, one) => sum + one, 0);
   expect(pending).toBeGreaterThan(10 * MIB);
-  set(pool, { trimEnabled: false, trimIntensity: when.trimIntensity }, Date.now());
+  set(pool, { enabled: false, intensity: when.trimIntensity }, Date.now());
   const before = backingFiles(pool).map(allocatedBytesOf);
   await withAgent(lab, async () => {
-    set(pool, { trimEnabled: false }, Date.now() - when.lastTrimAgoMs);
+    set(pool, { enabled: false }, Date.now() - when.lastTrimAgoMs);
     expect(await tick(lab)).toMatchObject({ trimRunId: null });
-    set(pool, { trimEnabled: true }, Date.now() - when.lastTrimAgoMs);
+    set(pool, { enabled: true }, Date.now() - when.lastTrimAgoMs);
     // Unless the agent's own tick of this minute came first.
     await tick(lab);
     const run = await untilOver(pool, pool.context.store.runs.last('trim')?.runId ?? 0);
@@ -81,7 +92,7 @@ it.each([
 it('begins none while little is pending and the last trim is young', async () => {
   const lab = await makeLab({ objectCount: 1 });
   await withAgent(lab, async () => {
-    set(lab.pool, { trimEnabled: true, trimIntensity: 'balanced' }, Date.now() - HOUR_MS);
+    set(lab.pool, { enabled: true, intensity: 'balanced' }, Date.now() - HOUR_MS);
     expect(await tick(lab)).toMatchObject({ trimRunId: null });
   });
 });
@@ -89,7 +100,7 @@ it('begins none while little is pending and the last trim is young', async () =>
 it('overwrites before it discards when secure erase is set', async () => {
   const lab = await makeLab({ objectCount: 1 });
   const { pool } = lab;
-  pool.context.store.settings.write({ trimEnabled: false });
+  override(pool, { enabled: false });
   const due = pool.context.store.disks.all().map((disk) => ({
     file: join(disk.path, 'dynamicfs.data'),
     runs: pool.context.store.discards.due(disk.diskId, Date.now()),
@@ -127,7 +138,7 @@ it('counts the pending space of a disk that is away as skipped, and keeps it', a
   const { pool } = lab;
   const [first] = pool.disks();
   const before = pendingBytes(pool);
-  pool.context.store.settings.write({ trimEnabled: false });
+  override(pool, { enabled: false });
   const path = first?.path ?? '';
   renameSync(path, `${path}-away`);
   await withAgent(lab, async () => {
@@ -147,7 +158,7 @@ it('keeps what a disk refused to discard, counts it, and lets it rest', async ()
   const lab = await makeLab({ objectCount: 1 });
   const { pool } = lab;
   const before = pendingBytes(pool);
-  pool.context.store.settings.write({ trimEnabled: false });
+  override(pool, { enabled: false });
   const [file = ''] = backingFiles(pool);
   const trim = () =>
     untilOver(
@@ -181,7 +192,7 @@ it('fails, with the reason, when a whole disk refuses, and keeps its pending spa
   const lab = await makeLab({ objectCount: 1 });
   const { pool } = lab;
   const before = pendingBytes(pool);
-  pool.context.store.settings.write({ trimEnabled: false });
+  override(pool, { enabled: false });
   const [file = ''] = backingFiles(pool);
   await withAgent(lab, async (agent) => {
     await untilDisksOpen(lab, agent);

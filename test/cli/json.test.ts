@@ -109,6 +109,16 @@ describe('without an agent', () => {
     expect((await json('trim status', flags)).operations).toBe(0);
   });
 
+  it('policy set, show, validate', async () => {
+    const { path } = await emptyPool();
+    const set = await json('policy set', ['-p', path, '--policy', 'aggressive']);
+    expect(await json('policy show', ['-p', path])).toEqual(set);
+    const file = join(node.directory, 'policy.yaml');
+    writeFileSync(file, 'preset: aggressive');
+    const { effective } = await json('policy validate', [file]);
+    expect(effective).toEqual(set.effective);
+  });
+
   it('trim set', async () => {
     const settings = await json('trim set', [...flags, '--intensity', 'conservative']);
     expect(settings).toMatchObject({ enabled: true, intensity: 'conservative' });

@@ -13,7 +13,8 @@ export default class PolicySet extends BaseCommand {
 
   static override description =
     prose(`A preset or a file replaces the policy that was set before; the flags below alone change
-one field of it. A file with errors changes nothing, and each error is shown with its path.
+one field of it. A file with errors changes nothing, and each error is shown with its path. So far only
+the trim of a policy is in force: docs/policy.md says which fields.
 
 EXIT STATUS: 0 set, 2 usage, or a bad file, 10 no such pool or file, 21 not registered.`);
 

@@ -16,7 +16,6 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
-import { TRIM_BATCH_BYTES_DEFAULT } from '../../domain/trim-schedule.js';
 import { formatBytes, roundDown } from '../../domain/units.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import { syncDirectory } from '../../kernel/sync-directory.js';
@@ -93,10 +92,6 @@ export function newPoolSettings(
     defragIntensity: 'low',
     defragThreadCount: 1,
     defragNotBeforeMs: 0,
-    trimEnabled: true,
-    trimIntensity: 'balanced',
-    trimBatchBytes: TRIM_BATCH_BYTES_DEFAULT,
-    trimSecureErase: false,
   };
 }
 

@@ -2,7 +2,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { MaintenanceError } from '../../domain/errors.js';
-import { TRIM_BATCH_BYTES_DEFAULT } from '../../domain/trim-schedule.js';
 import { type RegisteredFileSystem, Registry } from '../../store/registry.js';
 import { createFsPoolStore, notMounted } from './context.js';
 import { type FsMount, kernelPath, mountAt, movableType } from './detect.js';
@@ -67,10 +66,6 @@ export function registerMount(
     defragIntensity: 'low',
     defragThreadCount: 1,
     defragNotBeforeMs: 0,
-    trimEnabled: false,
-    trimIntensity: 'balanced',
-    trimBatchBytes: TRIM_BATCH_BYTES_DEFAULT,
-    trimSecureErase: false,
     mountPath: mount.path,
     fileSystemUuid: mount.uuid,
     fsType,
