@@ -6,7 +6,7 @@ import type { Governing, GovernorBounds } from './governor.js';
  * How a pace is told to a thread: 0 is the full pace, `DUTY_PAUSED` a pause, anything else millionths
  * of the time.
  */
-export const DUTY_PAUSED = -1;
+const DUTY_PAUSED = -1;
 const DUTY_WHOLE = 1_000_000;
 /** No rest is longer, and no pause holds what is under way longer: it goes on by one piece. */
 const REST_MS_MAX = 30_000;
