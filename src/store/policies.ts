@@ -8,6 +8,7 @@ import {
 } from '../domain/policy.js';
 import type { Db } from './database.js';
 
+/** A pool from before there were policies goes on trimming, or not trimming, as its settings said. */
 export const POLICY_STEP = `
 CREATE TABLE policies (
   version INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -15,6 +16,16 @@ CREATE TABLE policies (
   set_at_ms INTEGER NOT NULL,
   set_by TEXT NOT NULL
 );
+INSERT INTO policies (document, set_at_ms, set_by)
+  SELECT json_object('preset', 'balanced', 'overrides', json_object('trim', json_object(
+      'enabled', json(MAX(value) FILTER (WHERE key = 'trimEnabled')),
+      'intensity', json(MAX(value) FILTER (WHERE key = 'trimIntensity')),
+      'batchBytes', json(MAX(value) FILTER (WHERE key = 'trimBatchBytes')),
+      'secureErase', json(MAX(value) FILTER (WHERE key = 'trimSecureErase'))))),
+    CAST(unixepoch('subsec') * 1000 AS INTEGER), 'dynamicfs (from its settings)'
+  FROM pool_settings WHERE key LIKE 'trim%' HAVING COUNT(*) = 4;
+DELETE FROM pool_settings
+  WHERE key IN ('trimEnabled', 'trimIntensity', 'trimBatchBytes', 'trimSecureErase');
 `;
 
 export interface StoredPolicy {

@@ -7,9 +7,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
+import { MIB } from '../../src/domain/units.js';
 import { openDatabase, transaction, transactionWithoutFlush } from '../../src/store/database.js';
+import { POLICY_STEP } from '../../src/store/policies.js';
 import { PoolStore } from '../../src/store/pool-store.js';
 import { Registry } from '../../src/store/registry.js';
+import { POOL_SCHEMA_STEPS } from '../../src/store/schema.js';
 import { firstOutput, killHard, runTypeScript, spawnTypeScript } from '../support/child.js';
 import { tempDirectory } from '../support/temp-directory.js';
 
@@ -46,6 +49,32 @@ it('commits without a flush only what may be lost, and flushes all else before a
   expect(() => transactionWithoutFlush(db, failing)).toThrow('in the middle');
   expect(transaction(db, insert)).toBe(FULL);
   expect(db.prepare('SELECT COUNT(*) FROM rows').pluck().get()).toBe(4);
+});
+
+it('of a pool from before there were policies keeps how it trims', () => {
+  const path = join(tempDirectory('store'), 'pool.sqlite');
+  const before = POOL_SCHEMA_STEPS.slice(0, POOL_SCHEMA_STEPS.indexOf(POLICY_STEP));
+  const old = openDatabase(path, before, { create: true });
+  const settings = {
+    trimEnabled: false,
+    trimIntensity: 'aggressive',
+    trimBatchBytes: 200 * MIB,
+    trimSecureErase: true,
+  };
+  for (const [key, value] of Object.entries(settings)) {
+    old.prepare('INSERT INTO pool_settings VALUES (?, ?)').run(key, JSON.stringify(value));
+  }
+  old.close();
+  const store = new PoolStore(path);
+  open.push(store);
+  expect(store.policies.current()).toMatchObject({ version: 1, document: { preset: 'balanced' } });
+  expect(store.policies.effective().trim).toMatchObject({
+    enabled: false,
+    intensity: 'aggressive',
+    batchBytes: 200 * MIB,
+    secureErase: true,
+  });
+  expect(newStore().store.policies.current().version).toBe(0);
 });
 
 describe('a database', () => {
