@@ -33,6 +33,8 @@ export interface StateOptions {
   readonly seed: number;
   /** A write that the disk does as a whole or not at all, since its file system relies on that. */
   readonly isAtomic?: (write: ByteRun) => boolean;
+  /** The disks lied: what was flushed may be lost as well. For controls. */
+  readonly ignoresFlushes?: boolean;
 }
 
 interface CutEvent {
@@ -91,7 +93,12 @@ export class PowerCuts {
   }
 
   /** @returns distinct states in the order of their cuts; the same for the same record and seed. */
-  states({ count, seed, isAtomic = () => false }: StateOptions): PowerCutState[] {
+  states(options: StateOptions): PowerCutState[] {
+    const { count, seed, isAtomic = () => false, ignoresFlushes = false } = options;
+    if (ignoresFlushes) {
+      const events = this.#events.filter(({ mark, write }) => mark !== null || write !== null);
+      return new PowerCuts(this.#disks, events).states({ count, seed, isAtomic });
+    }
     const random = randomOf(seed);
     const byKind = new Map<CutKind, PowerCutState[]>(CUT_KINDS.map((kind) => [kind, []]));
     const seen = new Set<string>();
