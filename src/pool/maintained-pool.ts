@@ -9,6 +9,7 @@ import type { RunExclusion } from '../domain/runs.js';
 import type { GovernorStore } from '../store/governor.js';
 import type { OwnerStore } from '../store/owner.js';
 import type { PolicyStore } from '../store/policies.js';
+import type { ReclamationStore } from '../store/reclamations.js';
 import type { RunStore } from '../store/runs.js';
 import type { MaintenanceSettings } from '../store/settings.js';
 import type { TotalStore } from '../store/totals.js';
@@ -24,6 +25,7 @@ export interface MaintenanceStore {
   readonly owner: OwnerStore;
   readonly governor: GovernorStore;
   readonly policies: PolicyStore;
+  readonly reclamations: ReclamationStore;
   readonly candidates: { exclusions(runId: number): RunExclusion[] };
   transaction<T>(body: () => T): T;
   transactionWithoutFlush<T>(body: () => T): T;

@@ -8,6 +8,7 @@ import { GovernorStore } from './governor.js';
 import { MoveIntents } from './move-intents.js';
 import { OwnerStore } from './owner.js';
 import { PolicyStore } from './policies.js';
+import { ReclamationStore } from './reclamations.js';
 import { RunOptionStore } from './run-options.js';
 import { RunStore } from './runs.js';
 import { FS_POOL_SCHEMA_STEPS } from './schema.js';
@@ -35,6 +36,7 @@ export class FsPoolStore {
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
+  readonly reclamations: ReclamationStore;
   readonly governor: GovernorStore;
   readonly #db: Db;
 
@@ -52,6 +54,7 @@ export class FsPoolStore {
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db);
+    this.reclamations = new ReclamationStore(db);
     this.governor = new GovernorStore(db);
   }
 

@@ -11,6 +11,7 @@ import { GovernorStore } from './governor.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
 import { PolicyStore } from './policies.js';
+import { ReclamationStore } from './reclamations.js';
 import { RepairStore } from './repairs.js';
 import { RewriteCandidates } from './rewrite-candidates.js';
 import { RunStore } from './runs.js';
@@ -39,6 +40,7 @@ export class PoolStore {
   readonly totals: TotalStore;
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
+  readonly reclamations: ReclamationStore;
   readonly governor: GovernorStore;
   readonly #db: Db;
 
@@ -63,6 +65,7 @@ export class PoolStore {
     this.totals = new TotalStore(db);
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db);
+    this.reclamations = new ReclamationStore(db);
     this.governor = new GovernorStore(db);
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { POLICY_STEP } from './policies.js';
+import { RECLAMATION_STEP } from './reclamations.js';
 import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
 
 /** Shared by the first steps of both kinds of pools; later changes are steps of each. */
@@ -181,6 +182,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   DRIVES_STEP,
   GOVERNOR_STEP,
   POLICY_STEP,
+  RECLAMATION_STEP,
 ];
 
 /**
@@ -252,4 +254,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   FS_POOL_STEP_2,
   GOVERNOR_STEP,
   POLICY_STEP,
+  RECLAMATION_STEP,
 ];
