@@ -1,7 +1,6 @@
 /** Sets and shows the policy of a pool. */
 
 import { readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { MaintenanceError } from '../domain/errors.js';
 import {
   effectivePolicy,
@@ -12,6 +11,7 @@ import {
   type PolicyPreset,
   PRESET_DESCRIPTIONS,
 } from '../domain/policy.js';
+import { processActor } from '../kernel/actor.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { withAnyPool } from './pool-access.js';
 import type { Output } from './schemas.js';
@@ -35,7 +35,7 @@ export async function setPolicy(path: string, change: PolicyChange): Promise<Out
     const { store, clock } = pool.context;
     return store.transaction(() => {
       const before = store.policies.current().document;
-      store.policies.set(changed(before, change, read), clock(), actor());
+      store.policies.set(changed(before, change, read), clock(), processActor());
       return policyView(pool);
     });
   });
@@ -47,7 +47,7 @@ export function changePolicy({ context }: MaintainedPool, overrides: PolicyOverr
   return store.transaction(() => {
     const before = store.policies.current().document;
     const change = { preset: null, file: null, overrides };
-    store.policies.set(changed(before, change, null), clock(), actor());
+    store.policies.set(changed(before, change, null), clock(), processActor());
     return store.policies.effective();
   });
 }
@@ -99,9 +99,4 @@ function policyView({ context }: MaintainedPool): Output<'policy show'> {
     overrides: document.overrides as Record<string, unknown>,
     effective: effectivePolicy(document) as Output<'policy show'>['effective'],
   };
-}
-
-function actor(): string {
-  const { uid } = userInfo();
-  return process.env.SUDO_USER ?? process.env.USER ?? `uid ${uid}`;
 }
