@@ -5,30 +5,31 @@
  * is whole, space adds up, and what the disks record of themselves can be read.
  *
  * A sample of the states; for thousands, or with other seeds:
+ *   DYNAMICFS_TEST_LONG=1 npx vitest run test/pool/power-cut
  *   DYNAMICFS_POWER_CUT_STATES=5000 DYNAMICFS_POWER_CUT_SEED=7 npx vitest run test/pool/power-cut
  */
 
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readSync } from 'node:fs';
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ByteRun, KIB, MIB } from '../../src/domain/units.js';
-import { CATALOGUE_FILE } from '../../src/pool/extent-pool/context.js';
 import { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import { rewriteReplicas } from '../../src/pool/extent-pool/rewrite.js';
 import { trimBatch } from '../../src/pool/extent-pool/trim.js';
-import { verifyDiskRecords } from '../../src/pool/extent-pool/verify-disk-records.js';
 import { canFault, FaultDisk } from '../support/fault-disk.js';
 import { LoopMount } from '../support/loop-mounts.js';
-import { content, fragmentFreeSpace, putFiles, readAll } from '../support/pool-fixture.js';
-import { PowerCutRecorder, type PowerCutState, type PowerCuts } from '../support/power-cut.js';
+import { content, fragmentFreeSpace, putFiles } from '../support/pool-fixture.js';
+import { PoolHistory, structureProblems } from '../support/pool-history.js';
+import {
+  CONTROL_STATE_COUNT,
+  PowerCutRecorder,
+  type PowerCutState,
+  type PowerCuts,
+  SEED,
+  STATE_COUNT,
+  STATE_MS_MAX,
+  sayProgress,
+} from '../support/power-cut.js';
 
-const STATE_COUNT = Number(process.env.DYNAMICFS_POWER_CUT_STATES ?? 32);
-const CONTROL_STATE_COUNT = 8;
-const SEED = Number(process.env.DYNAMICFS_POWER_CUT_SEED ?? 1);
-/** Several times what a state takes on a busy machine. */
-const STATE_MS_MAX = 5_000;
 const SETUP_MS_MAX = 60_000;
 const DISKS = ['disk-1', 'disk-2'];
 const CAPACITY_BYTES = 32 * MIB;
@@ -39,11 +40,9 @@ const MOUNT_OPTIONS = ['discard'];
 const STEPS = ['put', 'streamed', 'replaced', 'removed', 'rewritten', 'trimmed', 'reused'] as const;
 type Step = (typeof STEPS)[number];
 
-type Version = readonly [since: Step | null, bytes: Buffer | null];
 type Lab = { readonly cuts: PowerCuts; readonly mount: LoopMount };
 
-/** Contents of every name; an object is not there before its first one. */
-const HISTORY: Readonly<Record<string, readonly Version[]>> = {
+const HISTORY = new PoolHistory<Step>(STEPS, {
   fragmented: [[null, content('fragmented', 2.5 * MIB)]],
   removed: [
     [null, content('removed', 1.25 * MIB)],
@@ -57,31 +56,40 @@ const HISTORY: Readonly<Record<string, readonly Version[]>> = {
   small: [['put', content('small', 9)]],
   streamed: [['streamed', content('streamed', 1.5 * MIB)]],
   reusing: [['reused', content('reusing', 200 * KIB)]],
-};
+});
 
 describe.skipIf(!canFault)('a power cut of an extent pool', () => {
+  let disk: FaultDisk;
+  let mount: LoopMount;
+  let cuts: PowerCuts;
+
+  beforeAll(async () => {
+    disk = await makeDisk();
+    mount = new LoopMount('ext4', { imagePath: disk.imagePath, mountOptions: MOUNT_OPTIONS });
+    cuts = await recordSteps(disk, mount);
+  }, SETUP_MS_MAX);
+  afterAll(async () => {
+    mount.remove();
+    await disk[Symbol.asyncDispose]();
+  });
+
   it(
     'loses nothing acknowledged, brings nothing back that was removed, and leaves a sound pool',
     async () => {
-      await using disk = await makeDisk();
-      using mount = mountOf(disk);
-      const cuts = await recordSteps(disk, mount);
       const states = cuts.states({ count: STATE_COUNT, seed: SEED, isAtomic: isSuperblock });
       expect(states.filter(({ kind }) => kind !== 'prefix').length).toBeGreaterThan(0);
-      for (const state of states) {
+      for (const [index, state] of states.entries()) {
         const found = await problemsAfter(state, { cuts, mount });
         expect({ state: nameOf(state), found }).toEqual({ state: nameOf(state), found: [] });
+        sayProgress(index + 1, states.length);
       }
     },
-    SETUP_MS_MAX + STATE_COUNT * STATE_MS_MAX,
+    STATE_COUNT * STATE_MS_MAX,
   );
 
   it(
     'is found to lose what was acknowledged when the disk lies about its flushes',
     async () => {
-      await using disk = await makeDisk();
-      using mount = mountOf(disk);
-      const cuts = await recordSteps(disk, mount);
       const how = { count: CONTROL_STATE_COUNT, seed: SEED, isAtomic: isSuperblock };
       let badCount = 0;
       for (const state of cuts.states({ ...how, ignoresFlushes: true })) {
@@ -89,7 +97,7 @@ describe.skipIf(!canFault)('a power cut of an extent pool', () => {
       }
       expect(badCount).toBeGreaterThan(0);
     },
-    SETUP_MS_MAX + CONTROL_STATE_COUNT * STATE_MS_MAX,
+    CONTROL_STATE_COUNT * STATE_MS_MAX,
   );
 });
 
@@ -98,10 +106,6 @@ async function makeDisk(): Promise<FaultDisk> {
   const lazy = 'lazy_itable_init=0,lazy_journal_init=0';
   execFileSync('mkfs.ext4', ['-qF', '-b', '4096', '-E', lazy, disk.imagePath], { stdio: 'pipe' });
   return disk;
-}
-
-function mountOf(disk: FaultDisk): LoopMount {
-  return new LoopMount('ext4', { imagePath: disk.imagePath, mountOptions: MOUNT_OPTIONS });
 }
 
 /** Ext4 relies on its superblock being written as a whole. */
@@ -129,25 +133,23 @@ async function recordSteps(disk: FaultDisk, mount: LoopMount): Promise<PowerCuts
 /** An object in pieces, others, and room beside them. */
 async function prepare(pool: ExtentPool, mount: LoopMount): Promise<void> {
   for (const name of DISKS) pool.addDisk(mount.path(name), { capacityBytes: CAPACITY_BYTES });
+  const { fragmented, ...others } = HISTORY.contents(null);
   await fragmentFreeSpace(pool, 64 * KIB);
-  await putFiles(pool, { fragmented: bytesSince('fragmented', null) });
+  await putFiles(pool, { fragmented: fragmented ?? Buffer.alloc(0) });
   pool.remove('filler', true);
   await trim(pool);
-  await putFiles(pool, {
-    removed: bytesSince('removed', null),
-    replaced: bytesSince('replaced', null),
-  });
+  await putFiles(pool, others);
 }
 
 async function runSteps(pool: ExtentPool, acknowledge: (step: Step) => void): Promise<void> {
   const steps: Record<Step, () => unknown> = {
-    put: () => putFiles(pool, { put: bytesSince('put', 'put'), small: bytesSince('small', 'put') }),
-    streamed: () => pool.writeExtent('streamed', bytesSince('streamed', 'streamed')),
-    replaced: () => putFiles(pool, { replaced: bytesSince('replaced', 'replaced') }),
+    put: () => putFiles(pool, HISTORY.contents('put')),
+    streamed: () => putStreamed(pool, HISTORY.contents('streamed')),
+    replaced: () => putFiles(pool, HISTORY.contents('replaced')),
     removed: () => pool.remove('removed'),
     rewritten: () => defragment(pool),
     trimmed: () => trim(pool),
-    reused: () => putFiles(pool, { reusing: bytesSince('reusing', 'reused') }),
+    reused: () => putFiles(pool, HISTORY.contents('reused')),
   };
   let trimmed: string[] = [];
   for (const step of STEPS) {
@@ -159,10 +161,8 @@ async function runSteps(pool: ExtentPool, acknowledge: (step: Step) => void): Pr
   expect(trimmed).toEqual(expect.arrayContaining(reused));
 }
 
-function bytesSince(name: string, step: Step | null): Buffer {
-  const bytes = HISTORY[name]?.find(([since]) => since === step)?.[1];
-  if (!bytes) throw new Error(`no such version of ${name}`);
-  return bytes;
+async function putStreamed(pool: ExtentPool, files: Record<string, Buffer>): Promise<void> {
+  for (const [name, bytes] of Object.entries(files)) await pool.writeExtent(name, bytes);
 }
 
 async function defragment(pool: ExtentPool): Promise<void> {
@@ -213,7 +213,7 @@ async function problemsAfter(state: PowerCutState, { cuts, mount }: Lab): Promis
   try {
     const pool = ExtentPool.open(mount.path('pool'));
     try {
-      return await problemsOf(pool, state.marks.length);
+      return [...structureProblems(pool), ...(await HISTORY.problems(pool, state.marks.length))];
     } finally {
       await pool.close();
     }
@@ -221,77 +221,5 @@ async function problemsAfter(state: PowerCutState, { cuts, mount }: Lab): Promis
     return [String(cause)];
   } finally {
     mount.unmount();
-  }
-}
-
-/** @param doneCount steps that were acknowledged; of the next one, all or nothing may be there. */
-async function problemsOf(pool: ExtentPool, doneCount: number): Promise<string[]> {
-  const { problems, disks } = pool.audit();
-  const all = [...problems];
-  for (const { path, reservedBytes } of disks) {
-    if (reservedBytes !== 0) all.push(`${path}: ${reservedBytes} bytes are reserved by nobody`);
-  }
-  for (const name of Object.keys(HISTORY)) {
-    const found = pool.metadata(name) ? await readAll(pool, name) : null;
-    const isRight = versionsAfter(name, doneCount).some((bytes) =>
-      bytes && found ? bytes.equals(found) : bytes === found,
-    );
-    if (!isRight) all.push(`${name} is ${found ? 'another one' : 'not there'}`);
-    if (isRight && found) all.push(...replicaProblems(pool, name, found));
-  }
-  const strays = pool.list().filter(({ name }) => !(name in HISTORY));
-  all.push(...strays.map(({ name }) => `${name} is there`));
-  return [...all, ...recordProblems(pool), ...catalogueProblems(pool)];
-}
-
-/** Of superblocks and journals, which a recovery would need. */
-function recordProblems({ context }: ExtentPool): string[] {
-  return context.store.disks.all().flatMap(({ diskId, path }) => {
-    const found = verifyDiskRecords(context, diskId, { runId: 0, repair: false });
-    return found === 'good' ? [] : [`${path}: its records are ${found}`];
-  });
-}
-
-function catalogueProblems(pool: ExtentPool): string[] {
-  const catalogue = new Database(join(pool.path, CATALOGUE_FILE), { readonly: true });
-  const said = String(catalogue.pragma('integrity_check', { simple: true }));
-  catalogue.close();
-  return said === 'ok' ? [] : [said];
-}
-
-/** Contents that an object may have, and null where it may be missing. */
-function versionsAfter(name: string, doneCount: number): (Buffer | null)[] {
-  const numberOf = (step: Step | null) => (step === null ? -1 : STEPS.indexOf(step));
-  const versions = HISTORY[name] ?? [];
-  const current = versions.findLast(([since]) => numberOf(since) < doneCount)?.[1] ?? null;
-  const next = versions.find(([since]) => numberOf(since) === doneCount);
-  return next ? [current, next[1]] : [current];
-}
-
-/** Each as it is on its disk, not only the one that a read prefers. */
-function replicaProblems(pool: ExtentPool, name: string, bytes: Buffer): string[] {
-  const { store, extentBytes } = pool.context;
-  return pool.extents(name).flatMap(({ extentId, sizeBytes }, index) => {
-    const startBytes = index * extentBytes;
-    const expected = bytes.subarray(startBytes, startBytes + sizeBytes);
-    const bad = store.extents.replicas(extentId).filter((replica) => {
-      const path = join(store.disks.get(replica.diskId)?.path ?? '', 'dynamicfs.data');
-      return !readRuns(path, replica.runs).subarray(0, sizeBytes).equals(expected);
-    });
-    return bad.map(({ diskId }) => `${name}: extent ${index} is bad on disk ${diskId}`);
-  });
-}
-
-function readRuns(path: string, runs: readonly ByteRun[]): Buffer {
-  const fd = openSync(path, 'r');
-  try {
-    const parts = runs.map(({ startBytes, lengthBytes }) => {
-      const part = Buffer.alloc(lengthBytes);
-      readSync(fd, part, 0, lengthBytes, startBytes);
-      return part;
-    });
-    return Buffer.concat(parts);
-  } finally {
-    closeSync(fd);
   }
 }

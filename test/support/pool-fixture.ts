@@ -148,7 +148,8 @@ export function backingFiles(pool: ExtentPool): string[] {
   return pool.disks().map(backingOf);
 }
 
-function backingOf({ kind, path }: Pick<DiskInfo, 'kind' | 'path'>): string {
+/** Where the bytes of a disk are. */
+export function backingOf({ kind, path }: Pick<DiskInfo, 'kind' | 'path'>): string {
   return kind === 'device' ? path : join(path, 'dynamicfs.data');
 }
 

@@ -4,7 +4,8 @@
  * A disk may lose, reorder and tear whatever it was given since its last flush. For each instant of a
  * record the states are: all of that arrived (`prefix`), none (`none`), one is missing (`dropped`),
  * only the last is there (`reordered`), a random part (`subset`), and all with the last torn at a
- * sector (`torn`). Several disks are cut at one instant, each with its own luck.
+ * sector (`torn`). Several disks are cut at one instant, each with its own luck since its own last
+ * flush: of one kind, or each of another (`mixed`).
  *
  * Limits of the model: a write counts as given when the disk answered it, so what the disk had in
  * hand beside a flush is not taken apart; subsets are drawn, not all of them.
@@ -13,9 +14,25 @@
 import type { ByteRun } from '../../src/domain/units.js';
 import type { ArrivedWrite, FaultDisk } from './fault-disk.js';
 
+const IS_LONG = process.env.DYNAMICFS_TEST_LONG === '1';
+/** For tests of pools: a sample, unless more is asked for. */
+export const STATE_COUNT = Number(process.env.DYNAMICFS_POWER_CUT_STATES ?? (IS_LONG ? 3_000 : 24));
+export const CONTROL_STATE_COUNT = 8;
+export const SEED = Number(process.env.DYNAMICFS_POWER_CUT_SEED ?? 1);
+/** Several times what a state takes on a busy machine. */
+export const STATE_MS_MAX = 5_000;
+/** A long run says how far it is. */
+export function sayProgress(doneCount: number, count: number): void {
+  if (doneCount % 100 === 0)
+    process.stderr.write(`${doneCount} of ${count} power cuts are sound\n`);
+}
+
 const SECTOR_BYTES = 512;
-const CUT_KINDS = ['prefix', 'none', 'dropped', 'reordered', 'subset', 'torn'] as const;
+const ONE_FOR_ALL = ['prefix', 'none', 'dropped', 'reordered', 'subset', 'torn'] as const;
+const CUT_KINDS = [...ONE_FOR_ALL, 'mixed'] as const;
 type CutKind = (typeof CUT_KINDS)[number];
+/** More are not looked for when nothing new was drawn so often. */
+const ROUNDS_MAX = 100;
 
 export interface PowerCutState {
   readonly kind: CutKind;
@@ -24,7 +41,15 @@ export interface PowerCutState {
   /** What the program had said by then. */
   readonly marks: readonly string[];
   /** Per disk, in the order of the recorder. */
-  readonly arrived: readonly (readonly ArrivedWrite[])[];
+  readonly arrived: readonly Arrived[];
+}
+
+/** What of a disk's record is on it. */
+interface Arrived {
+  /** So many writes from the first one, whole. */
+  readonly wholeCount: number;
+  /** Of those behind. */
+  readonly others: readonly ArrivedWrite[];
 }
 
 export interface StateOptions {
@@ -32,7 +57,7 @@ export interface StateOptions {
   readonly count: number;
   readonly seed: number;
   /** A write that the disk does as a whole or not at all, since its file system relies on that. */
-  readonly isAtomic?: (write: ByteRun) => boolean;
+  readonly isAtomic?: (write: ByteRun, disk: number) => boolean;
   /** The disks lied: what was flushed may be lost as well. For controls. */
   readonly ignoresFlushes?: boolean;
 }
@@ -102,11 +127,13 @@ export class PowerCuts {
     const random = randomOf(seed);
     const byKind = new Map<CutKind, PowerCutState[]>(CUT_KINDS.map((kind) => [kind, []]));
     const seen = new Set<string>();
-    for (let eventCount = 0; eventCount <= this.#events.length; eventCount += 1) {
-      for (const state of this.#statesAt(eventCount, random, isAtomic)) {
-        const key = JSON.stringify([state.marks, state.arrived]);
-        if (!seen.has(key)) byKind.get(state.kind)?.push(state);
-        seen.add(key);
+    for (let round = 0; round < ROUNDS_MAX && seen.size < count; round += 1) {
+      for (let eventCount = 0; eventCount <= this.#events.length; eventCount += 1) {
+        for (const state of this.#statesAt(eventCount, random, isAtomic)) {
+          const key = JSON.stringify([state.marks.length, state.arrived]);
+          if (!seen.has(key)) byKind.get(state.kind)?.push(state);
+          seen.add(key);
+        }
       }
     }
     const drawn = takeByTurns(
@@ -118,47 +145,63 @@ export class PowerCuts {
 
   /** Puts the disks into that state. Safe while: nothing on them is mounted or open. */
   async become({ arrived }: PowerCutState): Promise<void> {
-    for (const [index, disk] of this.#disks.entries()) await disk.restore(arrived[index] ?? []);
+    for (const [disk, faultDisk] of this.#disks.entries()) {
+      const { wholeCount = 0, others = [] } = arrived[disk] ?? {};
+      const writes = wholeWrites(this.#events.filter((event) => event.disk === disk));
+      await faultDisk.restore([...writes.slice(0, wholeCount), ...others]);
+    }
   }
 
   #statesAt(
     eventCount: number,
     random: () => number,
-    isAtomic: (write: ByteRun) => boolean,
+    isAtomic: (write: ByteRun, disk: number) => boolean,
   ): PowerCutState[] {
     const before = this.#events.slice(0, eventCount);
     const marks = before.flatMap(({ mark }) => (mark === null ? [] : [mark]));
+    const perDisk = this.#disks.map((_, disk) => before.filter((event) => event.disk === disk));
     return CUT_KINDS.map((kind) => ({
       kind,
       eventCount,
       marks,
-      arrived: this.#disks.map((_, disk) => {
-        const requests = before.filter((event) => event.disk === disk);
-        return arrivedOf(requests, { kind, random, isAtomic });
+      arrived: perDisk.map((requests) => {
+        const drawn = ONE_FOR_ALL[Math.floor(random() * ONE_FOR_ALL.length)] ?? 'prefix';
+        return arrivedOf(requests, { kind: kind === 'mixed' ? drawn : kind, random, isAtomic });
       }),
     }));
   }
 }
 
-function arrivedOf(
-  requests: readonly CutEvent[],
-  how: { kind: CutKind; random: () => number; isAtomic: (write: ByteRun) => boolean },
-): ArrivedWrite[] {
-  const flushAt = requests.findLastIndex(({ write }) => write === null);
-  const whole = (events: readonly CutEvent[]): ArrivedWrite[] =>
-    events.flatMap(({ write, index }) => (write === null ? [] : [[index, null] as const]));
-  const pending = requests.slice(flushAt + 1);
-  return [...whole(requests.slice(0, flushAt + 1)), ...lucky(whole(pending), pending, how)];
+interface Luck {
+  readonly kind: Exclude<CutKind, 'mixed'>;
+  readonly random: () => number;
+  readonly isAtomic: (write: ByteRun, disk: number) => boolean;
+}
+
+function wholeWrites(events: readonly CutEvent[]): ArrivedWrite[] {
+  return events.flatMap(({ write, index }) => (write === null ? [] : [[index, null] as const]));
+}
+
+/** The same state is told in the same way, however it came about. */
+function arrivedOf(requests: readonly CutEvent[], luck: Luck): Arrived {
+  const pending = requests.slice(requests.findLastIndex(({ write }) => write === null) + 1);
+  const whole = wholeWrites(pending);
+  const others = lucky(whole, pending, luck);
+  const firstMissing = whole.findIndex(([index], at) => {
+    const other = others[at];
+    return other?.[0] !== index || other[1] !== null;
+  });
+  const arrivedCount = firstMissing < 0 ? whole.length : firstMissing;
+  return {
+    wholeCount: wholeWrites(requests).length - whole.length + arrivedCount,
+    others: others.slice(arrivedCount),
+  };
 }
 
 function lucky(
   all: ArrivedWrite[],
   pending: readonly CutEvent[],
-  {
-    kind,
-    random,
-    isAtomic,
-  }: { kind: CutKind; random: () => number; isAtomic: (write: ByteRun) => boolean },
+  { kind, random, isAtomic }: Luck,
 ): ArrivedWrite[] {
   const last = pending.at(-1);
   switch (kind) {
@@ -175,7 +218,7 @@ function lucky(
     case 'subset':
       return all.filter(() => random() < 0.5);
     case 'torn': {
-      if (!last?.write || isAtomic(last.write)) return all;
+      if (!last?.write || isAtomic(last.write, last.disk)) return all;
       const sectorCount = Math.floor(last.write.lengthBytes / SECTOR_BYTES);
       const arrivedBytes = Math.floor(random() * sectorCount) * SECTOR_BYTES;
       return [...all.slice(0, -1), [last.index, arrivedBytes]];
