@@ -32,3 +32,10 @@ export const TOTAL_NAMES = [
 ] as const;
 export type TotalName = (typeof TOTAL_NAMES)[number];
 export type Totals = Readonly<Record<TotalName, number>>;
+
+/** Bytes written to move data that was well where it was: what maintenance costs an SSD. */
+export const WEAR_TOTALS = [
+  'defrag_bytes_moved',
+  'defrag_bytes_relocated',
+  'tier_bytes_moved',
+] as const satisfies readonly TotalName[];

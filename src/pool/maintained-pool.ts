@@ -13,6 +13,7 @@ import type { ReclamationStore } from '../store/reclamations.js';
 import type { RunStore } from '../store/runs.js';
 import type { MaintenanceSettings } from '../store/settings.js';
 import type { TotalStore } from '../store/totals.js';
+import type { TrendStore } from '../store/trends.js';
 
 /** The tables that every kind of pool has. */
 export interface MaintenanceStore {
@@ -22,6 +23,7 @@ export interface MaintenanceStore {
   };
   readonly runs: RunStore;
   readonly totals: TotalStore;
+  readonly trends: TrendStore;
   readonly owner: OwnerStore;
   readonly governor: GovernorStore;
   readonly policies: PolicyStore;

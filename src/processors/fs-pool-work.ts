@@ -17,6 +17,7 @@ import { FsDefragBatches } from './fs-defrag-batch.js';
 import { processFsTrim } from './fs-trim-batch.js';
 import type { DefragReport, PoolWork } from './pool-work.js';
 import { type BatchReport, SUPERSEDED } from './run-batch.js';
+import { recordTrend } from './trends.js';
 
 const WORST_COUNT = 20;
 
@@ -77,6 +78,7 @@ export class FsPoolWork implements PoolWork {
   }
 
   async tick(): Promise<{ trimRunId: number | null }> {
+    recordTrend(this.pool.context);
     return { trimRunId: this.#beginDueTrim() };
   }
 

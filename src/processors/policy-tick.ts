@@ -7,6 +7,7 @@ import { trimDue } from '../domain/trim-schedule.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { compactJournals } from '../pool/extent-pool/snapshot.js';
 import { beginTiering } from './tiering.js';
+import { recordTrend } from './trends.js';
 
 export interface TickReport {
   /** The trim that this tick began. */
@@ -19,6 +20,7 @@ export interface TickReport {
 
 export function processPolicyTick(context: PoolContext): TickReport {
   context.refreshDisks();
+  recordTrend(context);
   return {
     orphanCount: context.returnOrphans(),
     compactedJournalCount: compactJournals(context),

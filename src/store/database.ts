@@ -21,6 +21,11 @@ export interface OpenOptions {
   readonly readonly?: boolean;
 }
 
+export interface StoreOptions extends OpenOptions {
+  /** Epoch milliseconds; says to which day belongs what is counted. */
+  readonly clock?: () => number;
+}
+
 /**
  * @param steps schema steps; `user_version` counts those that the file has.
  * @throws MaintenanceError ERR_NEWER_VERSION when the file has steps that we do not know,

@@ -33,6 +33,13 @@ export class FragmentationQueries {
     this.#db = db;
   }
 
+  /** Of all tiers together; from indexes alone, so that it costs little each minute. */
+  counts(): { extentCount: number; fragmentedCount: number } {
+    const sql = `SELECT (SELECT COUNT(*) FROM extents) AS extentCount,
+      (SELECT COUNT(*) FROM extents WHERE fragment_count > 1) AS fragmentedCount`;
+    return this.#db.prepare(sql).get() as ReturnType<FragmentationQueries['counts']>;
+  }
+
   tiers(): TierSums[] {
     return this.#db
       .prepare(

@@ -2,7 +2,13 @@
 
 import type { FsAnalysis } from '../domain/fs-analysis.js';
 import type { FsType } from '../domain/mounts.js';
-import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
+import {
+  type Db,
+  openDatabase,
+  type StoreOptions,
+  transaction,
+  transactionWithoutFlush,
+} from './database.js';
 import { FsCandidates } from './fs-candidates.js';
 import { GovernorStore } from './governor.js';
 import { MoveIntents } from './move-intents.js';
@@ -14,6 +20,7 @@ import { RunStore } from './runs.js';
 import { FS_POOL_SCHEMA_STEPS } from './schema.js';
 import { type MaintenanceSettings, SettingsStore } from './settings.js';
 import { TotalStore } from './totals.js';
+import { TrendStore } from './trends.js';
 import { TrimDeviceStore } from './trim-devices.js';
 import { TrimWindowStore } from './trim-windows.js';
 
@@ -34,6 +41,7 @@ export class FsPoolStore {
   readonly trimWindows: TrimWindowStore;
   readonly trimDevices: TrimDeviceStore;
   readonly totals: TotalStore;
+  readonly trends: TrendStore;
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
@@ -41,7 +49,7 @@ export class FsPoolStore {
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
-  constructor(databasePath: string, options: { create?: boolean; readonly?: boolean } = {}) {
+  constructor(databasePath: string, { clock = Date.now, ...options }: StoreOptions = {}) {
     const db = openDatabase(databasePath, FS_POOL_SCHEMA_STEPS, options);
     this.#db = db;
     this.settings = new SettingsStore(db);
@@ -51,7 +59,8 @@ export class FsPoolStore {
     this.intents = new MoveIntents(db);
     this.trimWindows = new TrimWindowStore(db);
     this.trimDevices = new TrimDeviceStore(db);
-    this.totals = new TotalStore(db);
+    this.trends = new TrendStore(db, clock);
+    this.totals = new TotalStore(db, this.trends);
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db);
     this.reclamations = new ReclamationStore(db);

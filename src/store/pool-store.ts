@@ -1,6 +1,12 @@
 /** All tables of one pool behind one connection. */
 
-import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
+import {
+  type Db,
+  openDatabase,
+  type StoreOptions,
+  transaction,
+  transactionWithoutFlush,
+} from './database.js';
 import { DiscardStore } from './discards.js';
 import { DiskHealthStore } from './disk-health.js';
 import { DiskStore } from './disks.js';
@@ -21,6 +27,7 @@ import { SettingsStore } from './settings.js';
 import { SpaceStore } from './space.js';
 import { TierStore } from './tiers.js';
 import { TotalStore } from './totals.js';
+import { TrendStore } from './trends.js';
 
 export class PoolStore {
   readonly settings: SettingsStore;
@@ -38,6 +45,7 @@ export class PoolStore {
   readonly fragmentation: FragmentationQueries;
   readonly tiers: TierStore;
   readonly totals: TotalStore;
+  readonly trends: TrendStore;
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
@@ -45,7 +53,7 @@ export class PoolStore {
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
-  constructor(databasePath: string, options: { create?: boolean; readonly?: boolean } = {}) {
+  constructor(databasePath: string, { clock = Date.now, ...options }: StoreOptions = {}) {
     const db = openDatabase(databasePath, POOL_SCHEMA_STEPS, options);
     this.#db = db;
     this.settings = new SettingsStore(db);
@@ -62,7 +70,8 @@ export class PoolStore {
     this.scrubs = new ScrubStore(db);
     this.fragmentation = new FragmentationQueries(db);
     this.tiers = new TierStore(db);
-    this.totals = new TotalStore(db);
+    this.trends = new TrendStore(db, clock);
+    this.totals = new TotalStore(db, this.trends);
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db);
     this.reclamations = new ReclamationStore(db);

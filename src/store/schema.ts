@@ -6,6 +6,7 @@
 import { POLICY_STEP } from './policies.js';
 import { RECLAMATION_STEP } from './reclamations.js';
 import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
+import { TREND_STEP } from './trends.js';
 
 /** Shared by the first steps of both kinds of pools; later changes are steps of each. */
 const SETTINGS_TABLE = `
@@ -183,6 +184,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   GOVERNOR_STEP,
   POLICY_STEP,
   RECLAMATION_STEP,
+  TREND_STEP,
 ];
 
 /**
@@ -255,4 +257,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   GOVERNOR_STEP,
   POLICY_STEP,
   RECLAMATION_STEP,
+  TREND_STEP,
 ];

@@ -61,7 +61,7 @@ export class PoolContext {
     this.clock = options.clock ?? Date.now;
     this.#threadCount = options.threadCount;
     this.#workers = options.workers ?? null;
-    this.store = openCatalogue(this.path, this.mode);
+    this.store = openCatalogue(this.path, this.mode, this.clock);
     const settings = this.settings();
     this.poolId = settings.poolId;
     this.extentBytes = settings.extentBytes;
@@ -259,7 +259,7 @@ export class PoolContext {
   }
 }
 
-function openCatalogue(poolPath: string, mode: OpenMode): PoolStore {
+function openCatalogue(poolPath: string, mode: OpenMode, clock: () => number): PoolStore {
   if (!existsSync(poolPath)) {
     throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `no such pool: ${poolPath} does not exist`, {
       nextStep: `Check the path, or make a pool with \`dynamicfs init --pool ${poolPath}\`.`,
@@ -276,7 +276,7 @@ function openCatalogue(poolPath: string, mode: OpenMode): PoolStore {
       },
     );
   }
-  const store = openStore(catalogue, mode);
+  const store = openStore(catalogue, mode, clock);
   if (store.settings.read().poolId === undefined) {
     store.close();
     throw new MaintenanceError('ERR_NOT_A_POOL', `${catalogue} is a database, but not of a pool`, {
@@ -286,9 +286,9 @@ function openCatalogue(poolPath: string, mode: OpenMode): PoolStore {
   return store;
 }
 
-function openStore(catalogue: string, mode: OpenMode): PoolStore {
+function openStore(catalogue: string, mode: OpenMode, clock: () => number): PoolStore {
   try {
-    return new PoolStore(catalogue, { readonly: mode === 'read' });
+    return new PoolStore(catalogue, { readonly: mode === 'read', clock });
   } catch (cause) {
     const sqliteCode = cause instanceof MaintenanceError ? cause.details.sqliteCode : null;
     if (sqliteCode !== 'SQLITE_NOTADB') throw cause;

@@ -56,7 +56,7 @@ export class FsPoolContext implements MaintenanceContext {
     this.#threadCount = options.threadCount;
     const file = storePath(stateDirectory, this.poolId);
     if (!existsSync(file)) throw storeGone(file, this.path);
-    this.store = new FsPoolStore(file, { readonly: this.mode === 'read' });
+    this.store = new FsPoolStore(file, { readonly: this.mode === 'read', clock: this.clock });
   }
 
   settings(): FsPoolSettings {
