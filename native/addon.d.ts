@@ -136,9 +136,10 @@ export interface Addon {
 
   /**
    * Starts writing the dirty pages of a range, and waits for that when asked to. Neither metadata
-   * nor the disk's cache is flushed. Waiting reports errors of earlier writes, once per descriptor.
+   * nor the disk's cache is flushed. Waiting reports errors of earlier writes, once per descriptor. On
+   * Btrfs it also waits until the file refers to what was written.
    *
-   * Source: sync_file_range(2).
+   * Source: sync_file_range(2); FIEMAP_FLAG_SYNC.
    */
   writeBack(fd: number, startBytes: bigint, lengthBytes: bigint, wait: number): number;
 

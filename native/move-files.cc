@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -55,6 +57,26 @@ int AppendMappings(int fd, uint64_t start, uint64_t end, std::vector<uint64_t>* 
     if (request->fm_mapped_extents < kMappingsPerCall || next <= asked_from) return 0;
   }
   return 0;
+}
+
+/**
+ * Btrfs has written a page before the file refers to its new place, which a worker of the kernel
+ * does a moment later: until then FIEMAP tells the old one. FIEMAP_FLAG_SYNC waits for that, too.
+ *
+ * Source: fs/btrfs/fiemap.c (btrfs_fiemap); Documentation/filesystems/fiemap.rst.
+ */
+int FinishOrderedExtents(int fd) {
+  struct statfs file_system;
+  if (fstatfs(fd, &file_system) != 0) return errno;
+  if (file_system.f_type != BTRFS_SUPER_MAGIC) return 0;
+  fiemap request = {};
+  request.fm_length = 1;
+  request.fm_flags = FIEMAP_FLAG_SYNC;
+  int result;
+  do {
+    result = ioctl(fd, FS_IOC_FIEMAP, &request);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
 }
 
 }  // namespace
@@ -200,7 +222,8 @@ napi_value WriteBack(napi_env env, napi_callback_info info) {
   const unsigned flags = wait == 0 ? SYNC_FILE_RANGE_WRITE
                                    : SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
                                          SYNC_FILE_RANGE_WAIT_AFTER;
-  return IntValue(env, sync_file_range(fd, start, length, flags) == 0 ? 0 : errno);
+  if (sync_file_range(fd, start, length, flags) != 0) return IntValue(env, errno);
+  return IntValue(env, wait == 0 ? 0 : FinishOrderedExtents(fd));
 }
 
 /** Source: fcntl(2), F_SETLEASE. */

@@ -12,7 +12,8 @@ export function startWriteBack(file: OpenFile): void {
 
 /**
  * Waits until no page of the file is dirty, which also write-protects pages that are mapped: from
- * here on even a write through mmap(2) changes the file's times.
+ * here on even a write through mmap(2) changes the file's times. On Btrfs also until the file refers to
+ * what was written: sync_file_range(2) alone returns a moment before.
  *
  * @throws KernelCallError EIO when a page could not be written since the descriptor was opened or
  * last asked: told once, and final.
