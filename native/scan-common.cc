@@ -27,7 +27,7 @@ constexpr uint32_t kRecordsPerCall = 512;
 
 enum ControlWord { kStopWord, kFilesLowWord, kFilesHighWord, kDutyWord };
 
-/** As src/domain/governor.ts has them. */
+/** As src/domain/governor-pace.ts has them. */
 constexpr int32_t kDutyPaused = -1;
 constexpr double kDutyWhole = 1e6;
 constexpr auto kRestMax = std::chrono::seconds(30);
@@ -73,6 +73,12 @@ void Control::Breathe() const {
   using Clock = std::chrono::steady_clock;
   thread_local uint64_t number = 0;
   thread_local Clock::time_point work_since;
+  if (__atomic_load_n(&words_[kDutyWord], __ATOMIC_RELAXED) == 0) {
+    // Asked for every file: with nobody to give way to it is to cost nothing, not even a look at the
+    // clock. Work begins to count when there is somebody.
+    number = 0;
+    return;
+  }
   const auto began = Clock::now();
   // A thread that looks for the first time has done next to nothing.
   const auto work = number == number_ ? began - work_since : Clock::duration::zero();

@@ -2,8 +2,9 @@
 
 import { execFileSync } from 'node:child_process';
 import { linkSync, mkdirSync, rmSync, statfsSync, symlinkSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { KIB, MIB } from '../../src/domain/units.js';
+import { kernelAddon } from '../../src/kernel/addon.js';
 import { prepareMoves } from '../../workers/prepare-moves.js';
 import {
   fragmentCount,
@@ -82,6 +83,17 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a move on %s', (fsType: LoopFsTy
       plan: { fragmentsBefore: before, pieceFragmentsAfter: 1, moveBytes: 64 * KIB },
     });
     expect(fragmentCount(mount.path('looked'))).toBe(before);
+  });
+
+  it('does not flush the file system for a dry run, whose every look is its last', () => {
+    makeFragmented(mount, ['unflushed'], { sizeBytes: 64 * KIB });
+    waitForClock();
+    const flushes = vi.spyOn(kernelAddon(), 'syncFileSystem');
+    prepare(mount, ['unflushed'], { dryRun: true, isLastTry: true });
+    expect(flushes).not.toHaveBeenCalled();
+    prepare(mount, ['unflushed'], { isLastTry: true });
+    expect(flushes).toHaveBeenCalledOnce();
+    flushes.mockRestore();
   });
 
   it('refuses a directory for donors that somebody else made', () => {
