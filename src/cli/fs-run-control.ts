@@ -5,7 +5,7 @@ import { MaintenanceError } from '../domain/errors.js';
 import type { FsRunOptions } from '../domain/fs-runs.js';
 import type { Run, RunTrigger } from '../domain/runs.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
-import { askGovernor } from '../store/governor.js';
+import { askGovernor, waitForNobody } from '../store/governor.js';
 
 export interface FsDefragIntent {
   readonly intensity: Intensity;
@@ -69,7 +69,7 @@ export function beginFsTrim(
       intensity,
       threadCount: 1,
     });
-    askGovernor(store, runId, intensity, sloMs);
+    waitForNobody(store, runId, sloMs);
     if (devicePath !== null) store.trimDevices.limitTo(runId, devicePath);
     return { run: store.runs.get(runId) as Run, joined: false };
   });

@@ -77,7 +77,7 @@ export function fsTrimStatus(pool: FsPool): Output<'trim status'> {
     batchBytes: policy.trim.batchBytes,
     secureErase: false,
     run: run && runView(pool, run),
-    governor: governorView(pool),
+    governor: governorView(pool, 'trim'),
     devices: run ? store.trimDevices.of(run.runId) : [],
   };
 }

@@ -3,14 +3,17 @@
 import { z } from 'zod';
 import { GOVERNOR_CAUSES, GOVERNOR_STATES, type GovernorCause } from '../domain/governor.js';
 import { isCurrent } from '../domain/governor-pace.js';
+import { RUN_KINDS, type RunKind } from '../domain/runs.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 
-/** Null while no run is at work. */
+/** Of the run that is held back most; null while none is at work. */
 export const GovernorOutput = z
   .strictObject({
+    runId: z.int().positive(),
+    kind: z.enum(RUN_KINDS),
     state: z.enum(GOVERNOR_STATES),
     cause: z.enum(GOVERNOR_CAUSES),
-    /** Share of the time in which runs may work. */
+    /** Share of the time in which it may work. */
     paceRatio: z.number().min(0).max(1),
     sinceMs: z.number().nonnegative(),
     sloMs: z.number().positive().nullable(),
@@ -25,11 +28,12 @@ export const GovernorOutput = z
 
 type GovernorView = z.infer<typeof GovernorOutput>;
 
-export function governorView(pool: MaintainedPool): GovernorView {
+/** @param kind of the runs that count; all when left out. */
+export function governorView(pool: MaintainedPool, kind?: RunKind): GovernorView {
   const { store, clock } = pool.context;
-  const status = store.governor.status();
-  const isAtWork = store.runs.openRuns().some(({ state }) => state === 'running');
-  if (!status || !isAtWork || !isCurrent(status, clock())) return null;
+  const status = store.governor.status(kind);
+  const isAtWork = status !== null && store.runs.get(status.runId)?.state === 'running';
+  if (!isAtWork || !isCurrent(status, clock())) return null;
   const { bounds, atMs: _, ...figures } = status;
   return { ...figures, sloMs: bounds.sloMs, pauseOnHighLoad: bounds.pauseOnHighLoad };
 }
@@ -49,7 +53,8 @@ export function governorLines(view: GovernorView): string[] {
   if (!view) return [];
   const { state, cause, paceRatio, foregroundPerSec, latencyMs } = view;
   const lines = [`  Governor: ${state}, ${CAUSES[cause]}`];
-  if (state === 'yielding') lines.push(`    At work: ${(paceRatio * 100).toFixed(2)}% of the time`);
+  if (state === 'yielding' && paceRatio < 1)
+    lines.push(`    At work: ${(paceRatio * 100).toFixed(2)}% of the time`);
   if (foregroundPerSec !== null && (state === 'yielding' || state === 'paused')) {
     const each = latencyMs === null ? '' : `, ${latencyMs.toFixed(2)} ms each`;
     lines.push(`    Others: ${foregroundPerSec.toFixed(0)} requests a second${each}`);

@@ -7,7 +7,7 @@ import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { beginEvacuation, findDisk } from '../pool/extent-pool/remove-disk.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import type { DiskRow } from '../store/disks.js';
-import { askGovernor } from '../store/governor.js';
+import { askGovernor, waitForNobody } from '../store/governor.js';
 
 const FRAGMENTS_MIN = 2;
 
@@ -161,7 +161,7 @@ export function beginTrim(pool: ExtentPool, intent: TrimIntent): { run: Run; joi
       plannedCount: due.reduce((sum, one) => sum + one.runCount, 0),
       plannedBytes: due.reduce((sum, one) => sum + one.bytes, 0),
     });
-    askGovernor(store, runId, 'medium', intent.sloMs);
+    if (intent.trigger === 'manual') waitForNobody(store, runId, intent.sloMs);
     return { run: store.runs.get(runId) as Run, joined: false };
   });
 }

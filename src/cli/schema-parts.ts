@@ -57,6 +57,10 @@ export const RunOutput = z.strictObject({
   confirmedBytes: bytes,
   reclaimedBytes: bytes,
   busyMs: z.number().nonnegative(),
+  /** How long the governor let it work without limit, for a share of the time, and not at all. */
+  fullPaceMs: z.number().nonnegative(),
+  yieldingMs: z.number().nonnegative(),
+  heldMs: z.number().nonnegative(),
   estimatedRemainingMs: z.number().nonnegative().nullable(),
   exclusions: z.array(
     z.strictObject({ outcome: z.enum(['skipped', 'failed']), reason: z.string(), count }),

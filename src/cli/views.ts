@@ -56,7 +56,7 @@ export function defragStatus(pool: MaintainedPool): Output<'defrag status'> {
     estimatedRemainingMs: open && remainingMs(open),
     run: run && runView(pool, run),
     evacuation: evacuation && runView(pool, evacuation),
-    governor: governorView(pool),
+    governor: governorView(pool, 'defrag'),
   };
 }
 
@@ -83,7 +83,7 @@ export function trimStatus(pool: ExtentPool): Output<'trim status'> {
     batchBytes: policy.trim.batchBytes,
     secureErase: policy.trim.secureErase,
     run: run && runView(pool, run),
-    governor: governorView(pool),
+    governor: governorView(pool, 'trim'),
     devices: null,
   };
 }

@@ -26,21 +26,6 @@ export function defaultBounds(intensity: Intensity): GovernorBounds {
   return { sloMs: null, pauseOnHighLoad: intensity !== 'high', intensity };
 }
 
-/** Several runs of one pool share its devices: the strictest of each bound counts. */
-export function strictest(all: readonly GovernorBounds[]): GovernorBounds | null {
-  const [first, ...others] = all;
-  if (!first) return null;
-  return others.reduce(
-    (a, b) => ({
-      sloMs:
-        a.sloMs === null || b.sloMs === null ? (a.sloMs ?? b.sloMs) : Math.min(a.sloMs, b.sloMs),
-      pauseOnHighLoad: a.pauseOnHighLoad || b.pauseOnHighLoad,
-      intensity: YIELD_RATIO[a.intensity] < YIELD_RATIO[b.intensity] ? a.intensity : b.intensity,
-    }),
-    first,
-  );
-}
-
 /**
  * Share of the time in which we may keep a device busy while others use it, all threads together.
  *

@@ -72,6 +72,11 @@ export interface RunProgress {
   readonly reclaimedBytes: number;
   /** Time during which batches were at work. */
   readonly busyMs: number;
+  /** What the governor let the run do, and for how long: docs/governor.md. */
+  readonly fullPaceMs: number;
+  readonly yieldingMs: number;
+  /** Held back, or looked before it began. */
+  readonly heldMs: number;
 }
 
 export const NO_PROGRESS: RunProgress = {
@@ -88,6 +93,9 @@ export const NO_PROGRESS: RunProgress = {
   confirmedBytes: 0,
   reclaimedBytes: 0,
   busyMs: 0,
+  fullPaceMs: 0,
+  yieldingMs: 0,
+  heldMs: 0,
 };
 
 export function isOpen(state: RunState): boolean {

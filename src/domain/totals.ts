@@ -29,6 +29,9 @@ export const TOTAL_NAMES = [
   'tier_bytes_moved',
   'scrub_replicas',
   'scrub_bytes',
+  'governor_full_ms',
+  'governor_yielding_ms',
+  'governor_held_ms',
 ] as const;
 export type TotalName = (typeof TOTAL_NAMES)[number];
 export type Totals = Readonly<Record<TotalName, number>>;

@@ -52,7 +52,8 @@ function endedRuns(counts: PoolFigures['endedRuns']): PoolFigures['endedRuns'] {
 
 function governorNow({ context: { store, clock } }: MaintainedPool): GovernorStatus | null {
   const status = store.governor.status();
-  return status && isCurrent(status, clock()) ? status : null;
+  if (!status || !isCurrent(status, clock())) return null;
+  return store.runs.get(status.runId)?.state === 'running' ? status : null;
 }
 
 async function jobCounts(queues: ServedPool['queues']): Promise<PoolFigures['jobs']> {

@@ -13,6 +13,10 @@ export function makeGauges(registers: Registry[]) {
       'pool',
       'state',
     ]),
+    governorCause: gauge('governor_cause', 'Whether this is why the governor is in its state.', [
+      'pool',
+      'cause',
+    ]),
     governorPace: gauge('governor_pace_ratio', 'Share of the time in which runs may work.', [
       'pool',
     ]),

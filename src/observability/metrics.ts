@@ -6,7 +6,7 @@
  */
 
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
-import { GOVERNOR_STATES } from '../domain/governor.js';
+import { GOVERNOR_CAUSES, GOVERNOR_STATES } from '../domain/governor.js';
 import type { GovernorStatus } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import type { RunKind, RunState } from '../domain/runs.js';
@@ -111,7 +111,7 @@ export class Metrics {
       counter.inc({ pool }, metric.value(figures.totals));
     }
     this.#fillRuns(figures);
-    this.#fillGovernor(figures.poolId, figures.governor);
+    this.#fillGovernor(figures);
     for (const disk of figures.disks) this.#fillDisk(pool, disk);
     const gauges = this.#gauges;
     gauges.trimLast.set({ pool }, figures.totals.trim_last_at_ms / MS_PER_SECOND);
@@ -135,8 +135,19 @@ export class Metrics {
     for (const { queue, state, count } of jobs) gauges.jobs.set({ pool, queue, state }, count);
   }
 
-  #fillGovernor(pool: string, status: GovernorStatus | null): void {
+  #fillGovernor({ poolId: pool, governor: status, totals }: PoolFigures): void {
+    const times = [
+      ['full', totals.governor_full_ms],
+      ['yielding', totals.governor_yielding_ms],
+      ['held', totals.governor_held_ms],
+    ] as const;
+    for (const [pace, ms] of times) {
+      this.#counters.governorTime.inc({ pool, pace }, ms / MS_PER_SECOND);
+    }
     const gauges = this.#gauges;
+    for (const cause of GOVERNOR_CAUSES) {
+      gauges.governorCause.set({ pool, cause }, cause === status?.cause ? 1 : 0);
+    }
     for (const state of GOVERNOR_STATES) {
       gauges.governorState.set({ pool, state }, state === status?.state ? 1 : 0);
     }
@@ -169,6 +180,10 @@ function makeCounters(registers: Registry[]) {
       'pool',
       'kind',
       'state',
+    ]),
+    governorTime: counter('governor_seconds', 'Time of batches, by the pace they were let have.', [
+      'pool',
+      'pace',
     ]),
     ioBytes: counter('agent_io_bytes', 'Bytes that devices read and wrote for the agent.', [
       'direction',

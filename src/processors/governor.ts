@@ -1,42 +1,28 @@
 /**
  * Looks at the devices of a pool while runs are at work on it, and tells their threads the pace.
  *
+ * Each run has a seat of its own, over the same samples: what one was asked for binds no other.
  *   idle → looking → full ⇄ yielding ⇄ paused     see src/domain/governor.ts
  * Idle costs nothing. Between two batches of a run it goes on looking, so that a batch does not begin
  * blind; after that it forgets what it saw.
  */
 
-import {
-  FIRST_SAMPLE_EVERY_MS,
-  type Governing,
-  type GovernorBounds,
-  type GovernorState,
-  govern,
-  LOOKING,
-  SAMPLE_EVERY_MS,
-  strictest,
-} from '../domain/governor.js';
+import { FIRST_SAMPLE_EVERY_MS, type GovernorState, SAMPLE_EVERY_MS } from '../domain/governor.js';
 import { LoadProbe } from '../kernel/load-probe.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
+import { type Governed, Seat } from './governor-seat.js';
 
 /** Longer than from one batch of a run to the next. */
 const LINGER_MS = 3_000;
 /** Where there is nothing to see, it is looked for now and then. */
 const FIXED_EVERY_MS = 1_000;
 /** For whoever watches; a change of state is written at once. */
-const STATUS_EVERY_MS = 1_000;
+const WRITE_EVERY_MS = 1_000;
 
 const EVERY_MS: Partial<Record<GovernorState, number>> = {
   looking: FIRST_SAMPLE_EVERY_MS,
   fixed: FIXED_EVERY_MS,
 };
-
-/** A run at work. */
-export interface Governed {
-  readonly bounds: GovernorBounds;
-  /** @param paceRatio share of the time in which the run may work, with all of its threads. */
-  readonly setPace: (paceRatio: number) => void;
-}
 
 const governors = new WeakMap<MaintenanceContext, Governor>();
 
@@ -52,77 +38,83 @@ export function governorOf(context: MaintenanceContext): Governor {
 
 class Governor {
   readonly #context: MaintenanceContext;
-  readonly #governed = new Set<Governed>();
+  readonly #seats = new Map<number, Seat>();
   #probe: LoadProbe | null = null;
-  #now: Governing = LOOKING;
   #timer: NodeJS.Timeout | null = null;
-  #bounds: GovernorBounds | null = null;
-  #leftAtMs = 0;
-  #sinceMs = 0;
   #writtenAtMs = 0;
 
   constructor(context: MaintenanceContext) {
     this.#context = context;
   }
 
-  get paceRatio(): number {
-    return this.#now.paceRatio;
+  /** @returns 1 for a run that is not governed. */
+  paceRatio(runId: number): number {
+    return this.#seats.get(runId)?.paceRatio ?? 1;
   }
 
-  enter(one: Governed, deviceNames: () => readonly string[]): void {
-    this.#governed.add(one);
-    if (this.#timer === null) {
-      this.#now = LOOKING;
-      this.#sinceMs = this.#context.clock();
-      this.#probe = isOff() ? null : new LoadProbe(deviceNames());
-      if (this.#probe === null || this.#probe.take() === null) this.#look();
-      else this.#wait(FIRST_SAMPLE_EVERY_MS);
-    }
-    one.setPace(this.#now.paceRatio);
+  enter(governed: Governed, deviceNames: () => readonly string[]): void {
+    const { runId } = governed.run;
+    const seat = this.#seats.get(runId) ?? new Seat(governed, this.#context.clock);
+    this.#seats.set(runId, seat);
+    seat.enter(governed);
+    if (this.#timer !== null) return;
+    this.#probe = isOff() ? null : new LoadProbe(deviceNames());
+    if (this.#probe === null || this.#probe.take() === null) this.#look();
+    else this.#wait();
   }
 
-  leave(one: Governed): void {
-    this.#governed.delete(one);
-    this.#leftAtMs = performance.now();
+  leave(governed: Governed): void {
+    this.#seats.get(governed.run.runId)?.leave(governed);
   }
 
-  #wait(durationMs: number): void {
-    this.#timer = setTimeout(() => this.#look(), durationMs);
+  /** Writes how long the run had which pace. Safe while: in the transaction that ends the run. */
+  settle(runId: number): void {
+    const seat = this.#seats.get(runId);
+    if (seat) this.#writeTimes(runId, seat);
+  }
+
+  #wait(): void {
+    const each = [...this.#seats.values()].map(({ state }) => EVERY_MS[state] ?? SAMPLE_EVERY_MS);
+    this.#timer = setTimeout(() => this.#look(), Math.min(...each));
     this.#timer.unref();
   }
 
   #look(): void {
     this.#timer = null;
-    if (this.#governed.size === 0 && performance.now() - this.#leftAtMs > LINGER_MS) return;
-    this.#bounds = strictest([...this.#governed].map(({ bounds }) => bounds)) ?? this.#bounds;
-    if (!this.#bounds) return;
-    const before = this.#now;
     const sample = isOff() ? 'switched-off' : (this.#probe?.take() ?? 'no-figures');
-    this.#now = govern(before, sample, this.#bounds);
-    if (this.#now.state !== before.state) this.#sinceMs = this.#context.clock();
-    if (this.#now.paceRatio !== before.paceRatio) {
-      for (const { setPace } of this.#governed) setPace(this.#now.paceRatio);
+    const changes = [...this.#seats.values()].map((seat) => seat.judge(sample));
+    const isDue = performance.now() - this.#writtenAtMs >= WRITE_EVERY_MS;
+    if (isDue || changes.includes(true)) this.#write();
+    for (const [runId, seat] of this.#seats) {
+      if (seat.isGoneFor(LINGER_MS)) this.#seats.delete(runId);
     }
-    this.#write(this.#now.state !== before.state);
-    this.#wait(EVERY_MS[this.#now.state] ?? SAMPLE_EVERY_MS);
+    if (this.#seats.size > 0) this.#wait();
   }
 
-  #write(isNew: boolean): void {
-    const atMs = this.#context.clock();
-    const bounds = this.#bounds;
-    if (this.#governed.size === 0 || !bounds) return;
-    if (!isNew && Math.abs(atMs - this.#writtenAtMs) < STATUS_EVERY_MS) return;
-    this.#writtenAtMs = atMs;
+  #write(): void {
+    this.#writtenAtMs = performance.now();
     const { store } = this.#context;
-    const { state, cause, paceRatio, foregroundPerSec, latencyMs, busyRatio, stallRatio } =
-      this.#now;
-    const figures = { foregroundPerSec, latencyMs, busyRatio, stallRatio };
-    const status = { state, cause, paceRatio, ...figures, bounds, sinceMs: this.#sinceMs, atMs };
+    const statuses = [...this.#seats.values()].map((seat) => seat.status());
     try {
-      store.transactionWithoutFlush(() => store.governor.setStatus(status));
+      store.transactionWithoutFlush(() => {
+        store.governor.setStatuses(statuses);
+        for (const [runId, seat] of this.#seats) this.#writeTimes(runId, seat);
+      });
     } catch {
       // Only for show: a store that is busy or closed is told about by whoever works with it.
     }
+  }
+
+  #writeTimes(runId: number, seat: Seat): void {
+    const { store } = this.#context;
+    const times = seat.takeTimes();
+    if (Object.values(times).every((ms) => ms === 0)) return;
+    store.runs.addProgress(runId, times);
+    store.totals.add({
+      governor_full_ms: times.fullPaceMs,
+      governor_yielding_ms: times.yieldingMs,
+      governor_held_ms: times.heldMs,
+    });
   }
 }
 

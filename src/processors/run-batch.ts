@@ -8,6 +8,7 @@
 import type { Run } from '../domain/runs.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
+import { governorOf } from './governor.js';
 
 export interface BatchReport {
   readonly outcome: 'done' | 'stopped' | 'superseded';
@@ -44,6 +45,7 @@ export function completeRun(context: MaintenanceContext, run: Run): void {
   const { store } = context;
   store.transaction(() => {
     context.assertOwner();
+    governorOf(context).settle(run.runId);
     if (!store.runs.setState(run.runId, 'completed', context.clock())) return;
     if (run.kind === 'defrag' || run.kind === 'evacuate') {
       store.totals.add({ defrag_runs_completed: 1 });

@@ -14,7 +14,8 @@ import {
 import type { Run } from '../domain/runs.js';
 import { KIB } from '../domain/units.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
-import { type Governed, governorOf } from './governor.js';
+import { governorOf } from './governor.js';
+import type { Governed } from './governor-seat.js';
 import { stillRunning } from './run-batch.js';
 
 const LOOK_EVERY_MS = 50;
@@ -41,6 +42,7 @@ export class RunWatch implements Disposable {
     this.#runId = run.runId;
     this.#timer = setInterval(() => this.isRunning, LOOK_EVERY_MS);
     this.#governed = governance && {
+      run,
       bounds: context.store.governor.bounds(run.runId, run.intensity),
       setPace: (paceRatio) => this.#setPace(paceRatio, governance.laneCount),
     };
@@ -62,7 +64,7 @@ export class RunWatch implements Disposable {
 
   /** Share of the time in which the run may work: 1 unless others are at work. */
   get paceRatio(): number {
-    return this.#governed ? governorOf(this.#context).paceRatio : 1;
+    return this.#governed ? governorOf(this.#context).paceRatio(this.#runId) : 1;
   }
 
   /** @param rateBytesPerSec that one task may move; null for no limit. */

@@ -3,6 +3,7 @@
 import type { Intensity } from '../domain/defrag-plan.js';
 import { defaultBounds, type GovernorBounds } from '../domain/governor.js';
 import type { GovernorStatus } from '../domain/governor-pace.js';
+import type { RunKind } from '../domain/runs.js';
 import type { Db } from './database.js';
 
 export class GovernorStore {
@@ -32,20 +33,29 @@ export class GovernorStore {
     return { sloMs: row.slo_ms, pauseOnHighLoad: row.pause_on_high_load === 1, intensity };
   }
 
-  setStatus(status: GovernorStatus): void {
+  /** @param statuses of the runs at work, in place of those before. */
+  setStatuses(statuses: readonly GovernorStatus[]): void {
     this.#db
       .prepare(
         'INSERT INTO governor VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET status = excluded.status',
       )
-      .run(JSON.stringify(status));
+      .run(JSON.stringify(statuses));
   }
 
-  /** @returns null before the first run. */
-  status(): GovernorStatus | null {
+  /** @returns of each run that was at work when this was written last; none before the first. */
+  statuses(): GovernorStatus[] {
     const row = this.#db.prepare('SELECT status FROM governor').get() as
       | { status: string }
       | undefined;
-    return row ? JSON.parse(row.status) : null;
+    const written = row ? JSON.parse(row.status) : [];
+    // Until runs had one each, it was one for all of them.
+    return Array.isArray(written) ? written : [];
+  }
+
+  /** @returns the most restrained of the runs, or of those of a kind; null when there is none. */
+  status(kind?: RunKind): GovernorStatus | null {
+    const ofKind = this.statuses().filter((status) => kind === undefined || status.kind === kind);
+    return ofKind.sort((a, b) => a.paceRatio - b.paceRatio)[0] ?? null;
   }
 }
 
@@ -62,4 +72,13 @@ export function askGovernor(
 ): void {
   if (sloMs === undefined || sloMs === null) return;
   governor.setBounds(runId, { ...defaultBounds(intensity), sloMs });
+}
+
+/** Somebody waits for this run: it keeps its own pace, and pauses for an SLO only. */
+export function waitForNobody(
+  { governor }: { readonly governor: GovernorStore },
+  runId: number,
+  sloMs: number | null | undefined,
+): void {
+  governor.setBounds(runId, { sloMs: sloMs ?? null, pauseOnHighLoad: false });
 }

@@ -11,10 +11,10 @@ import {
   LOOKING,
   type LoadSample,
   SAMPLE_EVERY_MS,
-  strictest,
   YIELD_RATIO,
 } from '../../src/domain/governor.js';
-import { dutyOf, restAfterMs } from '../../src/domain/governor-pace.js';
+import { dutyOf, paceOf, restAfterMs } from '../../src/domain/governor-pace.js';
+import { RUN_KINDS } from '../../src/domain/runs.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 
 const QUIET: LoadSample = {
@@ -174,15 +174,16 @@ describe('the governor', () => {
     expect(blind).toMatchObject({ state: 'fixed', cause: 'no-figures', paceRatio: 1 });
     expect(outcomeOf(times(2, OTHERS), BALANCED, blind).state).toBe('yielding');
   });
+});
 
-  it('takes the strictest of what the runs of a pool ask for', () => {
-    expect(strictest([])).toBeNull();
-    const high = { sloMs: 5, pauseOnHighLoad: false, intensity: 'high' } as const;
-    expect(strictest([high, defaultBounds('low')])).toEqual({
-      sloMs: 5,
-      pauseOnHighLoad: true,
-      intensity: 'low',
-    });
+describe('the pace of a run', () => {
+  it('is a share only where data is moved; all else keeps its own pace, and pauses as they do', () => {
+    for (const kind of RUN_KINDS) {
+      const yields = kind === 'defrag' || kind === 'tier';
+      expect(paceOf(kind, YIELD_RATIO.medium)).toBe(yields ? YIELD_RATIO.medium : 1);
+      expect(paceOf(kind, 0)).toBe(0);
+      expect(paceOf(kind, 1)).toBe(1);
+    }
   });
 });
 
