@@ -16,6 +16,7 @@ import {
   MaintenanceError,
   type WireError,
 } from '../domain/errors.js';
+import { AGENT_ACTOR } from '../domain/ledger.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { type FileLock, tryLockFile } from '../kernel/file-lock.js';
 import type { Log } from '../observability/log.js';
@@ -63,6 +64,7 @@ export class AgentPool {
     const { context } = this.work.pool;
     try {
       if (context.poolId !== registered.poolId) throw replaced(registered);
+      context.store.ledger.actor = AGENT_ACTOR;
       context.ownerEpoch = context.store.owner.acquire(`${hostname()}:${process.pid}`, Date.now());
     } catch (cause) {
       this.work.closeUnused();

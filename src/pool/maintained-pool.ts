@@ -7,6 +7,7 @@
 
 import type { RunExclusion } from '../domain/runs.js';
 import type { GovernorStore } from '../store/governor.js';
+import type { LedgerStore } from '../store/ledger.js';
 import type { OwnerStore } from '../store/owner.js';
 import type { PolicyStore } from '../store/policies.js';
 import type { ReclamationStore } from '../store/reclamations.js';
@@ -28,6 +29,7 @@ export interface MaintenanceStore {
   readonly governor: GovernorStore;
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
+  readonly ledger: LedgerStore;
   readonly candidates: { exclusions(runId: number): RunExclusion[] };
   transaction<T>(body: () => T): T;
   transactionWithoutFlush<T>(body: () => T): T;

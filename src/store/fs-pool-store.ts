@@ -2,15 +2,10 @@
 
 import type { FsAnalysis } from '../domain/fs-analysis.js';
 import type { FsType } from '../domain/mounts.js';
-import {
-  type Db,
-  openDatabase,
-  type StoreOptions,
-  transaction,
-  transactionWithoutFlush,
-} from './database.js';
+import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
 import { FsCandidates } from './fs-candidates.js';
 import { GovernorStore } from './governor.js';
+import { type LedgerOptions, LedgerStore } from './ledger.js';
 import { MoveIntents } from './move-intents.js';
 import { OwnerStore } from './owner.js';
 import { PolicyStore } from './policies.js';
@@ -46,10 +41,11 @@ export class FsPoolStore {
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
   readonly governor: GovernorStore;
+  readonly ledger: LedgerStore;
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
-  constructor(databasePath: string, { clock = Date.now, ...options }: StoreOptions = {}) {
+  constructor(databasePath: string, { clock = Date.now, ...options }: LedgerOptions = {}) {
     const db = openDatabase(databasePath, FS_POOL_SCHEMA_STEPS, options);
     this.#db = db;
     this.settings = new SettingsStore(db);
@@ -65,6 +61,7 @@ export class FsPoolStore {
     this.policies = new PolicyStore(db);
     this.reclamations = new ReclamationStore(db);
     this.governor = new GovernorStore(db);
+    this.ledger = LedgerStore.open(db, { clock, ...options });
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */

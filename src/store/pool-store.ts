@@ -1,12 +1,6 @@
 /** All tables of one pool behind one connection. */
 
-import {
-  type Db,
-  openDatabase,
-  type StoreOptions,
-  transaction,
-  transactionWithoutFlush,
-} from './database.js';
+import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
 import { DiscardStore } from './discards.js';
 import { DiskHealthStore } from './disk-health.js';
 import { DiskStore } from './disks.js';
@@ -14,6 +8,7 @@ import { DriveReportStore } from './drive-reports.js';
 import { ExtentStore } from './extents.js';
 import { FragmentationQueries } from './fragmentation.js';
 import { GovernorStore } from './governor.js';
+import { type LedgerOptions, LedgerStore } from './ledger.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
 import { PolicyStore } from './policies.js';
@@ -50,10 +45,11 @@ export class PoolStore {
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
   readonly governor: GovernorStore;
+  readonly ledger: LedgerStore;
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
-  constructor(databasePath: string, { clock = Date.now, ...options }: StoreOptions = {}) {
+  constructor(databasePath: string, { clock = Date.now, ...options }: LedgerOptions = {}) {
     const db = openDatabase(databasePath, POOL_SCHEMA_STEPS, options);
     this.#db = db;
     this.settings = new SettingsStore(db);
@@ -76,6 +72,7 @@ export class PoolStore {
     this.policies = new PolicyStore(db);
     this.reclamations = new ReclamationStore(db);
     this.governor = new GovernorStore(db);
+    this.ledger = LedgerStore.open(db, { clock, ...options });
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */

@@ -3,6 +3,7 @@
  * made by an older version runs the steps that it lacks, in one transaction.
  */
 
+import { LEDGER_STEP } from './ledger.js';
 import { POLICY_STEP } from './policies.js';
 import { RECLAMATION_STEP } from './reclamations.js';
 import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
@@ -185,6 +186,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   POLICY_STEP,
   RECLAMATION_STEP,
   TREND_STEP,
+  LEDGER_STEP,
 ];
 
 /**
@@ -258,4 +260,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   POLICY_STEP,
   RECLAMATION_STEP,
   TREND_STEP,
+  LEDGER_STEP,
 ];

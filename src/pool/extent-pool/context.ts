@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
+import { processActor } from '../../kernel/actor.js';
 import { isAttached } from '../../kernel/block-device.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
@@ -25,7 +26,6 @@ import type { Superblock } from './superblock.js';
 import { deadOwners, WriterLock } from './writer-lock.js';
 
 export const CATALOGUE_FILE = 'pool.sqlite';
-
 export type OpenMode = 'read' | 'write';
 
 export interface OpenPoolOptions {
@@ -288,7 +288,7 @@ function openCatalogue(poolPath: string, mode: OpenMode, clock: () => number): P
 
 function openStore(catalogue: string, mode: OpenMode, clock: () => number): PoolStore {
   try {
-    return new PoolStore(catalogue, { readonly: mode === 'read', clock });
+    return new PoolStore(catalogue, { readonly: mode === 'read', actor: processActor(), clock });
   } catch (cause) {
     const sqliteCode = cause instanceof MaintenanceError ? cause.details.sqliteCode : null;
     if (sqliteCode !== 'SQLITE_NOTADB') throw cause;

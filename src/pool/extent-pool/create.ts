@@ -17,6 +17,7 @@ import { dirname, join, resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
 import { formatBytes, roundDown } from '../../domain/units.js';
+import { processActor } from '../../kernel/actor.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import { syncDirectory } from '../../kernel/sync-directory.js';
 import type { DiskRow } from '../../store/disks.js';
@@ -69,7 +70,7 @@ export function createPool(poolPath: string, options: CreatePoolOptions = {}): s
   } catch (cause) {
     throw fromNodeError('make pool directory', cause, path);
   }
-  const store = new PoolStore(join(path, CATALOGUE_FILE), { create: true });
+  const store = new PoolStore(join(path, CATALOGUE_FILE), { create: true, actor: processActor() });
   const settings = newPoolSettings(randomUUID(), extentBytes, replicaCount, options.clock);
   store.settings.write(settings);
   store.close();

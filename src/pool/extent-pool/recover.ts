@@ -9,6 +9,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { InvariantError, MaintenanceError } from '../../domain/errors.js';
+import { processActor } from '../../kernel/actor.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import { syncDirectory } from '../../kernel/sync-directory.js';
 import type { Replica } from '../../store/extents.js';
@@ -85,7 +86,11 @@ function buildCatalogue(
 ): RecoverReport {
   const first = disks[0]?.superblock;
   if (!first) throw new InvariantError('recover without a disk');
-  const store = new PoolStore(path, { create: true });
+  const store = new PoolStore(path, {
+    create: true,
+    beginning: 'recovered',
+    actor: processActor(),
+  });
   try {
     return store.transaction(() => {
       store.settings.write(newPoolSettings(first.poolId, first.extentBytes, first.replicaCount));

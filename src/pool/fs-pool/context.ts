@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import { GROUPS_PER_THREAD } from '../../domain/move-tasks.js';
+import { processActor } from '../../kernel/actor.js';
 import { type FsPoolSettings, FsPoolStore } from '../../store/fs-pool-store.js';
 import type { RegisteredFileSystem } from '../../store/registry.js';
 import type { MaintenanceContext } from '../maintained-pool.js';
@@ -56,7 +57,11 @@ export class FsPoolContext implements MaintenanceContext {
     this.#threadCount = options.threadCount;
     const file = storePath(stateDirectory, this.poolId);
     if (!existsSync(file)) throw storeGone(file, this.path);
-    this.store = new FsPoolStore(file, { readonly: this.mode === 'read', clock: this.clock });
+    this.store = new FsPoolStore(file, {
+      readonly: this.mode === 'read',
+      actor: processActor(),
+      clock: this.clock,
+    });
   }
 
   settings(): FsPoolSettings {
@@ -101,7 +106,10 @@ export function createFsPoolStore(stateDirectory: string, settings: FsPoolSettin
   const directory = fsPoolDirectory(stateDirectory, settings.poolId);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   try {
-    const store = new FsPoolStore(storePath(stateDirectory, settings.poolId), { create: true });
+    const store = new FsPoolStore(storePath(stateDirectory, settings.poolId), {
+      create: true,
+      actor: processActor(),
+    });
     store.settings.write(settings);
     store.close();
   } catch (cause) {
