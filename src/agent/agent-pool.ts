@@ -7,7 +7,7 @@
  */
 
 import { hostname } from 'node:os';
-import { type Job, UnrecoverableError, Worker } from 'bullmq';
+import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { batchIntervalMs } from '../domain/defrag-plan.js';
 import {
@@ -29,6 +29,7 @@ import { PoolQueues } from '../queue/pool-queues.js';
 import { workerOptions } from '../queue/worker-options.js';
 import { storeError } from '../store/database.js';
 import type { RegisteredPool } from '../store/registry.js';
+import { dispatchJob } from './dispatch-job.js';
 import { agentLockPath, openWork } from './open-work.js';
 import { within } from './within.js';
 
@@ -102,10 +103,14 @@ export class AgentPool {
     this.#underWay.add(settled);
     void settled.finally(() => this.#underWay.delete(settled));
     for (const kind of JOB_KINDS) {
-      const worker = new Worker(kind, (job: Job) => this.#process(kind, job), {
-        ...workerOptions(redis),
-        prefix: queuePrefix(this.registered.poolId),
-      });
+      const worker = new Worker(
+        kind,
+        (job: Job, token?: string) => this.#process(kind, job, token),
+        {
+          ...workerOptions(redis),
+          prefix: queuePrefix(this.registered.poolId),
+        },
+      );
       worker.on('error', (error) => {
         // While Redis is away every worker says so again and again; the agent said it once.
         if (redis.status === 'ready') this.#log.warn({ kind, error: error.message }, 'worker');
@@ -183,6 +188,12 @@ export class AgentPool {
     const { store, ownerEpoch } = this.pool.context;
     this.work.forgetIdle();
     this.work.beginUrgent();
+    this.work.reclaimer.advance();
+    const reclamation = store.reclamations.open();
+    if (reclamation) {
+      const { reclamationId } = reclamation;
+      await this.queues.addReclamation(reclamationId, store.reclamations.steps(reclamationId));
+    }
     const runs = store.runs.openRuns().filter((run) => run.state === 'running');
     // An evacuation and a defragmentation share the queue: turns are taken at the pace of the faster.
     const rewrites = runs.filter((run) => run.kind !== 'trim' && run.kind !== 'scrub');
@@ -192,8 +203,10 @@ export class AgentPool {
   }
 
   /** BullMQ keeps only the message of an error, so the message is the error in full. */
-  async #process(kind: JobKind, job: Job): Promise<unknown> {
-    const work = this.#dispatch(kind, job);
+  async #process(kind: JobKind, job: Job, token = ''): Promise<unknown> {
+    const work = this.#closing
+      ? Promise.reject(new MaintenanceError('ERR_AGENT', 'the agent lets this pool go'))
+      : dispatchJob(this.work, kind, job, token, () => this.#prepare());
     this.#underWay.add(work);
     try {
       const result = await work;
@@ -201,34 +214,12 @@ export class AgentPool {
       if (kind !== 'policy-tick') await this.reconcile().catch(() => {});
       return result;
     } catch (cause) {
+      if (cause instanceof DelayedError) throw cause;
       const error = asMaintenanceError(storeError(cause, this.registered.path));
       const message = JSON.stringify(error.toWire());
       throw error.retryable ? new Error(message, { cause }) : new UnrecoverableError(message);
     } finally {
       this.#underWay.delete(work);
-    }
-  }
-
-  async #dispatch(kind: JobKind, job: Job): Promise<unknown> {
-    const { poolId } = this.registered;
-    const { work } = this;
-    if (this.#closing) throw new MaintenanceError('ERR_AGENT', 'the agent lets this pool go');
-    switch (kind) {
-      case 'analyze': {
-        const payload = this.#owned(parsePayload(kind, poolId, job.data));
-        return 'kind' in payload ? await work.scrub(payload) : await work.analyze();
-      }
-      case 'defrag-batch': {
-        const payload = this.#owned(parsePayload(kind, poolId, job.data));
-        await this.#prepare();
-        return await work.defrag(payload);
-      }
-      case 'trim-batch':
-        return await work.trim(this.#owned(parsePayload(kind, poolId, job.data)));
-      case 'policy-tick':
-        this.#owned(parsePayload(kind, poolId, job.data));
-        await this.#prepare();
-        return await work.tick();
     }
   }
 
@@ -246,24 +237,22 @@ export class AgentPool {
     if (settled) this.#log.info({ ...settled }, 'settled what was left half done');
   }
 
-  /** The payload, once it is sure that nobody took the pool over. @throws MaintenanceError. */
-  #owned<T>(payload: T): T {
-    this.pool.context.assertOwner();
-    return payload;
-  }
-
   /**
    * The batch of a run that failed for good ends the run, with the reason. A job that was refused
    * ends nothing, whatever run it names. What cannot be recorded now is queued again by `reconcile`.
    */
   #runFailed(kind: JobKind, job: Job, error: Error): void {
-    if (this.#closing || kind === 'policy-tick') return;
+    if (this.#closing) return;
     const { context } = this.work.pool;
     try {
       const reason = wireOf(error);
       if (!reason || REFUSALS.has(reason.code)) return;
       const payload = parsePayload(kind, this.registered.poolId, job.data);
-      if (!('kind' in payload) || payload.kind !== 'batch' || !this.isOwner()) return;
+      if (!('kind' in payload) || !this.isOwner()) return;
+      if (payload.kind === 'phase' && payload.stepIndex !== null) {
+        this.work.reclaimer.phaseFailed(payload.reclamationId, payload.stepIndex, reason);
+      }
+      if (payload.kind !== 'batch') return;
       const run = claimBatch(context, payload);
       if (run) context.store.runs.setState(run.runId, 'failed', context.clock(), reason);
     } catch (cause) {

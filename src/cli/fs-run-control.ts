@@ -6,6 +6,7 @@ import type { FsRunOptions } from '../domain/fs-runs.js';
 import type { Run, RunTrigger } from '../domain/runs.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
 import { askGovernor, waitForNobody } from '../store/governor.js';
+import { refuseDuringReclamation } from './run-control.js';
 
 export interface FsDefragIntent {
   readonly intensity: Intensity;
@@ -24,6 +25,7 @@ export function beginFsDefrag(pool: FsPool, intent: FsDefragIntent): Run {
   const { store, clock } = pool.context;
   const { intensity, threadCount, once, options, sloMs } = intent;
   return store.transaction(() => {
+    refuseDuringReclamation(pool);
     const open = store.runs.open('defrag');
     if (open && !isSame(store.options.get(open.runId), options)) throw otherRun(open);
     store.settings.write({

@@ -2,14 +2,13 @@
 
 import type { Intensity } from '../domain/defrag-plan.js';
 import { MaintenanceError } from '../domain/errors.js';
+import { WHOLE_SCOPE } from '../domain/reclamation.js';
 import type { Run, RunTrigger } from '../domain/runs.js';
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { beginEvacuation, findDisk } from '../pool/extent-pool/remove-disk.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import type { DiskRow } from '../store/disks.js';
 import { askGovernor, waitForNobody } from '../store/governor.js';
-
-const FRAGMENTS_MIN = 2;
 
 /** @param once do not go on with a pass every minute after this run. */
 export interface DefragIntent {
@@ -25,6 +24,7 @@ export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null 
   const { store, clock } = pool.context;
   const { intensity, threadCount, once, sloMs } = intent;
   return store.transaction(() => {
+    refuseDuringReclamation(pool);
     store.settings.write({
       defragEnabled: !once,
       defragIntensity: intensity,
@@ -39,7 +39,7 @@ export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null 
       store.runs.setState(open.runId, 'running', clock());
       return store.runs.get(open.runId);
     }
-    const planned = store.candidates.planFragmented(FRAGMENTS_MIN);
+    const planned = store.candidates.planFragmented(WHOLE_SCOPE);
     if (planned.count === 0) return null;
     const runId = store.runs.insert({
       ...({ kind: 'defrag', trigger: 'manual', intensity, threadCount } as const),
@@ -52,6 +52,22 @@ export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null 
     askGovernor(store, runId, intensity, sloMs);
     return store.runs.get(runId);
   });
+}
+
+/** Its run has the tier and pace of its step. @throws MaintenanceError ERR_TARGET_BUSY. */
+export function refuseDuringReclamation({ context }: MaintainedPool): void {
+  const { runs, reclamations } = context.store;
+  const run = runs.open('defrag');
+  const reclamationId = run && reclamations.ofRun(run.runId);
+  if (reclamationId === null) return;
+  throw new MaintenanceError(
+    'ERR_TARGET_BUSY',
+    `reclamation ${reclamationId} is defragmenting ${context.path}`,
+    {
+      nextStep:
+        'Wait for it (`dynamicfs reclamation status`), or end it: `dynamicfs reclamation stop`.',
+    },
+  );
 }
 
 /** Turns passes off and ends the open run after the extents under way. @returns the run it ended. */

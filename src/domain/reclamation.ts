@@ -69,8 +69,8 @@ export interface PoolStanding {
   /** Fragmented extents or files of all; null where no analysis was made. */
   readonly fragmentationRatio: number | null;
   readonly capacityBytes: number;
-  /** Used or pending: what cannot be given to anybody else. */
   readonly usedBytes: number;
+  /** Freed, and not given back yet; not part of what is used. */
   readonly pendingBytes: number;
 }
 
@@ -116,4 +116,23 @@ export const NO_OUTCOME: ReclamationOutcome = {
   failedCount: 0,
   unsupportedCount: 0,
   busyMs: 0,
+};
+
+/** Which of what is fragmented a run moves, and in which order. */
+export interface RunScope {
+  /** Null for all. */
+  readonly tiers: readonly Tier[] | null;
+  readonly minFragments: number;
+  /** False: what is in most fragments goes first. */
+  readonly hotFirst: boolean;
+  /** It ends once the pool has rewritten so much since midnight UTC; null for no limit. */
+  readonly wearBudgetBytesPerDay: number | null;
+}
+
+/** Of what a person begins. */
+export const WHOLE_SCOPE: RunScope = {
+  tiers: null,
+  minFragments: 2,
+  hotFirst: true,
+  wearBudgetBytesPerDay: null,
 };

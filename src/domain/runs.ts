@@ -18,10 +18,14 @@ export type RunKind = (typeof RUN_KINDS)[number];
 export const RUN_STATES = ['running', 'paused', 'completed', 'stopped', 'failed'] as const;
 export type RunState = (typeof RUN_STATES)[number];
 
-/** What started a run: a person at the CLI or API, the 60 s pass, a trim trigger, a bad replica or disk. */
+/**
+ * What started a run: a person at the CLI or API, the 60 s pass, the step of a reclamation, a trim
+ * trigger, a bad replica or disk.
+ */
 export type RunTrigger =
   | 'manual'
   | 'pass'
+  | 'reclamation'
   | 'threshold'
   | 'schedule'
   | 'evacuation'

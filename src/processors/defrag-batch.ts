@@ -7,6 +7,7 @@
 
 import { FUTILE_PASS_WAIT_MS, INTENSITY_PLANS } from '../domain/defrag-plan.js';
 import { MaintenanceError } from '../domain/errors.js';
+import { WHOLE_SCOPE } from '../domain/reclamation.js';
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { finishEvacuation } from '../pool/extent-pool/remove-disk.js';
@@ -17,10 +18,10 @@ import {
 } from '../pool/extent-pool/rewrite.js';
 import type { Move } from '../pool/extent-pool/rewrite-target.js';
 import { TaskGate } from '../pool/task-gate.js';
-import type { Payload } from '../queue/payloads.js';
 import { askGovernor } from '../store/governor.js';
-import { DefragPicks, FRAGMENTS_MIN, IN_FEWER_PIECES } from './defrag-picks.js';
+import { DefragPicks, IN_FEWER_PIECES } from './defrag-picks.js';
 import { governanceOf } from './governance.js';
+import type { DefragPayload } from './pool-work.js';
 import { recordRepair } from './repairs.js';
 import {
   type BatchReport,
@@ -44,9 +45,7 @@ export class DefragBatches {
   }
 
   /** @throws MaintenanceError ERR_TARGET_BUSY when another agent took the pool over. */
-  async process(
-    payload: Payload<'defrag-batch'>,
-  ): Promise<BatchReport | { passRunId: number | null }> {
+  async process(payload: DefragPayload): Promise<BatchReport | { passRunId: number | null }> {
     if (payload.kind === 'pass') return { passRunId: this.#beginPass() };
     const run = claimBatch(this.#context, payload);
     if (!run) return SUPERSEDED;
@@ -83,7 +82,7 @@ export class DefragBatches {
   #picksOf(run: Run): DefragPicks {
     let picks = this.#picks.get(run.runId);
     if (!picks) {
-      picks = new DefragPicks(this.#context);
+      picks = new DefragPicks(this.#context, run.runId);
       this.#picks.set(run.runId, picks);
     }
     return picks;
@@ -101,8 +100,8 @@ export class DefragBatches {
       const settings = this.#context.settings();
       const nowMs = clock();
       if (!settings.defragEnabled || nowMs < settings.defragNotBeforeMs) return null;
-      if (store.runs.open('defrag')) return null;
-      const planned = store.candidates.planFragmented(FRAGMENTS_MIN);
+      if (store.runs.open('defrag') || store.reclamations.open()) return null;
+      const planned = store.candidates.planFragmented(WHOLE_SCOPE);
       if (planned.count === 0) return null;
       const runId = store.runs.insert({
         kind: 'defrag',

@@ -7,6 +7,7 @@
  * leaves it, so that the next run has one.
  */
 
+import type { RunScope } from '../domain/reclamation.js';
 import type { Run } from '../domain/runs.js';
 import type { PoolContext } from '../pool/extent-pool/context.js';
 import { dropCovered, readableDegraded } from '../pool/extent-pool/disk-watch.js';
@@ -19,7 +20,6 @@ import type { Candidate } from '../store/rewrite-candidates.js';
 const PICK_COUNT = 1_000;
 /** Fewer, since a bad replica that is read meanwhile goes first. */
 const COPY_COUNT = 64;
-export const FRAGMENTS_MIN = 2;
 
 /** Why a replica that was moved is left alone until there is room for it in one piece. */
 export const IN_FEWER_PIECES = 'in fewer pieces, not in one';
@@ -27,6 +27,7 @@ export const IN_FEWER_PIECES = 'in fewer pieces, not in one';
 /** The picks of one run. */
 export class DefragPicks {
   readonly #context: PoolContext;
+  readonly #scope: RunScope;
   readonly #room: RoomMaker;
   #moves: Move[] = [];
   /** Fragmented replicas that became contiguous since room was last made; null before the first time. */
@@ -34,8 +35,9 @@ export class DefragPicks {
   /** Moved once already into fewer pieces: a second move must end in one. */
   readonly #lessened = new Set<string>();
 
-  constructor(context: PoolContext) {
+  constructor(context: PoolContext, runId: number) {
     this.#context = context;
+    this.#scope = context.store.reclamations.scope(runId);
     this.#room = new RoomMaker(context);
   }
 
@@ -118,7 +120,7 @@ export class DefragPicks {
 
   #pickDirect(runId: number): Move[] {
     return this.#context.store.candidates
-      .fragmented(runId, FRAGMENTS_MIN, PICK_COUNT)
+      .fragmented(runId, this.#scope, PICK_COUNT)
       .map((candidate) => ({
         ...candidate,
         goal: this.#lessened.has(keyOf(candidate)) ? ('defrag' as const) : ('lessen' as const),

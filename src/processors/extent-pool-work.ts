@@ -7,12 +7,14 @@ import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js
 import { accountDisks } from '../pool/extent-pool/audit.js';
 import { CATALOGUE_FILE } from '../pool/extent-pool/context.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
-import type { Payload, RunBatchPayload } from '../queue/payloads.js';
+import { ExtentPoolGround } from '../pool/extent-pool/reclamation-ground.js';
+import type { RunBatchPayload } from '../queue/payloads.js';
 import { processAnalyze } from './analyze.js';
 import { DefragBatches } from './defrag-batch.js';
 import { HealthWatch } from './health-watch.js';
 import { processPolicyTick } from './policy-tick.js';
-import type { DefragReport, PoolWork } from './pool-work.js';
+import type { DefragPayload, DefragReport, PoolWork } from './pool-work.js';
+import { Reclaimer } from './reclamation.js';
 import type { BatchReport } from './run-batch.js';
 import { processScrubBatch } from './scrub-batch.js';
 import { processTrimBatch } from './trim-batch.js';
@@ -21,6 +23,7 @@ export class ExtentPoolWork implements PoolWork {
   readonly pool: ExtentPool;
   readonly #defrag: DefragBatches;
   readonly #health: HealthWatch;
+  readonly reclaimer: Reclaimer;
   readonly #catalogue: Stats | undefined;
 
   /** @throws MaintenanceError as `ExtentPool.open`. */
@@ -29,6 +32,8 @@ export class ExtentPoolWork implements PoolWork {
     this.pool = ExtentPool.open(path);
     this.#defrag = new DefragBatches(this.pool.context);
     this.#health = new HealthWatch(this.pool.context);
+    const ground = new ExtentPoolGround(this.pool.context);
+    this.reclaimer = new Reclaimer(ground, () => this.analyze());
   }
 
   static lockPath(path: string): string {
@@ -44,7 +49,7 @@ export class ExtentPoolWork implements PoolWork {
     return processAnalyze(this.pool.context);
   }
 
-  defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport> {
+  defrag(payload: DefragPayload): Promise<DefragReport> {
     return this.#defrag.process(payload);
   }
 

@@ -24,9 +24,8 @@ import { movableType } from '../pool/fs-pool/detect.js';
 import { freeForDonors, type GroupReport, moveGroup } from '../pool/fs-pool/move-group.js';
 import { RunFiles, scanForRun } from '../pool/fs-pool/run-files.js';
 import { type SettleReport, settleIntents } from '../pool/fs-pool/settle.js';
-import type { Payload } from '../queue/payloads.js';
 import { askGovernor } from '../store/governor.js';
-import type { DefragReport } from './pool-work.js';
+import type { DefragPayload, DefragReport } from './pool-work.js';
 import { claimBatch, completeRun, SUPERSEDED } from './run-batch.js';
 import { RunWatch } from './run-watch.js';
 
@@ -47,7 +46,7 @@ export class FsDefragBatches {
   }
 
   /** @throws MaintenanceError ERR_DISK_UNAVAILABLE, ERR_PERMISSION, and what the scan throws. */
-  async process(payload: Payload<'defrag-batch'>): Promise<DefragReport> {
+  async process(payload: DefragPayload): Promise<DefragReport> {
     if (payload.kind === 'pass') return { passRunId: this.#beginPass() };
     const run = claimBatch(this.#context, payload);
     if (!run) return SUPERSEDED;
@@ -189,7 +188,8 @@ export class FsDefragBatches {
       const { defragEnabled, defragNotBeforeMs, defragIntensity, defragThreadCount, defragSloMs } =
         this.#context.settings();
       const nowMs = clock();
-      if (!defragEnabled || nowMs < defragNotBeforeMs || store.runs.open('defrag')) return null;
+      if (!defragEnabled || nowMs < defragNotBeforeMs) return null;
+      if (store.runs.open('defrag') || store.reclamations.open()) return null;
       const runId = store.runs.insert({
         kind: 'defrag',
         trigger: 'pass',

@@ -9,13 +9,15 @@ import { TRIM_SCHEDULES } from '../domain/trim-schedule.js';
 import { claimFileSystem } from '../kernel/file-system-claim.js';
 import { fsPoolDirectory } from '../pool/fs-pool/context.js';
 import { FsPool } from '../pool/fs-pool/fs-pool.js';
+import { FsPoolGround } from '../pool/fs-pool/reclamation-ground.js';
 import { mountOfRegistered } from '../pool/fs-pool/register.js';
 import { analyzeMount } from '../pool/fs-pool/scan.js';
-import type { Payload, RunBatchPayload } from '../queue/payloads.js';
+import type { RunBatchPayload } from '../queue/payloads.js';
 import type { RegisteredFileSystem } from '../store/registry.js';
 import { FsDefragBatches } from './fs-defrag-batch.js';
 import { processFsTrim } from './fs-trim-batch.js';
-import type { DefragReport, PoolWork } from './pool-work.js';
+import type { DefragPayload, DefragReport, PoolWork } from './pool-work.js';
+import { Reclaimer } from './reclamation.js';
 import { type BatchReport, SUPERSEDED } from './run-batch.js';
 import { recordTrend } from './trends.js';
 
@@ -24,6 +26,7 @@ const WORST_COUNT = 20;
 export class FsPoolWork implements PoolWork {
   readonly pool: FsPool;
   readonly #defrag: FsDefragBatches;
+  readonly reclaimer: Reclaimer;
   readonly #giveUpClaim: () => void;
 
   /**
@@ -41,6 +44,7 @@ export class FsPoolWork implements PoolWork {
       throw cause;
     }
     this.#defrag = new FsDefragBatches(this.pool.context);
+    this.reclaimer = new Reclaimer(new FsPoolGround(this.pool.context), () => this.analyze());
   }
 
   static lockPath(stateDirectory: string, poolId: string): string {
@@ -64,7 +68,7 @@ export class FsPoolWork implements PoolWork {
     return analysis;
   }
 
-  defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport> {
+  defrag(payload: DefragPayload): Promise<DefragReport> {
     return this.#defrag.process(payload);
   }
 

@@ -8,10 +8,13 @@
 
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
-import type { Payload, RunBatchPayload } from '../queue/payloads.js';
+import type { Payload, PhasePayload, RunBatchPayload } from '../queue/payloads.js';
+import type { Reclaimer } from './reclamation.js';
 import type { BatchReport } from './run-batch.js';
 
 export type DefragReport = BatchReport | { readonly passRunId: number | null };
+
+export type DefragPayload = Exclude<Payload<'defrag-batch'>, PhasePayload>;
 
 export interface PoolWork {
   readonly pool: MaintainedPool;
@@ -23,10 +26,11 @@ export interface PoolWork {
    */
   prepare(): Promise<object | null>;
   analyze(): Promise<unknown>;
-  defrag(payload: Payload<'defrag-batch'>): Promise<DefragReport>;
+  defrag(payload: DefragPayload): Promise<DefragReport>;
   trim(payload: RunBatchPayload): Promise<BatchReport>;
   scrub(payload: RunBatchPayload): Promise<BatchReport>;
   tick(): Promise<unknown>;
+  readonly reclaimer: Reclaimer;
   /** Begins what cannot wait for the next tick: repairs. Asked every second. */
   beginUrgent(): void;
   /** Gives back what is held for runs that were stopped or paused between two batches. */

@@ -20,16 +20,24 @@ const RunBatch = PoolJob.extend({
 /** The scheduler's tick: begin a run if one is wanted. */
 const DefragPass = PoolJob.extend({ kind: z.literal('pass') });
 
+/** A step of a reclamation, or the whole of it. */
+const Phase = PoolJob.extend({
+  kind: z.literal('phase'),
+  reclamationId: z.int().positive(),
+  stepIndex: z.int().nonnegative().nullable(),
+});
+
 const PAYLOADS = {
-  // Of a scrub, which has no queue of its own.
-  analyze: z.union([PoolJob, RunBatch]),
-  'defrag-batch': z.discriminatedUnion('kind', [RunBatch, DefragPass]),
-  'trim-batch': RunBatch,
-  'policy-tick': PoolJob,
+  // A batch is of a scrub, which has no queue of its own.
+  analyze: z.union([PoolJob, RunBatch, Phase]),
+  'defrag-batch': z.discriminatedUnion('kind', [RunBatch, DefragPass, Phase]),
+  'trim-batch': z.discriminatedUnion('kind', [RunBatch, Phase]),
+  'policy-tick': z.union([PoolJob, Phase]),
 } as const satisfies Record<JobKind, z.ZodType>;
 
 export type Payload<K extends JobKind> = z.infer<(typeof PAYLOADS)[K]>;
 export type RunBatchPayload = z.infer<typeof RunBatch>;
+export type PhasePayload = z.infer<typeof Phase>;
 
 /**
  * @throws MaintenanceError ERR_USAGE for what is no payload of this kind, ERR_POLICY_REFUSED for a

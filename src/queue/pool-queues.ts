@@ -1,11 +1,13 @@
 /** The four queues of one pool, with BullMQ's units and options kept in this file. */
 
-import { type ConnectionOptions, type Job, type JobState, Queue } from 'bullmq';
+import { type ConnectionOptions, FlowProducer, type Job, type JobState, Queue } from 'bullmq';
 import { DEFRAG_PASS_EVERY_MS } from '../domain/defrag-plan.js';
 import { MaintenanceError } from '../domain/errors.js';
+import type { ReclamationStep } from '../domain/reclamation.js';
 import { isOpen, type Run } from '../domain/runs.js';
 import { JOB_KINDS, type JobKind, PRIORITY, queuePrefix } from './names.js';
 import type { RunBatchPayload } from './payloads.js';
+import { addReclamationFlow, phaseJobId } from './reclamation-flow.js';
 
 const POLICY_TICK_EVERY_MS = 60_000;
 
@@ -20,10 +22,13 @@ const JOB_OPTIONS = {
 export class PoolQueues {
   readonly poolId: string;
   readonly #queues: ReadonlyMap<JobKind, Queue>;
+  readonly #connection: ConnectionOptions;
+  #flows: FlowProducer | null = null;
   #rateIntervalMs: number | null = null;
 
   constructor(poolId: string, connection: ConnectionOptions) {
     this.poolId = poolId;
+    this.#connection = connection;
     const options = {
       connection,
       prefix: queuePrefix(poolId),
@@ -74,6 +79,23 @@ export class PoolQueues {
       await queue.add(kind, data, { jobId, priority });
       return jobId;
     });
+  }
+
+  /** Makes Redis show an open reclamation; nothing while it does. @throws MaintenanceError ERR_QUEUE. */
+  async addReclamation(reclamationId: number, steps: readonly ReclamationStep[]): Promise<void> {
+    await asking(async () => {
+      if (await this.queue('policy-tick').getJob(phaseJobId(reclamationId, null))) return;
+      this.#flows ??= this.#makeFlows();
+      const left = steps.filter(({ state }) => state === 'waiting' || state === 'running');
+      await addReclamationFlow(this.#flows, this.poolId, reclamationId, left);
+    });
+  }
+
+  #makeFlows(): FlowProducer {
+    const options = { connection: this.#connection, prefix: queuePrefix(this.poolId) };
+    const flows = new FlowProducer(options);
+    flows.on('error', () => {});
+    return flows;
   }
 
   async addAnalyze(): Promise<string> {
@@ -131,7 +153,9 @@ export class PoolQueues {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.all().map((queue) => queue.close()));
+    await Promise.all(
+      [...this.all(), ...(this.#flows ? [this.#flows] : [])].map((one) => one.close()),
+    );
   }
 }
 

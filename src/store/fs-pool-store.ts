@@ -23,7 +23,6 @@ export interface FsPoolSettings extends MaintenanceSettings {
   readonly mountPath: string;
   readonly fileSystemUuid: string;
   readonly fsType: FsType;
-  /** Absent before the first `analyze` job. */
   readonly lastAnalysis?: FsAnalysis;
 }
 

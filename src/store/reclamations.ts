@@ -9,8 +9,10 @@ import {
   type ReclamationOutcome,
   type ReclamationState,
   type ReclamationStep,
+  type RunScope,
   type StepPlan,
   type StepState,
+  WHOLE_SCOPE,
 } from '../domain/reclamation.js';
 import type { Db } from './database.js';
 
@@ -46,6 +48,10 @@ CREATE TABLE reclamation_steps (
   PRIMARY KEY (reclamation_id, step_index)
 ) WITHOUT ROWID;
 CREATE INDEX reclamation_steps_by_run ON reclamation_steps (run_id) WHERE run_id IS NOT NULL;
+CREATE TABLE run_scopes (
+  run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+  scope TEXT NOT NULL
+);
 `;
 
 const COLUMNS = `reclamation_id AS reclamationId, state, trigger, scope, reason, actor,
@@ -142,6 +148,25 @@ export class ReclamationStore {
       insert.run(reclamationId, index, JSON.stringify(plan));
     }
     return reclamationId;
+  }
+
+  /** Once it was analysed: how the pool stood before anything was done. */
+  setBefore(reclamationId: number, before: PoolStanding): void {
+    this.#db
+      .prepare('UPDATE reclamations SET before = ? WHERE reclamation_id = ?')
+      .run(JSON.stringify(before), reclamationId);
+  }
+
+  /** Safe while: the run is there. */
+  setScope(runId: number, scope: RunScope): void {
+    this.#db.prepare('INSERT INTO run_scopes VALUES (?, ?)').run(runId, JSON.stringify(scope));
+  }
+
+  scope(runId: number): RunScope {
+    const row = this.#db.prepare('SELECT scope FROM run_scopes WHERE run_id = ?').get(runId) as
+      | { scope: string }
+      | undefined;
+    return row ? JSON.parse(row.scope) : WHOLE_SCOPE;
   }
 
   /** @returns false when it is already over. */

@@ -1,5 +1,7 @@
 /** Which replicas a run rewrites next: the questions that its batches ask of the extent tables. */
 
+import { TIERS } from '../domain/heat.js';
+import type { RunScope } from '../domain/reclamation.js';
 import type { Db } from './database.js';
 
 /** One replica to rewrite, on the disk where it lies now. */
@@ -15,6 +17,15 @@ export interface PlannedWork {
 
 export type ExclusionOutcome = 'skipped' | 'failed';
 
+/** Replicas in `@minFragments` or more, of the tiers in the JSON list `@tiers`. */
+const FRAGMENTED = `FROM extents AS e INDEXED BY extents_fragmented
+  JOIN fragments AS f ON f.extent_id = e.extent_id AND f.position = @minFragments - 1
+  WHERE e.fragment_count > 1 AND e.tier IN (SELECT value FROM json_each(@tiers))`;
+
+function wanted({ tiers, minFragments }: RunScope): { tiers: string; minFragments: number } {
+  return { tiers: JSON.stringify(tiers ?? TIERS), minFragments };
+}
+
 export class RewriteCandidates {
   readonly #db: Db;
 
@@ -23,21 +34,20 @@ export class RewriteCandidates {
   }
 
   /**
-   * Replicas in more than one fragment, of the hottest extents first; without those that this run
-   * already skipped or failed at.
+   * Replicas in so many fragments, of the hottest extents first or those in most fragments; without
+   * those that this run already skipped or failed at.
    */
-  fragmented(runId: number, minFragments: number, limit: number): Candidate[] {
+  fragmented(runId: number, scope: RunScope, limit: number): Candidate[] {
     // The row list is capped before fragments are counted, else every call would count them all.
+    const order = scope.hotFirst ? 'e.heat_score DESC' : 'e.fragment_count DESC';
     return this.#db
       .prepare(
-        `SELECT e.extent_id AS extentId, f.disk_id AS diskId
-         FROM extents AS e INDEXED BY extents_fragmented
-         JOIN fragments AS f ON f.extent_id = e.extent_id AND f.position = @minFragments - 1
-         WHERE e.fragment_count > 1 AND NOT EXISTS (SELECT 1 FROM run_exclusions AS x
+        `SELECT e.extent_id AS extentId, f.disk_id AS diskId ${FRAGMENTED}
+           AND NOT EXISTS (SELECT 1 FROM run_exclusions AS x
              WHERE x.run_id = @runId AND x.extent_id = e.extent_id AND x.disk_id = f.disk_id)
-         ORDER BY e.heat_score DESC, e.extent_id LIMIT @limit`,
+         ORDER BY ${order}, e.extent_id LIMIT @limit`,
       )
-      .all({ runId, minFragments, limit }) as Candidate[];
+      .all({ ...wanted(scope), runId, limit }) as Candidate[];
   }
 
   onDisk(runId: number, diskId: number, limit: number): Candidate[] {
@@ -52,15 +62,10 @@ export class RewriteCandidates {
       .all({ runId, diskId, limit }) as Candidate[];
   }
 
-  planFragmented(minFragments: number): PlannedWork {
+  planFragmented(scope: RunScope): PlannedWork {
     return this.#db
-      .prepare(
-        `SELECT COUNT(*) AS count, COALESCE(SUM(e.size_bytes), 0) AS bytes
-         FROM extents AS e INDEXED BY extents_fragmented
-         JOIN fragments AS f ON f.extent_id = e.extent_id AND f.position = ? - 1
-         WHERE e.fragment_count > 1`,
-      )
-      .get(minFragments) as PlannedWork;
+      .prepare(`SELECT COUNT(*) AS count, COALESCE(SUM(e.size_bytes), 0) AS bytes ${FRAGMENTED}`)
+      .get(wanted(scope)) as PlannedWork;
   }
 
   planOnDisk(diskId: number): PlannedWork {

@@ -1,7 +1,8 @@
 /** Key–value rows that describe one pool: what it is, and what is wanted of it. */
 
 import type { Intensity } from '../domain/defrag-plan.js';
-import type { FragmentationAnalysis } from '../domain/fragmentation.js';
+import type { FragmentationAnalysis, FragmentationFigures } from '../domain/fragmentation.js';
+import type { TierRatio } from '../domain/reclamation-plan.js';
 import { type Db, transaction } from './database.js';
 
 /** What every kind of pool has. */
@@ -15,13 +16,20 @@ export interface MaintenanceSettings {
   readonly defragSloMs?: number | null;
   /** No automatic pass before this, set after a pass that could move nothing. */
   readonly defragNotBeforeMs: number;
+  /** Absent before the first `analyze` job. */
+  readonly lastAnalysis?: LastAnalysis;
+}
+
+/** What the analyses of all kinds of pools have in common. */
+export interface LastAnalysis extends FragmentationFigures {
+  readonly analyzedAtMs: number;
+  readonly tiers: readonly TierRatio[];
 }
 
 /** Of an extent pool. */
 export interface PoolSettings extends MaintenanceSettings {
   readonly extentBytes: number;
   readonly replicaCount: number;
-  /** Absent before the first `analyze` job. */
   readonly lastAnalysis?: FragmentationAnalysis;
 }
 

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { beginDefrag, type DefragIntent } from '../../src/cli/run-control.js';
+import { WHOLE_SCOPE } from '../../src/domain/reclamation.js';
 import type { Run } from '../../src/domain/runs.js';
 import { type ByteRun, KIB, MIB } from '../../src/domain/units.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
@@ -88,7 +89,7 @@ export function register(stateDirectory: string, pool: ExtentPool): void {
 }
 
 export function candidateCount(pool: ExtentPool): number {
-  return pool.context.store.candidates.planFragmented(2).count;
+  return pool.context.store.candidates.planFragmented(WHOLE_SCOPE).count;
 }
 
 /** Begins a run in SQLite, as `defrag start` does; the agent finds it there. */

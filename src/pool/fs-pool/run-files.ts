@@ -4,6 +4,7 @@ import { MaintenanceError } from '../../domain/errors.js';
 import { gainOf, type ScanCandidate } from '../../domain/file-scan.js';
 import { CANDIDATE_LIMIT, type FsPace } from '../../domain/fs-pace.js';
 import { TIERS } from '../../domain/heat.js';
+import type { RunScope } from '../../domain/reclamation.js';
 import type { Run } from '../../domain/runs.js';
 import { MIB } from '../../domain/units.js';
 import type { FsCandidate, NewFsCandidate } from '../../store/fs-candidates.js';
@@ -122,7 +123,8 @@ export async function scanForRun(
   return store.transaction(() => {
     context.assertOwner();
     store.candidates.forgetBefore(run.runId);
-    const added = store.candidates.add(run.runId, report.candidates.map(toCandidate));
+    const scope = store.reclamations.scope(run.runId);
+    const added = store.candidates.add(run.runId, within(scope, report.candidates));
     store.runs.addProgress(run.runId, { plannedCount: added.count, plannedBytes: added.bytes });
     const durationMs = clock() - startedAtMs;
     const truncated = report.truncated && added.count > 0;
@@ -131,9 +133,18 @@ export async function scanForRun(
   });
 }
 
-function toCandidate(file: ScanCandidate): NewFsCandidate {
+function within(scope: RunScope, files: readonly ScanCandidate[]): NewFsCandidate[] {
+  const { tiers, minFragments, hotFirst } = scope;
+  return files
+    .filter(
+      ({ tier, fragmentCount }) => fragmentCount >= minFragments && (tiers ?? TIERS).includes(tier),
+    )
+    .map((file) => toCandidate(file, hotFirst));
+}
+
+function toCandidate(file: ScanCandidate, hotFirst: boolean): NewFsCandidate {
   const { handle, tier, allocatedBytes, fragmentCount } = file;
-  const tierRank = TIERS.indexOf(tier);
+  const tierRank = hotFirst ? TIERS.indexOf(tier) : 0;
   return { handle: handle ?? '', tierRank, gain: gainOf(file), allocatedBytes, fragmentCount };
 }
 
