@@ -13,7 +13,7 @@ const SILENT: Progress = { update: () => {}, setTotal: () => {}, stop: () => {} 
 
 export interface ProgressOptions {
   readonly label: string;
-  readonly unit: 'bytes' | 'extents' | 'ranges' | 'files' | 'windows' | 'replicas';
+  readonly unit: 'bytes' | 'extents' | 'ranges' | 'files' | 'windows' | 'replicas' | 'steps';
   /** 0 while it is not known. */
   readonly total: number;
   /** `--json` was asked for, or another reason to keep quiet. */

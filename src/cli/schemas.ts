@@ -20,6 +20,7 @@ import {
 import { GovernorOutput } from './governor-view.js';
 import { DiskHealthOutput } from './health-schemas.js';
 import { PolicyFileOutput, PolicyOutput } from './policy-schemas.js';
+import { ReclamationRunOutput, ReclamationStatusOutput } from './reclamation-schemas.js';
 import {
   bytes,
   count,
@@ -269,6 +270,11 @@ export const OUTPUT_SCHEMAS = {
   'policy set': PolicyOutput,
   'policy show': PolicyOutput,
   'policy validate': PolicyFileOutput,
+  'reclamation run': ReclamationRunOutput,
+  'reclamation status': ReclamationStatusOutput,
+  'reclamation stop': ReclamationRunOutput,
+  'reclamation pause': ReclamationRunOutput,
+  'reclamation resume': ReclamationRunOutput,
   doctor: DoctorOutput,
   'agent status': AgentStatusOutput,
   'agent start': AgentStatusOutput,

@@ -3,14 +3,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvariantError, MaintenanceError } from '../domain/errors.js';
 import { isOpen, type Run } from '../domain/runs.js';
-import { agentIsRunning } from '../kernel/agent-file.js';
-import { stateDirectory } from '../kernel/state-directory.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { AgentPresence } from './agent-presence.js';
 import { startProgress } from './progress.js';
 
 const LOOK_EVERY_MS = 100;
-/** An agent that is started again takes its runs up by itself. */
-const AGENT_AWAY_MS_MAX = 15_000;
 
 /**
  * @returns the run, completed, stopped or failed.
@@ -31,7 +28,7 @@ export async function waitForRun(
     interrupted = true;
   };
   process.once('SIGINT', interrupt);
-  let agentSeenAtMs = Date.now();
+  const presence = new AgentPresence(`run ${runId}`);
   try {
     for (;;) {
       const run = getRun(pool, runId);
@@ -40,9 +37,7 @@ export async function waitForRun(
       progress.update(processedCount, run.state === 'paused' ? 'paused' : '');
       if (!isOpen(run.state)) return run;
       if (interrupted) throw stoppedWaiting(runId);
-      if (isEmbedded() && agentIsRunning(stateDirectory())) agentSeenAtMs = Date.now();
-      else if (isEmbedded() && Date.now() - agentSeenAtMs > AGENT_AWAY_MS_MAX)
-        throw agentGone(runId);
+      presence.assert();
       await sleep(LOOK_EVERY_MS);
     }
   } finally {
@@ -61,10 +56,6 @@ function unitOf(
   return isExtent ? 'extents' : 'files';
 }
 
-function isEmbedded(): boolean {
-  return !process.env.DYNAMICFS_REDIS_URL;
-}
-
 function getRun(pool: MaintainedPool, runId: number): Run {
   const run = pool.context.store.runs.get(runId);
   if (!run) throw new InvariantError(`run ${runId} is gone`);
@@ -74,11 +65,5 @@ function getRun(pool: MaintainedPool, runId: number): Run {
 function stoppedWaiting(runId: number): MaintenanceError {
   return new MaintenanceError('ERR_INTERRUPTED', `stopped waiting; run ${runId} goes on`, {
     nextStep: 'Stop the run itself with `dynamicfs defrag stop` (or trim stop, scrub stop).',
-  });
-}
-
-function agentGone(runId: number): MaintenanceError {
-  return new MaintenanceError('ERR_AGENT', `the agent is gone; run ${runId} waits for it`, {
-    nextStep: 'Start it again: `dynamicfs agent start`. The run continues where it was.',
   });
 }
