@@ -81,7 +81,9 @@ export function resumeReclamation(
 }
 
 export function endOpenReclamation(path: string): Promise<ReclamationView> {
-  return withAnyPool(path, 'write', (pool) => reclamationView(pool, stopReclamation(groundOf(pool))));
+  return withAnyPool(path, 'write', (pool) =>
+    reclamationView(pool, stopReclamation(groundOf(pool))),
+  );
 }
 
 /** @param recentCount how many of those that ended. */

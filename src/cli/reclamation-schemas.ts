@@ -11,7 +11,15 @@ import {
   STEP_STATES,
 } from '../domain/reclamation.js';
 import { GovernorOutput } from './governor-view.js';
-import { bytes, count, RunOutput, ratio, timeMs, versioned, WireErrorSchema } from './schema-parts.js';
+import {
+  bytes,
+  count,
+  RunOutput,
+  ratio,
+  timeMs,
+  versioned,
+  WireErrorSchema,
+} from './schema-parts.js';
 
 const Standing = z.strictObject({
   /** Null where no analysis tells. */

@@ -54,8 +54,9 @@ export function whyLeaveTier(
   { tier, thresholdRatio }: TierDefrag,
   ratios: readonly TierRatio[] | null,
 ): string | null {
-  const known = ratios?.find((one) => one.tier === tier);
-  if (!known) return null;
+  if (ratios === null) return null;
+  const known = ratios.find((one) => one.tier === tier);
+  if (!known || known.extentCount === 0) return 'it holds nothing';
   if (known.fragmentedExtentCount === 0) return 'nothing is fragmented';
   if (known.fragmentationRatio > thresholdRatio) return null;
   return `${percent(known.fragmentationRatio)} fragmented, not more than ${percent(thresholdRatio)}`;
@@ -81,7 +82,7 @@ export function outcomeOf(runs: readonly Run[]): ReclamationOutcome {
 const HELPED_RATIO_PART = 0.9;
 const HELPED_USED_RATIO = 0.005;
 
-/** @returns null where a figure that it takes is not known. */
+/** @returns null where a figure that it takes is not known, or nothing was to be done. */
 export function hasHelped(
   { trigger }: Pick<Reclamation, 'trigger'>,
   before: PoolStanding,
@@ -98,7 +99,7 @@ export function hasHelped(
       return outcome.reclaimedBytes > 0 || after.pendingBytes < before.pendingBytes;
     case 'schedule':
     case 'manual':
-      return outcome.defragmentedCount > 0 || outcome.reclaimedBytes > 0;
+      return outcome.defragmentedCount > 0 || outcome.reclaimedBytes > 0 || null;
   }
 }
 

@@ -8,11 +8,12 @@
 
 import type { WireError } from '../domain/errors.js';
 import { defaultBounds } from '../domain/governor.js';
-import type { Reclamation, ReclamationStep, TierDefrag } from '../domain/reclamation.js';
+import type { EndCause, Reclamation, ReclamationStep, TierDefrag } from '../domain/reclamation.js';
 import { currentStep, whyLeaveTier } from '../domain/reclamation-plan.js';
 import { isOpen, type Run } from '../domain/runs.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
 import {
+  endEarly,
   endReclamation,
   lastRatio,
   type ReclamationGround,
@@ -83,7 +84,7 @@ export class Reclaimer {
       const step = open && currentStep(store.reclamations.steps(open.reclamationId));
       if (open?.reclamationId !== reclamationId || step?.index !== stepIndex) return;
       store.reclamations.endStep(reclamationId, stepIndex, 'failed', clock(), error.message);
-      this.#skipRest(open, 'the step before failed');
+      endEarly(this.#ground, open, 'the step before failed');
       endReclamation(this.#ground, open, { state: 'failed', endCause: null, error });
     });
   }
@@ -116,10 +117,15 @@ export class Reclaimer {
 
   /** @returns true when something changed, and there may be more to do at once. */
   #stepOn(open: Reclamation): boolean {
-    const { store } = this.#context;
+    const { store, clock } = this.#context;
     const step = currentStep(store.reclamations.steps(open.reclamationId));
     if (!step) {
       this.#finish(open);
+      return false;
+    }
+    const { timeBudgetMs, startedAtMs } = open;
+    if (timeBudgetMs !== null && clock() - startedAtMs >= timeBudgetMs) {
+      this.#endBefore(open, 'time-budget', 'its time budget is used');
       return false;
     }
     if (step.state === 'running') return this.#look(open, step);
@@ -208,12 +214,10 @@ export class Reclaimer {
     });
   }
 
-  #skipRest({ reclamationId }: Reclamation, reason: string): void {
-    const { store, clock } = this.#context;
-    for (const { state, index } of store.reclamations.steps(reclamationId)) {
-      if (state !== 'waiting') continue;
-      store.reclamations.endStep(reclamationId, index, 'skipped', clock(), reason);
-    }
+  /** What is left is done another time. */
+  #endBefore(open: Reclamation, endCause: EndCause, reason: string): void {
+    endEarly(this.#ground, open, reason);
+    endReclamation(this.#ground, open, { state: 'completed', endCause, error: null });
   }
 
   /** All steps are over. One that failed did not keep the others from being done. */

@@ -7,7 +7,8 @@ import type { Output } from '../../cli/schemas.js';
 export default class ReclamationPause extends BaseCommand {
   static override summary = 'Pause the open reclamation, its run too.';
 
-  static override description = prose(`Takes effect after the extent, file or window under way. It stays open until it is
+  static override description =
+    prose(`Takes effect after the extent, file or window under way. It stays open until it is
 resumed or stopped.
 
 EXIT STATUS: 0 paused, 2 usage, 10 none is open, 21 not registered.`);
