@@ -15,6 +15,7 @@ import type { RunStore } from '../store/runs.js';
 import type { MaintenanceSettings } from '../store/settings.js';
 import type { TotalStore } from '../store/totals.js';
 import type { TrendStore } from '../store/trends.js';
+import type { TriggerStateStore } from '../store/trigger-state.js';
 
 /** The tables that every kind of pool has. */
 export interface MaintenanceStore {
@@ -30,6 +31,7 @@ export interface MaintenanceStore {
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
   readonly ledger: LedgerStore;
+  readonly triggers: TriggerStateStore;
   readonly candidates: { exclusions(runId: number): RunExclusion[] };
   transaction<T>(body: () => T): T;
   transactionWithoutFlush<T>(body: () => T): T;

@@ -16,6 +16,7 @@ import { FS_POOL_SCHEMA_STEPS } from './schema.js';
 import { type MaintenanceSettings, SettingsStore } from './settings.js';
 import { TotalStore } from './totals.js';
 import { TrendStore } from './trends.js';
+import { TriggerStateStore } from './trigger-state.js';
 import { TrimDeviceStore } from './trim-devices.js';
 import { TrimWindowStore } from './trim-windows.js';
 
@@ -39,6 +40,7 @@ export class FsPoolStore {
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
+  readonly triggers: TriggerStateStore;
   readonly governor: GovernorStore;
   readonly ledger: LedgerStore;
   readonly #db: Db;
@@ -59,6 +61,7 @@ export class FsPoolStore {
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db);
     this.reclamations = new ReclamationStore(db);
+    this.triggers = new TriggerStateStore(db);
     this.governor = new GovernorStore(db);
     this.ledger = LedgerStore.open(db, { clock, ...options });
   }

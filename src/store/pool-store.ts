@@ -23,6 +23,7 @@ import { SpaceStore } from './space.js';
 import { TierStore } from './tiers.js';
 import { TotalStore } from './totals.js';
 import { TrendStore } from './trends.js';
+import { TriggerStateStore } from './trigger-state.js';
 
 export class PoolStore {
   readonly settings: SettingsStore;
@@ -44,6 +45,7 @@ export class PoolStore {
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
+  readonly triggers: TriggerStateStore;
   readonly governor: GovernorStore;
   readonly ledger: LedgerStore;
   readonly #db: Db;
@@ -71,6 +73,7 @@ export class PoolStore {
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db);
     this.reclamations = new ReclamationStore(db);
+    this.triggers = new TriggerStateStore(db);
     this.governor = new GovernorStore(db);
     this.ledger = LedgerStore.open(db, { clock, ...options });
   }

@@ -8,6 +8,7 @@ import { POLICY_STEP } from './policies.js';
 import { RECLAMATION_STEP } from './reclamations.js';
 import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
 import { TREND_STEP } from './trends.js';
+import { TRIGGER_STEP } from './trigger-state.js';
 
 /** Shared by the first steps of both kinds of pools; later changes are steps of each. */
 const SETTINGS_TABLE = `
@@ -187,6 +188,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   RECLAMATION_STEP,
   TREND_STEP,
   LEDGER_STEP,
+  TRIGGER_STEP,
 ];
 
 /**
@@ -261,4 +263,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   RECLAMATION_STEP,
   TREND_STEP,
   LEDGER_STEP,
+  TRIGGER_STEP,
 ];

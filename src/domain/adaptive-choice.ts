@@ -1,0 +1,23 @@
+/** What adaptive mode makes of the facts of now; see src/domain/adaptive.ts. Pure. */
+
+import { type AdaptiveChoice, chooseHour } from './adaptive.js';
+import type { Policy } from './policy.js';
+import type { TriggerFacts } from './trigger-facts.js';
+import { lastWhole } from './trigger-waits.js';
+
+const HOUR_MS = 60 * 60 * 1000;
+
+/** @returns null where the policy is not adaptive. */
+export function adaptiveChoice(policy: Policy, facts: TriggerFacts): AdaptiveChoice | null {
+  const { adaptive, nowMs, createdAtMs, fragmentation } = facts;
+  if (!policy.adaptive || !adaptive) return null;
+  const dueAtMs = (lastWhole(facts)?.startedAtMs ?? createdAtMs) + policy.scheduleIntervalMs;
+  return chooseHour(adaptive.week, {
+    hourOfWeek: adaptive.hourOfWeek,
+    fragmentationRatio: fragmentation.pool?.ratio ?? 0,
+    thresholdRatio: policy.fragmentationThresholdRatio,
+    hoursToSchedule: Math.max(0, (dueAtMs - nowMs) / HOUR_MS),
+    intensity: policy.defrag.intensity,
+    allowedHours: adaptive.allowedHours,
+  });
+}

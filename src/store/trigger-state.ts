@@ -1,0 +1,58 @@
+/** What deciding about triggers remembers and asks: the clock of the ticks, and what was begun before. */
+
+import type { TickClock } from '../domain/tick-clock.js';
+import type { PastReclamation } from '../domain/trigger-facts.js';
+import type { Db } from './database.js';
+
+export const TRIGGER_STEP = `
+CREATE TABLE tick_clock (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  clock TEXT NOT NULL
+);
+CREATE INDEX reclamations_whole ON reclamations (reclamation_id) WHERE trigger <> 'freed';
+CREATE INDEX reclamations_freed ON reclamations (reclamation_id) WHERE trigger = 'freed';
+`;
+
+/** As many of each kind are looked at; hysteresis doubles no more often than that. */
+const RECENT_COUNT = 60;
+
+const COLUMNS = `reclamation_id AS reclamationId, state, trigger, scope,
+  started_at_ms AS startedAtMs, ended_at_ms AS endedAtMs, end_cause AS endCause, helped`;
+
+export class TriggerStateStore {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** The newest first, an open one too: the frequent trims push no other one out. */
+  recent(): PastReclamation[] {
+    const of = (condition: string) =>
+      this.#db
+        .prepare(
+          `SELECT ${COLUMNS} FROM reclamations WHERE ${condition}
+           ORDER BY reclamation_id DESC LIMIT ?`,
+        )
+        .all(RECENT_COUNT) as (Omit<PastReclamation, 'helped'> & { helped: number | null })[];
+    return [...of("trigger <> 'freed'"), ...of("trigger = 'freed'")]
+      .sort((a, b) => b.reclamationId - a.reclamationId)
+      .map((row) => ({ ...row, helped: row.helped === null ? null : row.helped === 1 }));
+  }
+
+  /** @returns null before the first tick. */
+  clock(): TickClock | null {
+    const text = this.#db.prepare('SELECT clock FROM tick_clock').pluck().get() as
+      | string
+      | undefined;
+    return text === undefined ? null : JSON.parse(text);
+  }
+
+  setClock(clock: TickClock): void {
+    this.#db
+      .prepare(
+        'INSERT INTO tick_clock VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET clock = excluded.clock',
+      )
+      .run(JSON.stringify(clock));
+  }
+}
