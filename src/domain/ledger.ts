@@ -13,6 +13,7 @@ export const LEDGER_EVENTS = [
   'run-began',
   'run-paused',
   'run-resumed',
+  'run-changed',
   'run-ended',
   'run-late-work',
   'reclamation-began',
@@ -62,6 +63,22 @@ export interface StoredEntry {
   readonly index: number;
   readonly text: unknown;
   readonly hash: unknown;
+}
+
+/** An entry as it is shown: null where what is kept is no entry any more. */
+export interface ReadEntry {
+  readonly index: number;
+  readonly entry: LedgerEntry | null;
+  /** As it is kept. */
+  readonly hash: string;
+}
+
+/** Which entries are asked for; absent: all. */
+export interface LedgerFilter {
+  /** The newest so many of those that match. */
+  readonly limit?: number;
+  readonly sinceMs?: number;
+  readonly event?: LedgerEvent;
 }
 
 /** How many entries there are and the hash of the last: whoever keeps it elsewhere can prove both. */
@@ -186,6 +203,13 @@ function problemOf(
     'unchained',
     `entry ${place} does not follow entry ${place - 1}: one of the two was rewritten`,
   );
+}
+
+/** For showing it, whether or not it is what was written. @returns null for what is no entry. */
+export function readEntry({ index, text, hash }: StoredEntry): ReadEntry {
+  const entry = typeof text === 'string' ? parsed(text) : null;
+  const isEntry = typeof entry?.event === 'string' && typeof entry.atMs === 'number';
+  return { index, entry: isEntry ? (entry as LedgerEntry) : null, hash: String(hash) };
 }
 
 /** @returns null for what is not an object, or not written in the one way. */

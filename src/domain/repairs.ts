@@ -23,6 +23,9 @@ export interface Finding {
 /** Older ones are forgotten: the record of a dying disk must not outgrow the catalogue. */
 export const FINDINGS_KEPT = 10_000;
 
+/** Of each kind and run that are entered in the ledger one by one. */
+export const FINDINGS_ENTERED = 100;
+
 const RETRY_MS_MIN = 60_000;
 const RETRY_MS_MAX = 24 * 60 * 60 * 1000;
 

@@ -1,7 +1,8 @@
 /** Which disks are fit to count on; see src/domain/disk-health.ts. A disk without a row is healthy. */
 
 import { type DiskHealth, NEW_DISK_HEALTH } from '../domain/disk-health.js';
-import type { Db } from './database.js';
+import { type Db, transaction } from './database.js';
+import type { LedgerStore } from './ledger.js';
 import type { Candidate } from './rewrite-candidates.js';
 
 export interface ShortExtent extends Candidate {
@@ -18,10 +19,12 @@ const GOOD_COUNT = `(SELECT COUNT(*) FROM fragments AS g
 export class DiskHealthStore {
   readonly #db: Db;
   readonly #statements: ReturnType<typeof prepare>;
+  readonly #ledger: LedgerStore;
 
-  constructor(db: Db) {
+  constructor(db: Db, ledger: LedgerStore) {
     this.#db = db;
     this.#statements = prepare(db);
+    this.#ledger = ledger;
   }
 
   get(diskId: number): DiskHealth {
@@ -29,7 +32,15 @@ export class DiskHealthStore {
   }
 
   set(diskId: number, health: DiskHealth): void {
-    this.#statements.set.run({ diskId, ...health });
+    transaction(this.#db, () => {
+      const before = this.get(diskId);
+      this.#statements.set.run({ diskId, ...health });
+      if (before.state === health.state) return;
+      const disk = this.#statements.path.pluck().get(diskId);
+      const { state, reason, errorCount } = health;
+      const figures = { disk, before: before.state, state, errorCount };
+      this.#ledger.append({ atMs: this.#ledger.now(), event: 'disk-state', reason, figures });
+    });
   }
 
   countError(diskId: number): void {
@@ -107,6 +118,7 @@ function prepare(db: Db) {
       `SELECT state, reason, since_ms AS sinceMs, error_count AS errorCount,
          not_before_ms AS notBeforeMs FROM disk_health WHERE disk_id = ?`,
     ),
+    path: db.prepare('SELECT path FROM disks WHERE disk_id = ?'),
     set: db.prepare(
       `INSERT INTO disk_health VALUES (@diskId, @state, @reason, @sinceMs, @errorCount, @notBeforeMs)
        ON CONFLICT (disk_id) DO UPDATE SET state = excluded.state, reason = excluded.reason,

@@ -3,6 +3,7 @@
 import type { Tier } from '../domain/heat.js';
 import type { ByteRun } from '../domain/units.js';
 import { type Db, transaction } from './database.js';
+import type { LedgerStore } from './ledger.js';
 
 export type DiskKind = 'directory' | 'device';
 
@@ -39,9 +40,11 @@ const COLUMNS = `disk_id AS diskId, uuid, kind, path, tier, capacity_bytes AS ca
 
 export class DiskStore {
   readonly #db: Db;
+  readonly #ledger: LedgerStore;
 
-  constructor(db: Db) {
+  constructor(db: Db, ledger: LedgerStore) {
     this.#db = db;
+    this.#ledger = ledger;
   }
 
   all(): DiskRow[] {
@@ -55,6 +58,15 @@ export class DiskStore {
   }
 
   add(disk: Omit<DiskRow, 'diskId'>): number {
+    return transaction(this.#db, () => {
+      const diskId = this.#insert(disk);
+      const atMs = disk.addedAtMs;
+      this.#ledger.append({ atMs, event: 'disk-added', figures: identityOf(disk) });
+      return diskId;
+    });
+  }
+
+  #insert(disk: Omit<DiskRow, 'diskId'>): number {
     const result = this.#db
       .prepare(
         `INSERT INTO disks (uuid, kind, path, tier, capacity_bytes, reserve_bytes, granularity_bytes,
@@ -126,11 +138,20 @@ export class DiskStore {
 
   /** Forgets a disk that holds no fragment any more, with its space and journal. */
   remove(diskId: number): void {
-    this.#db.prepare('DELETE FROM journal_segments WHERE disk_id = ?').run(diskId);
-    this.#db.prepare('DELETE FROM space_runs WHERE disk_id = ?').run(diskId);
-    this.#db.prepare('DELETE FROM bad_replicas WHERE disk_id = ?').run(diskId);
-    this.#db.prepare('DELETE FROM disks WHERE disk_id = ?').run(diskId);
+    transaction(this.#db, () => {
+      const disk = this.get(diskId);
+      if (!disk) return;
+      for (const table of ['journal_segments', 'space_runs', 'bad_replicas', 'disks']) {
+        this.#db.prepare(`DELETE FROM ${table} WHERE disk_id = ?`).run(diskId);
+      }
+      const atMs = this.#ledger.now();
+      this.#ledger.append({ atMs, event: 'disk-removed', figures: identityOf(disk) });
+    });
   }
+}
+
+function identityOf({ uuid, kind, path, tier, capacityBytes }: Omit<DiskRow, 'diskId'>) {
+  return { uuid, kind, disk: path, tier, capacityBytes };
 }
 
 function toDisk(row: RawDisk): DiskRow {

@@ -49,8 +49,14 @@ export class FsPoolStore {
   constructor(databasePath: string, { clock = Date.now, ...options }: LedgerOptions = {}) {
     const db = openDatabase(databasePath, FS_POOL_SCHEMA_STEPS, options);
     this.#db = db;
+    this.ledger = LedgerStore.open(db, { clock, ...options });
     this.settings = new SettingsStore(db);
-    this.runs = new RunStore(db);
+    this.runs = new RunStore(db, this.ledger, {
+      exclusions: (runId) => this.candidates.exclusions(runId),
+      diskPath: () => null,
+      details: ({ kind, runId }) =>
+        kind === 'trim' ? { devices: this.trimDevices.of(runId).map((one) => ({ ...one })) } : {},
+    });
     this.options = new RunOptionStore(db);
     this.candidates = new FsCandidates(db);
     this.intents = new MoveIntents(db);
@@ -59,11 +65,10 @@ export class FsPoolStore {
     this.trends = new TrendStore(db, clock);
     this.totals = new TotalStore(db, this.trends);
     this.owner = new OwnerStore(db);
-    this.policies = new PolicyStore(db);
+    this.policies = new PolicyStore(db, this.ledger);
     this.reclamations = new ReclamationStore(db);
     this.triggers = new TriggerStateStore(db);
     this.governor = new GovernorStore(db);
-    this.ledger = LedgerStore.open(db, { clock, ...options });
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */

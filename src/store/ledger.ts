@@ -9,9 +9,12 @@ import { createHash } from 'node:crypto';
 import {
   type JsonObject,
   type LedgerEntry,
+  type LedgerFilter,
   type LedgerHead,
   type LedgerProblem,
   type LedgerVerdict,
+  type ReadEntry,
+  readEntry,
   type StoredEntry,
   sealEntry,
   verifyLedger,
@@ -91,18 +94,21 @@ export interface NewLedgerEntry
 export class LedgerStore {
   /** Who is entered where nobody else is named: the user of this process, or the agent. */
   actor: string;
+  /** Epoch milliseconds, for what is told without a time. */
+  readonly now: () => number;
   readonly #db: Db;
 
-  private constructor(db: Db, actor: string) {
+  private constructor(db: Db, actor: string, clock: () => number) {
     this.#db = db;
     this.actor = actor;
+    this.now = clock;
   }
 
   /** The ledger of a store that was just opened, which has an entry unless it is read only. */
   static open(db: Db, options: LedgerOptions): LedgerStore {
-    const ledger = new LedgerStore(db, options.actor ?? 'dynamicfs');
+    const ledger = new LedgerStore(db, options.actor ?? 'dynamicfs', options.clock ?? Date.now);
     const beginning = options.beginning ?? (options.create ? 'created' : 'upgraded');
-    if (!options.readonly) ledger.#begin(beginning, (options.clock ?? Date.now)());
+    if (!options.readonly) ledger.#begin(beginning, ledger.now());
     return ledger;
   }
 
@@ -157,6 +163,23 @@ export class LedgerStore {
     const sql = `SELECT entry_count AS entryCount, last_hash AS lastHash FROM ledger_head
       WHERE id = 1`;
     return (this.#db.prepare(sql).get() as LedgerHead | undefined) ?? null;
+  }
+
+  /**
+   * The oldest first, an entry at a time. Safe while: nothing else is asked of this connection before
+   * the last was taken.
+   */
+  *entries({ limit, sinceMs, event }: LedgerFilter): Generator<ReadEntry> {
+    const wanted = `SELECT entry_index AS "index", entry AS text, hash FROM ledger
+      WHERE (@sinceMs IS NULL OR at_ms >= @sinceMs) AND (@event IS NULL OR event = @event)`;
+    // The newest so many are found from the end; their numbers are all that is sorted.
+    const sql =
+      limit === undefined
+        ? `${wanted} ORDER BY 1`
+        : `SELECT entry_index AS "index", entry AS text, hash FROM ledger WHERE entry_index IN (
+            SELECT "index" FROM (${wanted} ORDER BY 1 DESC LIMIT @limit)) ORDER BY 1`;
+    const values = { sinceMs: sinceMs ?? null, event: event ?? null, limit: limit ?? null };
+    for (const row of this.#db.prepare(sql).iterate(values)) yield readEntry(row as StoredEntry);
   }
 
   /** Reads all of it, as of one moment, an entry at a time. @param expected kept elsewhere. */

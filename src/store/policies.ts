@@ -6,7 +6,8 @@ import {
   type Policy,
   type PolicyDocument,
 } from '../domain/policy.js';
-import type { Db } from './database.js';
+import { type Db, transaction } from './database.js';
+import type { LedgerStore } from './ledger.js';
 
 /** A pool from before there were policies goes on trimming, or not trimming, as its settings said. */
 export const POLICY_STEP = `
@@ -38,9 +39,11 @@ export interface StoredPolicy {
 
 export class PolicyStore {
   readonly #db: Db;
+  readonly #ledger: LedgerStore;
 
-  constructor(db: Db) {
+  constructor(db: Db, ledger: LedgerStore) {
     this.#db = db;
+    this.#ledger = ledger;
   }
 
   current(): StoredPolicy {
@@ -60,9 +63,17 @@ export class PolicyStore {
   }
 
   set(document: PolicyDocument, setAtMs: number, setBy: string): StoredPolicy {
-    this.#db
-      .prepare('INSERT INTO policies (document, set_at_ms, set_by) VALUES (?, ?, ?)')
-      .run(JSON.stringify(document), setAtMs, setBy);
-    return this.current();
+    return transaction(this.#db, () => {
+      const { version: oldVersion } = this.current();
+      this.#db
+        .prepare('INSERT INTO policies (document, set_at_ms, set_by) VALUES (?, ?, ?)')
+        .run(JSON.stringify(document), setAtMs, setBy);
+      const stored = this.current();
+      this.#ledger.append({
+        ...{ atMs: setAtMs, event: 'policy-set', actor: setBy, policyVersion: stored.version },
+        figures: { oldVersion, newVersion: stored.version, document },
+      });
+      return stored;
+    });
   }
 }

@@ -54,28 +54,37 @@ export class PoolStore {
   constructor(databasePath: string, { clock = Date.now, ...options }: LedgerOptions = {}) {
     const db = openDatabase(databasePath, POOL_SCHEMA_STEPS, options);
     this.#db = db;
+    this.ledger = LedgerStore.open(db, { clock, ...options });
     this.settings = new SettingsStore(db);
-    this.disks = new DiskStore(db);
-    this.health = new DiskHealthStore(db);
+    this.disks = new DiskStore(db, this.ledger);
+    this.health = new DiskHealthStore(db, this.ledger);
     this.drives = new DriveReportStore(db);
     this.objects = new ObjectStore(db);
     this.extents = new ExtentStore(db);
     this.space = new SpaceStore(db);
     this.discards = new DiscardStore(db, this.space);
-    this.runs = new RunStore(db);
+    this.runs = new RunStore(db, this.ledger, {
+      exclusions: (runId) => this.candidates.exclusions(runId),
+      diskPath: (diskId) => this.disks.get(diskId)?.path ?? null,
+      details: ({ runId }) => {
+        const scrub = this.scrubs.get(runId);
+        if (!scrub) return {};
+        const { repairs, repairedCount, unrepairableCount } = scrub;
+        return { repairs, repairedCount, unrepairableCount };
+      },
+    });
     this.candidates = new RewriteCandidates(db);
-    this.repairs = new RepairStore(db);
+    this.repairs = new RepairStore(db, this.ledger);
     this.scrubs = new ScrubStore(db);
     this.fragmentation = new FragmentationQueries(db);
     this.tiers = new TierStore(db);
     this.trends = new TrendStore(db, clock);
     this.totals = new TotalStore(db, this.trends);
     this.owner = new OwnerStore(db);
-    this.policies = new PolicyStore(db);
+    this.policies = new PolicyStore(db, this.ledger);
     this.reclamations = new ReclamationStore(db);
     this.triggers = new TriggerStateStore(db);
     this.governor = new GovernorStore(db);
-    this.ledger = LedgerStore.open(db, { clock, ...options });
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */

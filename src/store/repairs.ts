@@ -1,7 +1,8 @@
 /** Replicas that were found bad, when their repair is due, and the record of what became of them. */
 
-import { FINDINGS_KEPT, type Finding, repairWaitMs } from '../domain/repairs.js';
-import type { Db } from './database.js';
+import { FINDINGS_ENTERED, FINDINGS_KEPT, type Finding, repairWaitMs } from '../domain/repairs.js';
+import { type Db, transaction } from './database.js';
+import type { LedgerStore } from './ledger.js';
 import type { Candidate, PlannedWork } from './rewrite-candidates.js';
 
 export interface BadReplicaRow extends Candidate {
@@ -25,10 +26,14 @@ const COLUMNS = `b.extent_id AS extentId, b.disk_id AS diskId, b.reason, b.held,
 export class RepairStore {
   readonly #db: Db;
   readonly #statements: ReturnType<typeof prepare>;
+  readonly #ledger: LedgerStore;
+  /** By kind: how many of the run, or of the reads of this process, were entered in the ledger. */
+  readonly #entered = new Map<string, { runId: number | null; count: number }>();
 
-  constructor(db: Db) {
+  constructor(db: Db, ledger: LedgerStore) {
     this.#db = db;
     this.#statements = prepare(db);
+    this.#ledger = ledger;
   }
 
   /** Safe while: in a transaction. @returns `gone` when there is no such replica any more. */
@@ -100,10 +105,27 @@ export class RepairStore {
     this.#db.prepare('UPDATE bad_replicas SET not_before_ms = 0').run();
   }
 
-  /** Adds to the record, which forgets its oldest lines. */
+  /** Adds to the record, which forgets its oldest lines, and to the ledger, which forgets nothing. */
   addFinding(finding: Finding): void {
-    const { lastInsertRowid } = this.#statements.addFinding.run(finding);
-    this.#statements.dropFindings.run(Number(lastInsertRowid) - FINDINGS_KEPT);
+    transaction(this.#db, () => {
+      const { lastInsertRowid } = this.#statements.addFinding.run(finding);
+      this.#statements.dropFindings.run(Number(lastInsertRowid) - FINDINGS_KEPT);
+      if (this.#mayEnter(finding)) this.#enter(finding);
+    });
+  }
+
+  #enter({ what, runId, reason, atMs, ...replica }: Finding): void {
+    const { objectName, extentIndex, extentId, diskPath } = replica;
+    const figures = { object: objectName, extentIndex, extentId, disk: diskPath };
+    this.#ledger.append({ atMs, event: `replica-${what}`, reason, runId, figures });
+  }
+
+  /** A dying disk must not fill the ledger: the end of a run tells how many there were in all. */
+  #mayEnter({ what, runId }: Finding): boolean {
+    const before = this.#entered.get(what);
+    const count = before?.runId === runId ? before.count + 1 : 1;
+    this.#entered.set(what, { runId, count });
+    return count <= FINDINGS_ENTERED;
   }
 
   /** The newest first. @param runId null for those of all runs and reads. */
