@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { makeStateDirectory } from '../kernel/state-directory.js';
-import { CATALOGUE_FILE } from '../pool/extent-pool/context.js';
+import { CATALOGUE_FILE } from '../pool/extent-pool/catalogue.js';
 import { isMovable, mountAt } from '../pool/fs-pool/detect.js';
 import { registerMount } from '../pool/fs-pool/register.js';
 import type { Output } from './schemas.js';

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MaintenanceError } from '../domain/errors.js';
 import { stateDirectory } from '../kernel/state-directory.js';
-import { CATALOGUE_FILE, type OpenMode } from '../pool/extent-pool/context.js';
+import { CATALOGUE_FILE, type OpenMode } from '../pool/extent-pool/catalogue.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { findDisk } from '../pool/extent-pool/remove-disk.js';
 import { FsPool } from '../pool/fs-pool/fs-pool.js';

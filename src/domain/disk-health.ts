@@ -33,6 +33,9 @@ export interface DiskLook {
   readonly graceMs: number;
 }
 
+/** The reason of a disk that is there and answers no call: whoever asked it would wait for ever. */
+export const NO_ANSWER = 'it does not answer';
+
 export const DISK_ERRORS_MAX = 8;
 const ERRING_WAIT_MS = 10 * 60_000;
 

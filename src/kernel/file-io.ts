@@ -1,6 +1,6 @@
 /** pread(2) and pwrite(2) until all bytes are through: a call may end early and report no error. */
 
-import { fdatasync, fdatasyncSync, read, readSync, write, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, read, readSync, write, writeSync } from 'node:fs';
 import type { OpenFile } from './kernel-call.js';
 import { fromNodeError, KernelCallError } from './kernel-error.js';
 
@@ -11,13 +11,8 @@ export function writeFully(file: OpenFile, bytes: Uint8Array, atBytes: number): 
   try {
     let doneBytes = 0;
     while (doneBytes < bytes.length) {
-      doneBytes += writeSync(
-        file.fd,
-        bytes,
-        doneBytes,
-        bytes.length - doneBytes,
-        atBytes + doneBytes,
-      );
+      const [rest, at] = [bytes.subarray(doneBytes), atBytes + doneBytes];
+      doneBytes += file.io?.write(file, rest, at) ?? writeSync(file.fd, rest, 0, rest.length, at);
     }
   } catch (cause) {
     throw fromNodeError('write', cause, file.path);
@@ -78,8 +73,9 @@ export function readUpTo(file: OpenFile, bytes: Uint8Array, atBytes: number): nu
   try {
     let doneBytes = 0;
     while (doneBytes < bytes.length) {
-      const at = atBytes + doneBytes;
-      const readBytes = readSync(file.fd, bytes, doneBytes, bytes.length - doneBytes, at);
+      const [rest, at] = [bytes.subarray(doneBytes), atBytes + doneBytes];
+      const readBytes =
+        file.io?.read(file, rest, at) ?? readSync(file.fd, rest, 0, rest.length, at);
       if (readBytes === 0) break;
       doneBytes += readBytes;
     }
@@ -92,7 +88,8 @@ export function readUpTo(file: OpenFile, bytes: Uint8Array, atBytes: number): nu
 /** Source: fdatasync(2). An error here is final: the kernel reports a lost write once. */
 export function syncData(file: OpenFile): void {
   try {
-    fdatasyncSync(file.fd);
+    if (file.io) file.io.flush(file);
+    else fdatasyncSync(file.fd);
   } catch (cause) {
     throw fromNodeError('flush', cause, file.path);
   }
@@ -106,4 +103,9 @@ export function syncDataAsync(file: OpenFile): Promise<void> {
       else resolve();
     });
   });
+}
+
+export function closeFile({ fd, io }: OpenFile): void {
+  if (io) io.closeFile(fd);
+  else closeSync(fd);
 }

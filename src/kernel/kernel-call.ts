@@ -2,11 +2,14 @@
 
 import { InvariantError } from '../domain/errors.js';
 import type { ByteRun } from '../domain/units.js';
+import type { BoundedIo } from './bounded-io.js';
 
 /** An open descriptor and the path it was opened by, which errors name. */
 export interface OpenFile {
   readonly fd: number;
   readonly path: string;
+  /** Makes the calls of `file-io.ts` that would block, for as long as they may take. */
+  readonly io?: BoundedIo;
 }
 
 /**

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { isUnfit } from '../domain/disk-health.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { accountDisks } from '../pool/extent-pool/audit.js';
-import { CATALOGUE_FILE } from '../pool/extent-pool/context.js';
+import { CATALOGUE_FILE } from '../pool/extent-pool/catalogue.js';
+import { AGENT_LOCK_FILE } from '../pool/extent-pool/disk-calls.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { ExtentPoolGround } from '../pool/extent-pool/reclamation-ground.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
@@ -19,6 +20,8 @@ import type { BatchReport } from './run-batch.js';
 import { processScrubBatch } from './scrub-batch.js';
 import { processTrimBatch } from './trim-batch.js';
 
+const DISK_TIMEOUT_S = 10;
+
 export class ExtentPoolWork implements PoolWork {
   readonly pool: ExtentPool;
   readonly #defrag: DefragBatches;
@@ -29,7 +32,7 @@ export class ExtentPoolWork implements PoolWork {
   /** @throws MaintenanceError as `ExtentPool.open`. */
   constructor(path: string) {
     this.#catalogue = catalogueOf(path);
-    this.pool = ExtentPool.open(path);
+    this.pool = ExtentPool.open(path, { diskTimeoutMs: diskTimeoutMs() });
     this.#defrag = new DefragBatches(this.pool.context);
     this.#health = new HealthWatch(this.pool.context);
     const ground = new ExtentPoolGround(this.pool.context);
@@ -37,7 +40,7 @@ export class ExtentPoolWork implements PoolWork {
   }
 
   static lockPath(path: string): string {
-    return join(path, 'agent.lock');
+    return join(path, AGENT_LOCK_FILE);
   }
 
   /** What a dead writer left was returned when the pool was opened. */
@@ -109,6 +112,12 @@ export class ExtentPoolWork implements PoolWork {
   closeUnused(): void {
     this.pool.context.closeFiles();
   }
+}
+
+/** Less than the lock of a job lasts, since the main thread waits as long. */
+function diskTimeoutMs(): number {
+  const seconds = Number(process.env.DYNAMICFS_DISK_TIMEOUT_S ?? DISK_TIMEOUT_S);
+  return (seconds > 0 ? Math.min(seconds, DISK_TIMEOUT_S) : DISK_TIMEOUT_S) * 1_000;
 }
 
 function catalogueOf(poolPath: string): Stats | undefined {

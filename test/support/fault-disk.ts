@@ -111,6 +111,15 @@ export class FaultDisk implements AsyncDisposable {
     await ended;
   }
 
+  /** No request is answered any more, until `goOn`. */
+  hang(): void {
+    this.#server.kill('SIGSTOP');
+  }
+
+  goOn(): void {
+    this.#server.kill('SIGCONT');
+  }
+
   async record(): Promise<void> {
     await this.#ask(JSON.stringify({ record: true }));
   }

@@ -7,7 +7,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { ByteRun } from '../../src/domain/units.js';
-import { CATALOGUE_FILE } from '../../src/pool/extent-pool/context.js';
+import { CATALOGUE_FILE } from '../../src/pool/extent-pool/catalogue.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import { verifyDiskRecords } from '../../src/pool/extent-pool/verify-disk-records.js';
 import { backingOf, readAll } from './pool-fixture.js';

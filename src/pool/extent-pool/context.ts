@@ -3,30 +3,28 @@
  * trim, …) are functions over this, one file each.
  */
 
-import { existsSync, fstatSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { fstatSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
-import { processActor } from '../../kernel/actor.js';
 import { isAttached } from '../../kernel/block-device.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { Replica } from '../../store/extents.js';
-import { PoolStore } from '../../store/pool-store.js';
+import type { PoolStore } from '../../store/pool-store.js';
 import type { PoolSettings } from '../../store/settings.js';
 import { WorkerPool } from '../worker-pool.js';
 import { Allocator } from './allocator.js';
+import { type OpenMode, openCatalogue } from './catalogue.js';
 import { closeDisk, type DiskState, openDisk } from './data-file.js';
 import { openDevice } from './device-disk.js';
+import { DiskCalls, isSaidToBeSilent, silentDisk } from './disk-calls.js';
 import { JournalWriter } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
 import { ReadMemory } from './read-memory.js';
 import type { Superblock } from './superblock.js';
 import { deadOwners, WriterLock } from './writer-lock.js';
-
-export const CATALOGUE_FILE = 'pool.sqlite';
-export type OpenMode = 'read' | 'write';
 
 export interface OpenPoolOptions {
   readonly mode?: OpenMode;
@@ -35,6 +33,8 @@ export interface OpenPoolOptions {
   readonly workers?: WorkerPool;
   /** Epoch milliseconds; tests bring their own. */
   readonly clock?: () => number;
+  /** How long a call of a disk may take; without it the kernel decides. */
+  readonly diskTimeoutMs?: number;
 }
 
 export class PoolContext {
@@ -50,8 +50,10 @@ export class PoolContext {
   /** Fencing epoch while an agent works on the pool; null for other processes. */
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
+  readonly #diskCalls: DiskCalls | null;
   readonly #disks = new Map<number, DiskState & { readonly uuid: string }>();
   readonly #former = new Map<number, DiskState>();
+  readonly #returned = new Set<number>();
   #writer: WriterLock | null = null;
   #workers: WorkerPool | null;
 
@@ -61,6 +63,8 @@ export class PoolContext {
     this.clock = options.clock ?? Date.now;
     this.#threadCount = options.threadCount;
     this.#workers = options.workers ?? null;
+    const { diskTimeoutMs } = options;
+    this.#diskCalls = diskTimeoutMs === undefined ? null : new DiskCalls(diskTimeoutMs);
     this.store = openCatalogue(this.path, this.mode, this.clock);
     const settings = this.settings();
     this.poolId = settings.poolId;
@@ -92,19 +96,47 @@ export class PoolContext {
 
   /** How the disk is found; opened at the first question. */
   diskState(disk: DiskRow): DiskState {
+    if (this.#isSilent(disk)) return silentDisk(disk);
     const known = this.#disks.get(disk.diskId);
     if (known?.uuid === disk.uuid) return known;
     // The id of a disk that was removed may be given to another one.
     this.reopenDisk(disk.diskId);
     const writable = this.mode === 'write';
+    const io = this.#diskCalls?.of(disk.diskId) ?? null;
     const found =
       disk.kind === 'device'
-        ? openDevice(disk, { poolId: this.poolId, path: this.path }, writable)
-        : openDisk(disk, this.poolId, writable);
+        ? openDevice(disk, { poolId: this.poolId, path: this.path, io }, writable)
+        : openDisk(disk, this.poolId, writable, io);
     const state = { ...found, uuid: disk.uuid };
     this.#disks.set(disk.diskId, state);
     this.#closeFormer(disk.diskId);
     return state;
+  }
+
+  /**
+   * Whether a call of this disk, or the agent's last one, does not come back. Once it has, the disk is
+   * looked at anew, and its journal too, since nobody knows how much of the last frame it has.
+   */
+  #isSilent({ diskId }: DiskRow): boolean {
+    if (!this.#diskCalls) return isSaidToBeSilent(this.path, this.store.health.get(diskId));
+    const now = this.#diskCalls.look(diskId);
+    if (now === 'returned') {
+      this.reopenDisk(diskId);
+      this.#returned.add(diskId);
+    }
+    return now === 'silent';
+  }
+
+  /** Disks that answer again since the last question. */
+  takeReturned(): number[] {
+    const returned = [...this.#returned];
+    this.#returned.clear();
+    return returned;
+  }
+
+  /** Asks every disk for something, and waits for none: `diskState` tells which does not answer. */
+  probeDisks(): void {
+    for (const [diskId, { file }] of this.#disks) if (file) this.#diskCalls?.probe(diskId, file);
   }
 
   /** Notes what was just written to a disk; its file stays open for those who are using it. */
@@ -214,11 +246,12 @@ export class PoolContext {
    */
   journalTo(disk: DiskRow, records: readonly JournalRecord[]): void {
     const { file, condition } = this.diskState(disk);
-    const isFit = !this.store.health.unfit().has(disk.diskId);
+    const { diskId } = disk;
+    const isFit = !this.store.health.unfit().has(diskId) && !this.#returned.has(diskId);
     if (file && condition === 'online' && isFit && !disk.journalStale) {
-      this.journal.append(disk.diskId, file, records);
+      this.journal.append(diskId, file, records);
     } else {
-      this.store.disks.markJournalStale(disk.diskId);
+      this.store.disks.markJournalStale(diskId);
     }
   }
 
@@ -252,49 +285,10 @@ export class PoolContext {
   /** All that `close` does for a pool that has started no task. */
   closeFiles(): void {
     this.#writer?.release();
+    this.#diskCalls?.close();
     for (const state of [...this.#disks.values(), ...this.#former.values()]) closeDisk(state);
     this.#disks.clear();
     this.#former.clear();
     this.store.close();
-  }
-}
-
-function openCatalogue(poolPath: string, mode: OpenMode, clock: () => number): PoolStore {
-  if (!existsSync(poolPath)) {
-    throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `no such pool: ${poolPath} does not exist`, {
-      nextStep: `Check the path, or make a pool with \`dynamicfs init --pool ${poolPath}\`.`,
-    });
-  }
-  const catalogue = join(poolPath, CATALOGUE_FILE);
-  if (!statSync(poolPath).isDirectory() || !existsSync(catalogue)) {
-    throw new MaintenanceError(
-      'ERR_NOT_A_POOL',
-      `${poolPath} is not a pool: it has no ${CATALOGUE_FILE}`,
-      {
-        nextStep:
-          'Make one with `dynamicfs init`, or, if the catalogue was lost, rebuild it with `dynamicfs recover`.',
-      },
-    );
-  }
-  const store = openStore(catalogue, mode, clock);
-  if (store.settings.read().poolId === undefined) {
-    store.close();
-    throw new MaintenanceError('ERR_NOT_A_POOL', `${catalogue} is a database, but not of a pool`, {
-      nextStep: 'Check the path.',
-    });
-  }
-  return store;
-}
-
-function openStore(catalogue: string, mode: OpenMode, clock: () => number): PoolStore {
-  try {
-    return new PoolStore(catalogue, { readonly: mode === 'read', actor: processActor(), clock });
-  } catch (cause) {
-    const sqliteCode = cause instanceof MaintenanceError ? cause.details.sqliteCode : null;
-    if (sqliteCode !== 'SQLITE_NOTADB') throw cause;
-    throw new MaintenanceError('ERR_NOT_A_POOL', `${catalogue} is not a pool's catalogue`, {
-      cause,
-      nextStep: 'If it was damaged, move it away and rebuild it with `dynamicfs recover`.',
-    });
   }
 }

@@ -23,7 +23,8 @@ import { syncDirectory } from '../../kernel/sync-directory.js';
 import type { DiskRow } from '../../store/disks.js';
 import { PoolStore } from '../../store/pool-store.js';
 import type { PoolSettings } from '../../store/settings.js';
-import { CATALOGUE_FILE, type PoolContext } from './context.js';
+import { CATALOGUE_FILE } from './catalogue.js';
+import type { PoolContext } from './context.js';
 import { backingPath } from './data-file.js';
 import {
   BLOCK_BYTES,

@@ -1,8 +1,10 @@
 /** Opens the backing file of a directory and makes sure that it is the disk which the catalogue means. */
 
-import { closeSync, constants, openSync } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { asMaintenanceError, type ErrorCode, MaintenanceError } from '../../domain/errors.js';
+import type { BoundedIo } from '../../kernel/bounded-io.js';
+import { closeFile } from '../../kernel/file-io.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import type { DiskRow } from '../../store/disks.js';
@@ -22,11 +24,13 @@ export interface DiskState {
   readonly error: MaintenanceError | null;
   /** Of a device that is open for writing. */
   readonly claim?: SharedClaim;
+  /** It is there, and answers no call. */
+  readonly isSilent?: boolean;
 }
 
 /** Closes what is open of a disk and lets go of its device. */
 export function closeDisk({ file, claim }: DiskState): void {
-  if (file) closeSync(file.fd);
+  if (file) closeFile(file);
   claim?.release();
 }
 
@@ -35,23 +39,32 @@ export function backingPath(diskPath: string): string {
 }
 
 /** Opens the backing file of a directory. Never throws for a disk that is away or foreign: that is a condition. */
-export function openDisk(disk: DiskRow, poolId: string, writable: boolean): DiskState {
+export function openDisk(
+  disk: DiskRow,
+  poolId: string,
+  writable: boolean,
+  io: BoundedIo | null = null,
+): DiskState {
   const path = backingPath(disk.path);
   let file: OpenFile | null = null;
   try {
     const opened = openBackingFile(path, writable);
-    file = opened.file;
+    file = withIo(opened.file, io);
     const superblock = readSuperblock(file);
     const problem = identityProblem(disk, poolId, path, superblock);
     if (problem) {
-      closeSync(file.fd);
+      closeFile(file);
       return { condition: 'mismatch', file: null, superblock, error: problem };
     }
     return { condition: opened.readonly ? 'read-only' : 'online', file, superblock, error: null };
   } catch (cause) {
-    if (file) closeSync(file.fd);
+    if (file) closeFile(file);
     return unusable(disk, cause);
   }
+}
+
+export function withIo(file: OpenFile, io: BoundedIo | null): OpenFile {
+  return io ? { ...file, io } : file;
 }
 
 /** What is told of a disk that cannot be opened, or is not what it shall be. */

@@ -5,7 +5,7 @@
  * and the UUID in the superblock is what counts.
  */
 
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { constants, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import { formatBytes, roundDown } from '../../domain/units.js';
@@ -18,12 +18,14 @@ import {
   isBlockDevice,
   sysfsNameOf,
 } from '../../kernel/block-device.js';
+import type { BoundedIo } from '../../kernel/bounded-io.js';
 import { findSignature } from '../../kernel/device-signature.js';
 import { discardLimits } from '../../kernel/discard-limits.js';
+import { closeFile } from '../../kernel/file-io.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import type { DiskRow } from '../../store/disks.js';
-import { type DiskState, identityProblem, unusable } from './data-file.js';
+import { type DiskState, identityProblem, unusable, withIo } from './data-file.js';
 import { claimDisk } from './disk-claims.js';
 import { BLOCK_BYTES, HEADER_BYTES } from './layout.js';
 import { readSuperblock, type Superblock } from './superblock.js';
@@ -31,12 +33,14 @@ import { readSuperblock, type Superblock } from './superblock.js';
 interface PoolPlace {
   readonly poolId: string;
   readonly path: string;
+  /** For all that is read and written through what is opened. */
+  readonly io: BoundedIo | null;
 }
 
 /** Never throws for a device that is away, foreign or held: that is a condition, told in the result. */
 export function openDevice(disk: DiskRow, pool: PoolPlace, writable: boolean): DiskState {
   try {
-    const path = locate(disk, pool.poolId);
+    const path = locate(disk, pool);
     if (!writable) return openReadOnly(disk, pool, path, 'online');
     return isReadOnly(path)
       ? openReadOnly(disk, pool, path, 'read-only')
@@ -57,12 +61,12 @@ function openClaimed(disk: DiskRow, pool: PoolPlace, path: string): DiskState {
   }
   let file: OpenFile | null = null;
   try {
-    file = open(path, constants.O_RDWR);
+    file = withIo(open(path, constants.O_RDWR), pool.io);
     // Again, now that nobody else can write to it any more.
     const superblock = verifyDevice(file, disk, pool.poolId);
     return { condition: 'online', file, superblock, error: null, claim };
   } catch (cause) {
-    if (file) closeSync(file.fd);
+    if (file) closeFile(file);
     claim.release();
     throw cause;
   }
@@ -70,37 +74,39 @@ function openClaimed(disk: DiskRow, pool: PoolPlace, path: string): DiskState {
 
 function openReadOnly(
   disk: DiskRow,
-  { poolId }: PoolPlace,
+  { poolId, io }: PoolPlace,
   path: string,
   condition: 'online' | 'read-only',
 ): DiskState {
-  const file = open(path, constants.O_RDONLY);
+  const file = withIo(open(path, constants.O_RDONLY), io);
   try {
     return { condition, file, superblock: verifyDevice(file, disk, poolId), error: null };
   } catch (cause) {
-    closeSync(file.fd);
+    closeFile(file);
     throw cause;
   }
 }
 
 /** @returns the path of the device now. @throws MaintenanceError what is wrong with the one it had. */
-function locate(disk: DiskRow, poolId: string): string {
+function locate(disk: DiskRow, pool: PoolPlace): string {
   try {
-    verifyPath(disk.path, disk, poolId);
+    verifyPath(disk.path, disk, pool);
     return disk.path;
   } catch (cause) {
+    // It is there; to look at every other device for it would be in vain.
+    if (pool.io?.isAnswering === false) throw cause;
     const elsewhere = findDeviceByUuid(disk.uuid, disk.path);
     if (elsewhere === null) throw cause;
     return elsewhere;
   }
 }
 
-function verifyPath(path: string, disk: DiskRow, poolId: string): void {
-  const file = open(path, constants.O_RDONLY);
+function verifyPath(path: string, disk: DiskRow, { poolId, io }: PoolPlace): void {
+  const file = withIo(open(path, constants.O_RDONLY), io);
   try {
     verifyDevice(file, disk, poolId);
   } finally {
-    closeSync(file.fd);
+    closeFile(file);
   }
 }
 
@@ -176,7 +182,7 @@ export function readDeviceSuperblock(path: string): Superblock | null {
   try {
     return readSuperblock(file, capacityOf(deviceGeometry(file)));
   } finally {
-    closeSync(file.fd);
+    closeFile(file);
   }
 }
 
@@ -223,7 +229,7 @@ function isReadOnly(path: string): boolean {
   try {
     return deviceGeometry(file).isReadOnly;
   } finally {
-    closeSync(file.fd);
+    closeFile(file);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Looks which disks are there, and keeps what is known of their health; see src/domain/disk-health.ts. */
 
-import { isUnfit, NEW_DISK_HEALTH, nextHealth } from '../../domain/disk-health.js';
+import { isUnfit, NEW_DISK_HEALTH, NO_ANSWER, nextHealth } from '../../domain/disk-health.js';
+import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
 import { addRecord, type JournalBatch, writeJournals } from './journal-batch.js';
 import { repairJournals } from './snapshot.js';
@@ -14,8 +15,7 @@ export function lookAtDisks(context: PoolContext, graceMs: number): boolean {
   const { store } = context;
   let changed = false;
   for (const disk of store.disks.all()) {
-    const { file, error } = context.diskState(disk);
-    const problem = file ? null : (error?.message ?? 'cannot be read');
+    const problem = problemOf(context, disk);
     const before = store.health.get(disk.diskId);
     const after = nextHealth(before, { problem, nowMs: context.clock(), graceMs });
     if (after === before) continue;
@@ -28,7 +28,23 @@ export function lookAtDisks(context: PoolContext, graceMs: number): boolean {
     changed = true;
     if (after.state === 'healthy') repairJournals(context);
   }
+  const returned = context.takeReturned();
+  if (returned.length > 0) {
+    store.transaction(() => {
+      context.assertOwner();
+      for (const diskId of returned) store.disks.markJournalStale(diskId);
+    });
+    repairJournals(context);
+  }
+  // What it is asked now must have come back by the next look, or by the one after.
+  context.probeDisks();
   return changed;
+}
+
+function problemOf(context: PoolContext, disk: DiskRow): string | null {
+  const { file, error, isSilent } = context.diskState(disk);
+  if (file) return null;
+  return isSilent ? NO_ANSWER : (error?.message ?? 'cannot be read');
 }
 
 /** Degraded disks that can be read all the same. */

@@ -19,6 +19,7 @@ import { mappedBytes } from '../../kernel/fiemap.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
+import { withIo } from './data-file.js';
 import { deviceDiscard, verifyDevice } from './device-disk.js';
 
 /** What one batch asked for and what it was seen to free. */
@@ -102,10 +103,12 @@ function grantFor(
   context: PoolContext,
   disk: DiskRow,
 ): Disposable & { readonly task: DeviceDiscardTask } {
-  const { claim } = context.diskState(disk);
+  const { claim, file } = context.diskState(disk);
   if (!claim) throw new InvariantError(`${disk.path} is written to and not claimed`);
   const { path } = claim.claim.file;
-  const granted = grantDiscard(claim.claim, (file) => verifyDevice(file, disk, context.poolId));
+  const granted = grantDiscard(claim.claim, (own) =>
+    verifyDevice(withIo(own, file?.io ?? null), disk, context.poolId),
+  );
   const { granularityBytes, maxBytes, name } = deviceDiscard(path);
   const capBytes = roundUp(DEVICE_STEP_BYTES_MAX, granularityBytes);
   const task = { grant: granted.grant, name, stepBytesMax: Math.min(maxBytes, capBytes) };
