@@ -36,6 +36,7 @@ import {
   WireErrorSchema,
 } from './schema-parts.js';
 import { ScrubStartOutput, ScrubStatusOutput } from './scrub-schemas.js';
+import { TrendsOutput } from './trends-schemas.js';
 import {
   TrimForecastOutput,
   TrimNowOutput,
@@ -275,6 +276,7 @@ export const OUTPUT_SCHEMAS = {
   'reclamation stop': ReclamationRunOutput,
   'reclamation pause': ReclamationRunOutput,
   'reclamation resume': ReclamationRunOutput,
+  'reclamation trends': TrendsOutput,
   doctor: DoctorOutput,
   'agent status': AgentStatusOutput,
   'agent start': AgentStatusOutput,

@@ -41,3 +41,12 @@ export interface TrendPoint {
   /** Seen to be given back by trims, within it. */
   readonly reclaimedBytes: number;
 }
+
+/** Used or pending, of all: what nobody else can be given. Null of no capacity. */
+export function filledRatio({
+  capacityBytes,
+  usedBytes,
+  pendingBytes,
+}: TrendFigures): number | null {
+  return capacityBytes > 0 ? Math.min(1, (usedBytes + pendingBytes) / capacityBytes) : null;
+}

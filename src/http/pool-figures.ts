@@ -4,6 +4,7 @@ import { type GovernorStatus, isCurrent } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { RUN_KINDS, type Run } from '../domain/runs.js';
 import type { PoolFigures } from '../observability/metrics.js';
+import { poolForecasts } from '../pool/forecasts.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { JOB_KINDS } from '../queue/names.js';
 import type { PoolQueues } from '../queue/pool-queues.js';
@@ -25,6 +26,7 @@ export async function poolFigures(served: ServedPool, redisUp: boolean): Promise
     analysis: served.fragmentation(),
     disks: served.disks(),
     governor: governorNow(served.pool),
+    forecasts: poolForecasts(served.pool.context),
     activeRuns: activeRuns(store.runs.openRuns()),
     endedRuns: endedRuns(store.runs.endedCounts()),
     jobs: redisUp ? await jobCounts(served.queues) : [],

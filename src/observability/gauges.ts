@@ -47,6 +47,11 @@ export function makeGauges(registers: Registry[]) {
       'pool',
       'disk',
     ]),
+    forecast: gauge(
+      'forecast_timestamp_seconds',
+      'When a threshold will be passed at the present growth.',
+      ['pool', 'threshold'],
+    ),
     analyzedAt: gauge('analyzed_timestamp_seconds', 'When the last analysis was made.', ['pool']),
     diskOnline: gauge('disk_online', 'Whether the disk can be read and written.', ['pool', 'disk']),
     diskFit: gauge('disk_fit', 'Whether the copies on the disk count.', ['pool', 'disk']),

@@ -6,6 +6,7 @@
  */
 
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import type { Foreseen, ThresholdForecast } from '../domain/forecast.js';
 import { GOVERNOR_CAUSES, GOVERNOR_STATES } from '../domain/governor.js';
 import type { GovernorStatus } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
@@ -22,6 +23,7 @@ export interface PoolFigures {
   readonly disks: readonly DiskFigures[];
   /** Null while no run is at work. */
   readonly governor: GovernorStatus | null;
+  readonly forecasts: Readonly<Record<Foreseen, ThresholdForecast>>;
   readonly activeRuns: Readonly<Record<RunKind, RunCounts>>;
   readonly endedRuns: readonly {
     readonly kind: RunKind;
@@ -112,6 +114,7 @@ export class Metrics {
     }
     this.#fillRuns(figures);
     this.#fillGovernor(figures);
+    this.#fillForecasts(figures);
     for (const disk of figures.disks) this.#fillDisk(pool, disk);
     const gauges = this.#gauges;
     gauges.trimLast.set({ pool }, figures.totals.trim_last_at_ms / MS_PER_SECOND);
@@ -154,6 +157,14 @@ export class Metrics {
     gauges.governorPace.set({ pool }, status?.paceRatio ?? 0);
     gauges.governorForeground.set({ pool }, status?.foregroundPerSec ?? 0);
     gauges.governorLatency.set({ pool }, (status?.latencyMs ?? 0) / MS_PER_SECOND);
+  }
+
+  /** Where nothing is foreseen there is no figure: none would mean "never". */
+  #fillForecasts({ poolId: pool, forecasts }: PoolFigures): void {
+    for (const [threshold, { forecast }] of Object.entries(forecasts)) {
+      if (forecast.kind !== 'passes') continue;
+      this.#gauges.forecast.set({ pool, threshold }, forecast.atMs / MS_PER_SECOND);
+    }
   }
 
   #fillDisk(pool: string, disk: DiskFigures): void {

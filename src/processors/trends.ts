@@ -16,7 +16,7 @@ export function recordTrend(context: PoolContext | FsPoolContext): void {
 }
 
 /** How a pool stands now. @returns null for a mount that is not mounted. */
-export function trendFigures(context: PoolContext | FsPoolContext): TrendFigures | null {
+function trendFigures(context: PoolContext | FsPoolContext): TrendFigures | null {
   return context instanceof PoolContext ? ofExtentPool(context) : ofMount(context);
 }
 

@@ -15,6 +15,7 @@ import { beginDefrag, setDefragPaused } from '../../src/cli/run-control.js';
 import { OUTPUT_SCHEMAS } from '../../src/cli/schemas.js';
 import { beginScrub, setScrubPaused } from '../../src/cli/scrub-control.js';
 import { scrubText } from '../../src/cli/scrub-text.js';
+import { isUtf8 } from '../../src/cli/sparkline.js';
 import {
   analysisText,
   defragStatusText,
@@ -25,6 +26,7 @@ import {
   trimStatusText,
 } from '../../src/cli/text.js';
 import { extentsText, jobsText, jobText, objectsText } from '../../src/cli/text-lists.js';
+import { trendsText } from '../../src/cli/trends-text.js';
 import { type CliPool, emptyPool, fragmentedPool } from '../support/cli-pools.js';
 import { CliNode, ofExtents } from '../support/cli-run.js';
 import { closePool, openPool } from '../support/pool-fixture.js';
@@ -122,6 +124,12 @@ describe('without an agent', () => {
   it('trim set', async () => {
     const settings = await json('trim set', [...flags, '--intensity', 'conservative']);
     expect(settings).toMatchObject({ enabled: true, intensity: 'conservative' });
+  });
+
+  it('reclamation trends', async () => {
+    const view = await json('reclamation trends', flags);
+    const text = trendsText(view, isUtf8(node.env));
+    expect(await node.text('reclamation', 'trends', ...flags)).toBe(`${text}\n`);
   });
 
   it('agent status, agent stop', async () => {

@@ -7,11 +7,24 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { beginTrim } from '../../src/cli/run-control.js';
+import { DAY_MS } from '../../src/domain/trends.js';
+import { MIB } from '../../src/domain/units.js';
 import { packageRoot } from '../../src/kernel/package-root.js';
 import { TOTAL_METRICS } from '../../src/observability/total-metrics.js';
-import { beginRun, expectIntact, makeLab, untilOver, withAgent } from '../support/agent-lab.js';
+import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
+import { poolForecasts } from '../../src/pool/forecasts.js';
+import {
+  beginRun,
+  expectIntact,
+  makeLab,
+  makeNode,
+  register,
+  untilOver,
+  withAgent,
+} from '../support/agent-lab.js';
 import { addAndJudge, withQueues } from '../support/agent-queues.js';
 import { ask, samples } from '../support/pages.js';
+import { makePool } from '../support/pool-fixture.js';
 
 /** The counters of the specification, by the names that they have here. */
 const SPEC_COUNTERS = {
@@ -90,8 +103,48 @@ it('says where every byte of every disk is, and what runs', async () => {
   await expectIntact(lab);
 });
 
+/** Five days in which the pool filled by eight percent a day. */
+function recordGrowth({ context: { store } }: ExtentPool, nowMs: number): void {
+  store.transaction(() => {
+    for (let ago = 5; ago >= 1; ago -= 1) {
+      const figures = {
+        ...{ capacityBytes: 1000, usedBytes: 500 - ago * 80, freeBytes: 500 + ago * 80 },
+        ...{ pendingBytes: 0, fragmentationRatio: 0, analyzedAtMs: nowMs - ago * DAY_MS },
+      };
+      store.trends.record(figures, nowMs - ago * DAY_MS);
+    }
+  });
+}
+
+it('tells when a threshold will be passed, and nothing where that is not foreseen', async () => {
+  const lab = { pool: makePool({ capacityBytes: 64 * MIB }), ...makeNode(), manifest: {} };
+  register(lab.stateDirectory, lab.pool);
+  await withAgent(lab, async (agent) => {
+    const foretold = async () => {
+      const { text } = await ask(`${agent.url()}/metrics`);
+      return samples(text, 'dynamicfs_forecast_timestamp_seconds');
+    };
+    expect(await foretold()).toEqual({});
+    recordGrowth(lab.pool, Date.now());
+    const expected = () => {
+      const { forecast } = poolForecasts(lab.pool.context).capacity;
+      if (forecast.kind !== 'passes') throw new Error(`expected a day, not ${forecast.kind}`);
+      return forecast.atMs;
+    };
+    // A tick in between may move it.
+    const before = expected();
+    const told = await foretold();
+    const after = expected();
+    expect(Object.keys(told)).toEqual([`pool="${lab.pool.id}",threshold="capacity"`]);
+    const toldMs = (Object.values(told)[0] ?? 0) * 1_000;
+    expect(Math.min(...[before, after].map((one) => Math.abs(one - toldMs)))).toBeLessThan(60_000);
+  });
+});
+
 it('serves what the docs list, by name and type, and nothing else of ours', async () => {
-  const lab = await makeLab({ objectCount: 1 });
+  const lab = { pool: makePool({ capacityBytes: 64 * MIB }), ...makeNode(), manifest: {} };
+  register(lab.stateDirectory, lab.pool);
+  recordGrowth(lab.pool, Date.now());
   const docs = readFileSync(join(packageRoot(), 'docs', 'metrics.md'), 'utf8');
   const rows = docs.matchAll(/^\| `(dynamicfs_\w+)` \| (\w+) \|([^|]*)\|/gm);
   const documented = [...rows].map(([, name = '', type = '', labels = '']) => ({
