@@ -21,7 +21,7 @@ import { row } from './support/figures.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
 import { compileMoveLimit, runMoveLimit } from './support/move-limit.mjs';
 import { runOurs } from './support/move-ours.mjs';
-import { profileFiles } from './support/move-profiles.mjs';
+import { fillBetween, profileFiles } from './support/move-profiles.mjs';
 import { dropCaches, filesIn } from './support/page-cache.mjs';
 
 export const title = 'Defragmenting mounted file systems, against the tool of each.';
@@ -29,18 +29,24 @@ export const title = 'Defragmenting mounted file systems, against the tool of ea
 const SCALE = Number(process.env.DYNAMICFS_BENCH_SCALE ?? 0.2);
 const ROUND_COUNT = Number(process.env.DYNAMICFS_BENCH_ROUNDS ?? 2);
 const MIB = 1024 * 1024;
+/** Of the full image: so many files have room outside the holes. */
+const SPARE_FILES = 1.5;
 const PROFILES = {
   many: { count: Math.round(20_000 * SCALE), fileBytes: 0 },
   large: { count: 8, fileBytes: Math.round(256 * SCALE) * MIB },
   full: { count: 8, fileBytes: Math.round(256 * SCALE) * MIB },
 };
 const PEERS = {
-  ext4: { mkfs: ['mkfs.ext4', '-qF'], name: 'e4defrag', peer: (mount) => ['e4defrag', mount] },
+  ext4: {
+    mkfs: ['mkfs.ext4', '-qF'],
+    name: 'e4defrag',
+    peer: (mount) => ['e4defrag', join(mount, 'data')],
+  },
   xfs: { mkfs: ['mkfs.xfs', '-qf'], name: 'xfs_fsr', peer: (_, device) => ['xfs_fsr', device] },
   btrfs: {
     mkfs: ['mkfs.btrfs', '-qf'],
     name: 'btrfs',
-    peer: (mount) => ['btrfs', 'filesystem', 'defragment', '-r', mount],
+    peer: (mount) => ['btrfs', 'filesystem', 'defragment', '-r', join(mount, 'data')],
   },
 };
 const TARGETS = {
@@ -169,11 +175,9 @@ function makeImage(directory, fsType, profile) {
   execFileSync(program, [...args, image], { stdio: 'ignore' });
   return withMount(image, fsType, ({ mountPath }) => {
     const data = join(mountPath, 'data');
-    makeFragments(
-      mountPath,
-      fsType,
-      profileFiles(data, profile === 'many' ? 'many' : 'large', count, fileBytes),
-    );
+    const planned = profileFiles(data, profile === 'many' ? 'many' : 'large', count, fileBytes);
+    makeFragments(mountPath, fsType, planned, { keepSpacers: profile === 'full' });
+    if (profile === 'full') fillBetween(mountPath, fileBytes * SPARE_FILES);
     const files = describe(mountPath);
     const fragmented = [...files.values()].filter((file) => file.fragmentCount > 1);
     const sum = (pick) => fragmented.reduce((total, file) => total + pick(file), 0);

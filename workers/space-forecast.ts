@@ -10,7 +10,7 @@ import type { Piece } from '../src/domain/move-plan.js';
 import type { PrepareMovesTask } from '../src/domain/move-tasks.js';
 import {
   forecastFragments,
-  isGoodPlace,
+  isGoodForecast,
   isInManyFragments,
   isWorthLastTry,
 } from '../src/domain/place-forecast.js';
@@ -44,7 +44,7 @@ export class SpaceForecast {
     if (free === null) return true;
     if (isLastTry) return isWorthLastTry(piece, forecastFragments(free, piece.allocatedBytes));
     const wantedBytes = piece.allocatedBytes * GROUPS_SIDE_BY_SIDE;
-    return isGoodPlace(piece, forecastFragments(free, wantedBytes));
+    return isGoodForecast(piece, forecastFragments(free, wantedBytes));
   }
 
   #readNowAndThen(): FreeSpaceReport | null {

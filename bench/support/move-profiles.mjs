@@ -1,7 +1,10 @@
 /** The files that the benchmark of moves has to put together: the same in every run. */
 
+import { execFileSync } from 'node:child_process';
+import { statfsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { KIB, seededRandom } from './figures.mjs';
+import { KIB, MIB, seededRandom } from './figures.mjs';
+import { filesIn } from './page-cache.mjs';
 
 const BLOCK_BYTES = 4096;
 const DIRECTORY_COUNT = 100;
@@ -54,4 +57,20 @@ function fewPieces(blocks, random, between) {
   while (edges.size < pieceCount - 1) edges.add(between(1, blocks - 1));
   const ends = [...edges].sort((a, b) => a - b).concat(blocks);
   return ends.map((end, index) => end - (ends[index - 1] ?? 0));
+}
+
+/**
+ * Takes all room but the holes beside the files and `spareBytes`, in a file that nobody moves: it is
+ * as large as can be allocated at once, and was never written.
+ */
+export function fillBetween(mountPath, spareBytes) {
+  const { bavail, bsize } = statfsSync(mountPath);
+  const fillMib = Math.floor((bavail * bsize - spareBytes) / MIB);
+  const filler = join(mountPath, 'filler');
+  execFileSync('fallocate', ['-l', `${fillMib}MiB`, filler]);
+  execFileSync('setfattr', ['-n', 'user.dynamicfs.nodefrag', '-v', '1', filler]);
+  for (const path of filesIn(join(mountPath, 'data'))) {
+    if (path.endsWith('.spacer')) unlinkSync(path);
+  }
+  execFileSync('sync', ['-f', mountPath]);
 }

@@ -7,23 +7,34 @@
  */
 
 import type { FreeSpaceReport } from './file-scan.js';
+import { TARGET_FRAGMENT_BYTES } from './fragmentation.js';
 import type { Piece } from './move-plan.js';
 
 /** With fewer there is little to wait for, and nothing to forecast that would not cost as much. */
 const FRAGMENTS_MIN = 16;
-/** Of the fragments of a piece, what a place may leave of them when the piece is not put off. */
-const GOOD_SHARE = 1 / 32;
-/** The same at the end of the run, of a place that is only a forecast. */
+/** Of the fragments of a piece, what a forecast may leave of them when the piece is not put off. */
+const GOOD_FORECAST_SHARE = 1 / 32;
+/** The same at the end of the run. */
 const LAST_FORECAST_SHARE = 1 / 4;
 
 export function isInManyFragments({ fragmentCount }: Pick<Piece, 'fragmentCount'>): boolean {
   return fragmentCount >= FRAGMENTS_MIN;
 }
 
-/** Whether a place of so many fragments is taken at once, rather than another one at the end. */
+/**
+ * Whether a place of so many fragments is taken at once, rather than another one at the end. It is as
+ * good as any when it has one fragment more than ideal per 64 MiB, which may be all that there is in
+ * one piece.
+ */
 export function isGoodPlace(piece: Piece, fragmentsAfter: number): boolean {
   if (!isInManyFragments(piece)) return fragmentsAfter < piece.fragmentCount;
-  return fragmentsAfter <= piece.idealFragmentCount + piece.fragmentCount * GOOD_SHARE;
+  const sparedCount = Math.floor(piece.allocatedBytes / TARGET_FRAGMENT_BYTES);
+  return fragmentsAfter <= piece.idealFragmentCount + sparedCount;
+}
+
+/** The same of a place that is only a forecast. */
+export function isGoodForecast(piece: Piece, forecastCount: number): boolean {
+  return forecastCount <= piece.idealFragmentCount + piece.fragmentCount * GOOD_FORECAST_SHARE;
 }
 
 export function isWorthLastTry(piece: Piece, forecastCount: number): boolean {

@@ -1,7 +1,12 @@
 /** Whether a piece waits for a better place, and what Btrfs is expected to find for it. */
 
 import { describe, expect, it } from 'vitest';
-import { forecastFragments, isGoodPlace, isWorthLastTry } from '../../src/domain/place-forecast.js';
+import {
+  forecastFragments,
+  isGoodForecast,
+  isGoodPlace,
+  isWorthLastTry,
+} from '../../src/domain/place-forecast.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 
 const EMPTY = { count: 0, bytes: 0 };
@@ -35,8 +40,14 @@ describe('the forecast of a place', () => {
     expect(forecastFragments(free, 19 * MIB)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it('puts off a piece in many fragments that would keep too many of them', () => {
-    expect([17, 18].map((after) => isGoodPlace(piece(512), after))).toEqual([true, false]);
+  it('puts off a piece in many fragments that would keep one of them, but for each 64 MiB', () => {
+    expect([2, 3].map((after) => isGoodPlace(piece(512), after))).toEqual([true, false]);
+    const smaller = { ...piece(512), allocatedBytes: 63 * MIB };
+    expect([1, 2].map((after) => isGoodPlace(smaller, after))).toEqual([true, false]);
+  });
+
+  it('puts off a piece in many fragments of which the forecast leaves too many', () => {
+    expect([17, 18].map((count) => isGoodForecast(piece(512), count))).toEqual([true, false]);
     expect([129, 130].map((after) => isWorthLastTry(piece(512), after))).toEqual([true, false]);
   });
 
