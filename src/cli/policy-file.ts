@@ -80,15 +80,23 @@ const Trim = z
 const thresholds = { capacityThresholdRatio: ratio, fragmentationThresholdRatio: ratio };
 const Tier = z.strictObject({ defrag: Defrag, trim: Trim, ...thresholds }).partial();
 
-const Window = z
-  .strictObject({ cron: z.string(), timeZone: timeZone.default('UTC'), durationMs })
-  .superRefine(({ cron, timeZone: tz }, context) => {
-    try {
-      CronExpressionParser.parse(cron, { tz });
-    } catch (cause) {
-      context.addIssue({ code: 'custom', path: ['cron'], message: (cause as Error).message });
-    }
-  });
+/** Five fields or a name such as `@daily`; `H` would be another time with each look. */
+const CRON_SHAPE = /^(@(hourly|daily|weekly|monthly|yearly)|[^\sHh]+(\s+[^\sHh]+){2}(\s+\S+){2})$/;
+
+const cron = z.string().superRefine((text, context) => {
+  const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+  if (!CRON_SHAPE.test(text)) {
+    refuse('must be five fields, minute hour day month weekday, such as "0 1 * * 1-5"');
+    return;
+  }
+  try {
+    CronExpressionParser.parse(text, { tz: 'UTC' }).next();
+  } catch (cause) {
+    refuse((cause as Error).message);
+  }
+});
+
+const Window = z.strictObject({ cron, timeZone: timeZone.default('UTC'), durationMs });
 
 const Quiet = z
   .strictObject({ from: wallTime, to: wallTime, timeZone: timeZone.default('UTC') })

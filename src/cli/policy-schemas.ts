@@ -2,7 +2,10 @@
 
 import { z } from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
+import { TIERS } from '../domain/heat.js';
 import { POLICY_PRESETS } from '../domain/policy.js';
+import { HOLD_KINDS } from '../domain/trigger-holds.js';
+import { TRIGGERS, VERDICT_STATES } from '../domain/triggers.js';
 import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
 import { bytes, count, ratio, timeMs, versioned } from './schema-parts.js';
 
@@ -63,4 +66,81 @@ export const PolicyFileOutput = z.strictObject({
   file: z.string(),
   preset: z.enum(POLICY_PRESETS),
   effective: Effective,
+});
+
+const Scope = z.enum(['pool', ...TIERS]);
+const Trigger = z.enum(TRIGGERS);
+
+export const PolicyExplainOutput = z.strictObject({
+  ...versioned,
+  atMs: timeMs,
+  policy: z.strictObject({
+    preset: z.enum(POLICY_PRESETS),
+    /** Null for that of a file. */
+    version: count.nullable(),
+    file: z.string().nullable(),
+    enabled: z.boolean(),
+    timeBudgetMs: positiveMs.nullable(),
+    wearBudgetBytesPerDay: bytes.nullable(),
+  }),
+  /** What would begin with the next tick; null for nothing. */
+  begins: z.strictObject({ trigger: Trigger, scope: Scope, reason: z.string() }).nullable(),
+  holds: z.array(
+    z.strictObject({
+      kind: z.enum(HOLD_KINDS),
+      triggers: z.array(Trigger),
+      untilMs: timeMs.nullable(),
+      reason: z.string(),
+    }),
+  ),
+  triggers: z.array(
+    z.strictObject({
+      trigger: Trigger,
+      scope: Scope,
+      state: z.enum(VERDICT_STATES),
+      /** A ratio (capacity, fragmentation), milliseconds (schedule; freed on a mount) or bytes (freed). */
+      measured: z.number().nonnegative().nullable(),
+      threshold: z.number().nonnegative().nullable(),
+      heldUntilMs: timeMs.nullable(),
+      reason: z.string(),
+    }),
+  ),
+  /** Null where the policy has none: at any time. */
+  windows: z
+    .strictObject({
+      openUntilMs: timeMs.nullable(),
+      openedAtMs: timeMs.nullable(),
+      opensAtMs: timeMs.nullable(),
+    })
+    .nullable(),
+  quietUntilMs: timeMs.nullable(),
+  wornTodayBytes: bytes.nullable(),
+  payback: z.strictObject({ backsOffUntilMs: timeMs.nullable(), reason: z.string() }).nullable(),
+  adaptive: z
+    .strictObject({
+      begin: z.boolean(),
+      intensity: z.enum(INTENSITIES),
+      /** 0 to 167, from Monday midnight in the time zone of the policy. */
+      chosenHour: count,
+      reason: z.string(),
+    })
+    .nullable(),
+  tiers: z.array(
+    z.strictObject({
+      tier: z.enum(TIERS),
+      defrag: z.strictObject({
+        moves: z.boolean(),
+        intensity: z.enum(INTENSITIES),
+        threadCount: count,
+        minFragments: count,
+        reason: z.string(),
+      }),
+      trim: z.strictObject({
+        trims: z.boolean(),
+        intensity: z.enum(TRIM_INTENSITIES),
+        pendingBytes: bytes.nullable(),
+        reason: z.string(),
+      }),
+    }),
+  ),
 });

@@ -19,7 +19,7 @@ import {
 } from './fs-schemas.js';
 import { GovernorOutput } from './governor-view.js';
 import { DiskHealthOutput } from './health-schemas.js';
-import { PolicyFileOutput, PolicyOutput } from './policy-schemas.js';
+import { PolicyExplainOutput, PolicyFileOutput, PolicyOutput } from './policy-schemas.js';
 import { ReclamationRunOutput, ReclamationStatusOutput } from './reclamation-schemas.js';
 import {
   bytes,
@@ -271,6 +271,7 @@ export const OUTPUT_SCHEMAS = {
   'policy set': PolicyOutput,
   'policy show': PolicyOutput,
   'policy validate': PolicyFileOutput,
+  'policy explain': PolicyExplainOutput,
   'reclamation run': ReclamationRunOutput,
   'reclamation status': ReclamationStatusOutput,
   'reclamation stop': ReclamationRunOutput,

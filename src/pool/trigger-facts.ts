@@ -14,6 +14,7 @@ import type {
   SpaceFact,
   TriggerFacts,
 } from '../domain/trigger-facts.js';
+import { wornTodayBytes } from '../store/trends.js';
 import { windowState } from './cron-window.js';
 import { accountDisks } from './extent-pool/audit.js';
 import type { PoolContext } from './extent-pool/context.js';
@@ -52,7 +53,7 @@ export function triggerFacts(
     openRuns: store.runs.openRuns().map(({ kind }) => kind),
     windows: windowState(policy.windows, nowMs),
     quietUntilMs: quietUntilMs(policy.quietHours, nowMs),
-    wornTodayBytes: null,
+    wornTodayBytes: wornTodayBytes(store, nowMs),
     payback: null,
     adaptive: null,
   };

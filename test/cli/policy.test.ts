@@ -27,6 +27,7 @@ const BAD_PATHS = [
   'defrag.intensity',
   'tiers.hot.trim.batchBytes',
   'tiers.lukewarm',
+  'windows.0.cron',
   'windows.0.timeZone',
   'windows.0.durationMs',
   'quietHours.0.from',
@@ -39,10 +40,21 @@ it('names every error of a file with its path', () => {
   expect(paths.sort()).toEqual([...BAD_PATHS].sort());
 });
 
-it('names a cron expression that is none', () => {
-  const text = 'windows: [{ cron: "61 * * * *", durationMs: 1h }]';
-  expect(parsePolicy(text, 'custom')).toMatchObject({ problems: [{ path: 'windows.0.cron' }] });
-});
+it.each(['61 * * * *', '', '* * * *', 'H 1 * * *', '0 0 30 2 *', '* * * * * *', '@reboot', 'soon'])(
+  'names the cron expression %j, which is none',
+  (cron) => {
+    const text = `windows: [{ cron: ${JSON.stringify(cron)}, durationMs: 1h }]`;
+    expect(parsePolicy(text, 'custom')).toMatchObject({ problems: [{ path: 'windows.0.cron' }] });
+  },
+);
+
+it.each(['0 1 * * 1-5', '*/15 * * * *', '@daily', '0 0 L * *', '30 2 1,15 JAN-MAR SUN'])(
+  'takes the cron expression %j',
+  (cron) => {
+    const text = `windows: [{ cron: ${JSON.stringify(cron)}, durationMs: 1h }]`;
+    expect(parsePolicy(text, 'custom')).not.toHaveProperty('problems');
+  },
+);
 
 it('the example of docs/policy.md sets every field', () => {
   const [, yaml = ''] = /```yaml\n([\s\S]*?)```/.exec(readFileSync('docs/policy.md', 'utf8')) ?? [];
