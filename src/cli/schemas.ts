@@ -19,6 +19,7 @@ import {
 } from './fs-schemas.js';
 import { GovernorOutput } from './governor-view.js';
 import { DiskHealthOutput } from './health-schemas.js';
+import { HistoryOutput, HistoryVerifyOutput } from './history-schemas.js';
 import { PolicyExplainOutput, PolicyFileOutput, PolicyOutput } from './policy-schemas.js';
 import { ReclamationRunOutput, ReclamationStatusOutput } from './reclamation-schemas.js';
 import {
@@ -278,6 +279,8 @@ export const OUTPUT_SCHEMAS = {
   'reclamation pause': ReclamationRunOutput,
   'reclamation resume': ReclamationRunOutput,
   'reclamation trends': TrendsOutput,
+  history: HistoryOutput,
+  'history verify': HistoryVerifyOutput,
   doctor: DoctorOutput,
   'agent status': AgentStatusOutput,
   'agent start': AgentStatusOutput,

@@ -112,6 +112,8 @@ export interface LedgerProblem {
 export interface LedgerVerdict {
   /** Entries that are there. */
   readonly entryCount: number;
+  /** Null when it is gone. */
+  readonly head: LedgerHead | null;
   /** The first problem; null for a ledger that is whole. */
   readonly problem: LedgerProblem | null;
 }
@@ -171,7 +173,7 @@ export function verifyLedger(
   }
   first ??= headProblem(head, entryCount, previousHash);
   first ??= expectedProblem(expected, entryCount, seenHash);
-  return { entryCount, problem: first };
+  return { entryCount, head, problem: first };
 }
 
 function problemOf(

@@ -66,6 +66,10 @@ INSERT INTO ledger_head VALUES (1, 0, NULL);
 ${GUARDS.map((guard) => `${guard};`).join('\n')}
 `;
 
+const PAGE_ENTRIES = 500;
+
+const MATCHES = `(@sinceMs IS NULL OR at_ms >= @sinceMs) AND (@event IS NULL OR event = @event)`;
+
 /** Why a ledger has no entries from before its first. */
 const BEGINNINGS = {
   created: 'the pool was made',
@@ -166,20 +170,40 @@ export class LedgerStore {
   }
 
   /**
-   * The oldest first, an entry at a time. Safe while: nothing else is asked of this connection before
-   * the last was taken.
+   * The oldest first, a page at a time: however many there are, few are in memory, and whoever takes
+   * long to read them holds no transaction open. What is appended meanwhile is not among them.
    */
-  *entries({ limit, sinceMs, event }: LedgerFilter): Generator<ReadEntry> {
-    const wanted = `SELECT entry_index AS "index", entry AS text, hash FROM ledger
-      WHERE (@sinceMs IS NULL OR at_ms >= @sinceMs) AND (@event IS NULL OR event = @event)`;
-    // The newest so many are found from the end; their numbers are all that is sorted.
-    const sql =
-      limit === undefined
-        ? `${wanted} ORDER BY 1`
-        : `SELECT entry_index AS "index", entry AS text, hash FROM ledger WHERE entry_index IN (
-            SELECT "index" FROM (${wanted} ORDER BY 1 DESC LIMIT @limit)) ORDER BY 1`;
-    const values = { sinceMs: sinceMs ?? null, event: event ?? null, limit: limit ?? null };
-    for (const row of this.#db.prepare(sql).iterate(values)) yield readEntry(row as StoredEntry);
+  *entries(filter: LedgerFilter): Generator<ReadEntry> {
+    const wanted = { sinceMs: filter.sinceMs ?? null, event: filter.event ?? null };
+    const lastIndex = this.head()?.entryCount ?? Number.MAX_SAFE_INTEGER;
+    const page = this.#db.prepare(
+      `SELECT entry_index AS "index", entry AS text, hash FROM ledger
+       WHERE entry_index > @after AND entry_index <= @lastIndex AND ${MATCHES}
+       ORDER BY entry_index LIMIT ${PAGE_ENTRIES}`,
+    );
+    for (let after = this.#firstIndex(filter) - 1; ; ) {
+      const rows = page.all({ ...wanted, after, lastIndex }) as StoredEntry[];
+      yield* rows.map(readEntry);
+      if (rows.length < PAGE_ENTRIES) return;
+      after = rows.at(-1)?.index ?? lastIndex;
+    }
+  }
+
+  /** Where to begin, so that nothing that is not asked for is read: by time, and by how many. */
+  #firstIndex({ sinceMs, event, limit }: LedgerFilter): number {
+    const since = 'SELECT COALESCE(MIN(entry_index), 1) FROM ledger WHERE at_ms >= ?';
+    const earliest = (
+      sinceMs === undefined ? 1 : this.#db.prepare(since).pluck().get(sinceMs)
+    ) as number;
+    if (limit === undefined) return earliest;
+    const wanted = { sinceMs: sinceMs ?? null, event: event ?? null };
+    return this.#db
+      .prepare(
+        `SELECT COALESCE(MIN(entry_index), 1) FROM (SELECT entry_index FROM ledger
+           WHERE entry_index >= @earliest AND ${MATCHES} ORDER BY entry_index DESC LIMIT @limit)`,
+      )
+      .pluck()
+      .get({ ...wanted, earliest, limit }) as number;
   }
 
   /** Reads all of it, as of one moment, an entry at a time. @param expected kept elsewhere. */
@@ -188,8 +212,8 @@ export class LedgerStore {
       const head = this.head();
       const sql = 'SELECT entry_index AS "index", entry AS text, hash FROM ledger ORDER BY 1';
       const rows = this.#db.prepare(sql).iterate() as IterableIterator<StoredEntry>;
-      const { entryCount, problem } = verifyLedger(rows, head, sha256, expected);
-      return { entryCount, problem: problem ?? this.#unguarded() };
+      const verdict = verifyLedger(rows, head, sha256, expected);
+      return { ...verdict, problem: verdict.problem ?? this.#unguarded() };
     };
     return this.#db.inTransaction ? check() : this.#db.transaction(check).deferred();
   }
