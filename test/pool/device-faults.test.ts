@@ -6,6 +6,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KIB, MIB } from '../../src/domain/units.js';
+import { lookAtDisks } from '../../src/pool/extent-pool/disk-watch.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import { rewriteReplica } from '../../src/pool/extent-pool/rewrite.js';
 import { FaultDisk } from '../support/fault-disk.js';
@@ -28,6 +29,7 @@ import {
 const BYTES = content('faults', 4 * MIB);
 /** Data, not superblocks and journal frames. */
 const DATA = { bytesMin: 64 * KIB };
+const GRACE_MS = 3_600_000;
 
 let fault: FaultDisk;
 let device: LoopDevice;
@@ -102,6 +104,39 @@ describe.skipIf(!canMount)('a device', () => {
       code: 'ERR_CHECKSUM_MISMATCH',
       message: expect.stringContaining(`${device.path} did not keep what was written to it`),
     });
+    expect(await inventory(pool)).toEqual({ a: checksum(BYTES) });
+    expectSound(pool);
+  });
+
+  it('that errs on writes of any kind is given up after eight of them, and used no more', async () => {
+    const { store } = pool.context;
+    const errors = () => store.health.get(1).errorCount;
+    const [extent] = pool.extents('a');
+    await fault.fail({ op: 'write', nth: 1, count: null });
+    await expect(pool.put([fileEntry('b', BYTES)])).rejects.toThrow('cannot write');
+    expect(errors()).toBe(1);
+    await expect(pool.put([fileEntry('c', content('c', 100))])).rejects.toThrow('cannot flush');
+    expect(errors()).toBe(2);
+    // Only the journal: nothing else is written.
+    expect(() => pool.remove('a')).toThrow('cannot flush');
+    expect(errors()).toBe(3);
+    const bad = { extentId: extent?.extentId ?? 0, diskId: 1 };
+    await expect(rewriteReplica(pool.context, bad, 'repair')).rejects.toThrow('cannot write');
+    expect(errors()).toBe(4);
+    await fault.fail({ op: 'flush', nth: 1, count: null });
+    await expect(pool.put([fileEntry('b', BYTES)])).rejects.toThrow('cannot flush');
+    expect(errors()).toBe(5);
+    lookAtDisks(pool.context, GRACE_MS);
+    expect(store.health.get(1).state).toBe('healthy');
+
+    for (let n = 0; n < 3; n += 1) expect(() => pool.remove('a')).toThrow('cannot flush');
+    lookAtDisks(pool.context, GRACE_MS);
+    expect(store.health.get(1)).toMatchObject({
+      state: 'degraded',
+      reason: '8 reads or writes failed',
+    });
+    await putFiles(pool, { b: BYTES }, { replicaCount: 1 });
+    pool.remove('b');
     expect(await inventory(pool)).toEqual({ a: checksum(BYTES) });
     expectSound(pool);
   });

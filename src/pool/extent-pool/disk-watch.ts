@@ -3,6 +3,7 @@
 import { isUnfit, NEW_DISK_HEALTH, NO_ANSWER, nextHealth } from '../../domain/disk-health.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
+import { countingErrors } from './disk-errors.js';
 import { addRecord, type JournalBatch, writeJournals } from './journal-batch.js';
 import { repairJournals } from './snapshot.js';
 
@@ -77,14 +78,15 @@ export function welcomeBack(context: PoolContext, diskId: number): void {
 export function dropCovered(context: PoolContext, diskId: number): number {
   const { store } = context;
   if (store.health.get(diskId).state === 'healthy') return 0;
-  return store.transaction(() => {
+  const drop = () => {
     context.assertOwner();
     const journal: JournalBatch = new Map();
     const extentIds = store.health.covered(diskId, SURPLUS_AT_A_TIME);
     for (const extentId of extentIds) dropReplica(context, extentId, diskId, journal);
     writeJournals(context, journal);
     return extentIds.length;
-  });
+  };
+  return countingErrors(context, () => store.transaction(drop));
 }
 
 function dropReplica(

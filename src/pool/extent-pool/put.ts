@@ -13,6 +13,7 @@ import { MIB } from '../../domain/units.js';
 import { commitObjects, type WrittenExtent, type WrittenObject } from './commit-object.js';
 import type { PoolContext } from './context.js';
 import { checkReplicaCount } from './create.js';
+import { countDiskError } from './disk-errors.js';
 import { checkObjectName } from './file-tree.js';
 import { Lanes } from './lanes.js';
 import {
@@ -63,6 +64,7 @@ export async function putObjects(
     await put.finish();
   } catch (cause) {
     await put.abandon();
+    countDiskError(context, cause);
     const error = asMaintenanceError(cause);
     const { storedCount, storedBytes } = put.report;
     throw new MaintenanceError(error.code, error.message, {

@@ -6,6 +6,7 @@
 import { rmSync } from 'node:fs';
 import { MaintenanceError } from '../../domain/errors.js';
 import { formatBytes } from '../../domain/units.js';
+import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
 import { backingPath } from './data-file.js';
@@ -67,11 +68,18 @@ export function finishEvacuation(context: PoolContext, disk: DiskRow): boolean {
   });
   if (!removed) return false;
   // Before the device is let go of: it is ours until then.
-  if (disk.kind === 'device' && condition === 'online' && file) {
-    eraseSuperblocks(file, [0, disk.capacityBytes]);
-  }
+  if (disk.kind === 'device' && condition === 'online' && file) eraseIfPossible(file, disk);
   context.forgetDisk(disk.diskId);
   refreshSuperblocks(context);
   if (disk.kind === 'directory') rmSync(backingPath(disk.path), { force: true });
   return true;
+}
+
+/** A device that is removed because it has failed can be written to by nobody, and is no member now. */
+function eraseIfPossible(file: OpenFile, { capacityBytes }: DiskRow): void {
+  try {
+    eraseSuperblocks(file, [0, capacityBytes]);
+  } catch (cause) {
+    if (!(cause instanceof MaintenanceError) || cause.code === 'ERR_INVARIANT') throw cause;
+  }
 }

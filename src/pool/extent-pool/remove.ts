@@ -3,6 +3,7 @@
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ObjectRow } from '../../store/objects.js';
 import type { PoolContext } from './context.js';
+import { countingErrors } from './disk-errors.js';
 import { addRecord, type JournalBatch, writeJournals } from './journal-batch.js';
 
 /** Bounds a transaction, so that other writers wait for milliseconds. */
@@ -33,15 +34,20 @@ export function removeObjects(
   const objects = [...found.values()].sort((a, b) => (a.name < b.name ? 1 : -1));
   let freedBytes = 0;
   for (let from = 0; from < objects.length; from += OBJECTS_PER_TRANSACTION) {
-    context.store.transaction(() => {
-      const journal: JournalBatch = new Map();
-      for (const object of objects.slice(from, from + OBJECTS_PER_TRANSACTION)) {
-        freedBytes += deleteObject(context, object, journal);
-      }
-      writeJournals(context, journal);
-    });
+    const batch = objects.slice(from, from + OBJECTS_PER_TRANSACTION);
+    freedBytes += countingErrors(context, () => deleteAll(context, batch));
   }
   return { objectCount: objects.length, freedBytes };
+}
+
+function deleteAll(context: PoolContext, objects: readonly ObjectRow[]): number {
+  return context.store.transaction(() => {
+    const journal: JournalBatch = new Map();
+    let freedBytes = 0;
+    for (const object of objects) freedBytes += deleteObject(context, object, journal);
+    writeJournals(context, journal);
+    return freedBytes;
+  });
 }
 
 function namedObjects(context: PoolContext, name: string, recursive: boolean): ObjectRow[] {

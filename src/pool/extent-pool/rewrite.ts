@@ -24,6 +24,7 @@ import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
 import { BY_A_READ, noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
+import { countDiskError } from './disk-errors.js';
 import { addRecord, type JournalBatch, writeJournals } from './journal-batch.js';
 import {
   type Move,
@@ -84,6 +85,7 @@ export async function rewriteReplicas(
     context.store.transaction(() => {
       for (const { owner } of begun) context.releaseReservations(owner);
     });
+    countDiskError(context, cause);
     throw cause;
   }
 }
