@@ -33,7 +33,7 @@ export async function forecastFs(
       workers,
       mount,
       remembered,
-      minLengthBytes: 0,
+      minLengthBytes: pool.context.store.policies.effective().trim.discardGranularityBytes,
       deviceName: device?.name ?? null,
     });
     const disk = {

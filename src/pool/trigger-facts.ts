@@ -14,6 +14,7 @@ import type {
   SpaceFact,
   TriggerFacts,
 } from '../domain/trigger-facts.js';
+import { roundUp } from '../domain/units.js';
 import { wornTodayBytes } from '../store/trends.js';
 import { windowState } from './cron-window.js';
 import { accountDisks } from './extent-pool/audit.js';
@@ -44,7 +45,7 @@ export function triggerFacts(
   const ofKind =
     context instanceof FsPoolContext
       ? fileSystemFacts(context, clock, createdAtMs)
-      : extentFacts(context, clock, createdAtMs);
+      : extentFacts(context, policy, clock, createdAtMs);
   return {
     nowMs,
     createdAtMs,
@@ -68,7 +69,12 @@ function clockOf({ store, clock }: MaintenanceContext): TickClock {
 
 type OfKind = Pick<TriggerFacts, 'space' | 'fragmentation' | 'freed'>;
 
-function extentFacts(context: PoolContext, clock: TickClock, createdAtMs: number): OfKind {
+function extentFacts(
+  context: PoolContext,
+  policy: Policy,
+  clock: TickClock,
+  createdAtMs: number,
+): OfKind {
   const disks = context.store.disks.all();
   const accounts = new Map(accountDisks(context).map((one) => [one.diskId, one]));
   const tiers = TIERS.filter((tier) => disks.some((disk) => disk.tier === tier));
@@ -85,24 +91,33 @@ function extentFacts(context: PoolContext, clock: TickClock, createdAtMs: number
   return {
     space: disks.length === 0 ? {} : byScope(['pool', ...tiers], spaceOf),
     fragmentation: extentFragmentation(context),
-    freed: byScope(tiers, (tier) => freedOf(context, clock, createdAtMs, tier as Tier)),
+    freed: byScope(tiers, (tier) => freedOf(context, policy, clock, createdAtMs, tier)),
   };
 }
 
 /** A disk that is away cannot be trimmed, so what it has to give back begins nothing. */
 function freedOf(
   context: PoolContext,
+  policy: Policy,
   clock: TickClock,
   createdAtMs: number,
   tier: Tier,
 ): FreedFact {
   const { store } = context;
   const nowMs = context.clock();
+  const { discardGranularityBytes } = policy.tiers[tier].trim;
   const pendingBytes = store.disks
     .all()
     .filter((disk) => disk.tier === tier && context.diskState(disk).condition === 'online')
-    .reduce((sum, { diskId }) => sum + store.discards.dueTotals(diskId, nowMs).bytes, 0);
-  const lastAtMs = store.totals.read().trim_last_at_ms;
+    .map(({ diskId, granularityBytes }) =>
+      store.discards.dueTotals(
+        diskId,
+        nowMs,
+        roundUp(Math.max(discardGranularityBytes, granularityBytes), granularityBytes),
+      ),
+    )
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+  const lastAtMs = context.settings().trimmedAtMs?.[tier] ?? store.totals.read().trim_last_at_ms;
   const trimmedAtMs = lastAtMs === 0 ? createdAtMs : timeAsOfNow(clock, lastAtMs, nowMs);
   return { pendingBytes, trimmedAtMs };
 }

@@ -75,7 +75,7 @@ async function trimAll(
     runId: `${run.runId}-${context.ownerEpoch ?? 0}-${run.batchIndex}`,
     remembered: store.trimWindows.all(),
     cursorBytes: cursorOf(context, run),
-    minLengthBytes: 0,
+    minLengthBytes: store.policies.effective().trim.discardGranularityBytes,
     deviceName: onlyDevice(context, run, mount),
     stopFlag: watch.moves,
     clock,

@@ -53,23 +53,40 @@ async function trimNext(
   control: MoveControl,
 ): Promise<{ disk: DiskRow; receipt: TrimReceipt; nextBytes: number } | null> {
   const policy = context.store.policies.effective();
-  for (const disk of context.store.disks.all()) {
-    if (run.diskId !== null && run.diskId !== disk.diskId) continue;
+  for (const disk of disksOf(context, run)) {
     if (run.cursorDiskId !== null && disk.diskId < run.cursorDiskId) continue;
     if (context.diskState(disk).condition !== 'online') {
       countUnavailable(context, run, disk);
       continue;
     }
+    const { batchBytes, secureErase, discardGranularityBytes } = policy.tiers[disk.tier].trim;
     const done = await trimBatch(context, {
       disk,
       fromBytes: disk.diskId === run.cursorDiskId ? run.cursorBytes : 0,
-      bytesMax: policy.tiers[disk.tier].trim.batchBytes,
-      secureErase: run.secureErase,
+      bytesMax: batchBytes,
+      secureErase: isByHand(run) ? run.secureErase : secureErase,
+      granularityBytes: discardGranularityBytes,
       control,
     });
     if (done) return { disk, ...done };
   }
   return null;
+}
+
+/** Who trims by hand says what; else the policy of each tier does, and which tier it was begun for. */
+function disksOf({ store }: PoolContext, run: Run): DiskRow[] {
+  const disks = store.disks.all();
+  if (run.diskId !== null) return disks.filter(({ diskId }) => diskId === run.diskId);
+  if (isByHand(run)) return disks;
+  const reclamationId = store.reclamations.ofRun(run.runId);
+  const reclamation = reclamationId === null ? null : store.reclamations.get(reclamationId);
+  const only = reclamation?.trigger === 'freed' ? reclamation.scope : null;
+  const { tiers } = store.policies.effective();
+  return disks.filter(({ tier }) => tiers[tier].trim.enabled && (only === null || tier === only));
+}
+
+function isByHand({ trigger }: Run): boolean {
+  return trigger === 'manual';
 }
 
 /** A disk that is away keeps its pending space; it is counted once, at the end of the run. */
@@ -95,6 +112,7 @@ function progressOf(receipt: TrimReceipt) {
 /** A run in which every range failed has failed; else it is complete and its failures are counted. */
 function endRun(context: PoolContext, run: Run): void {
   const { doneCount, failedCount } = run.progress;
+  noteTrimmed(context, run);
   if (failedCount > 0 && doneCount === 0) {
     const error = new MaintenanceError(
       'ERR_ALL_TARGETS_FAILED',
@@ -107,4 +125,13 @@ function endRun(context: PoolContext, run: Run): void {
     return;
   }
   completeRun(context, run);
+}
+
+/** From now on the time to the next trim of these tiers counts; also where every discard failed. */
+function noteTrimmed(context: PoolContext, run: Run): void {
+  if (run.diskId !== null) return;
+  const nowMs = context.clock();
+  const trimmed = disksOf(context, run).map(({ tier }) => [tier, nowMs]);
+  const trimmedAtMs = { ...context.settings().trimmedAtMs, ...Object.fromEntries(trimmed) };
+  context.store.settings.write({ trimmedAtMs });
 }

@@ -63,14 +63,28 @@ export class DiscardStore {
     return this.#due(diskId, 0, nowMs, Number.MAX_SAFE_INTEGER);
   }
 
-  /** As `due`, summed up. */
-  dueTotals(diskId: number, nowMs: number): { bytes: number; runCount: number } {
+  /**
+   * As `due`, summed up.
+   *
+   * @param granularityBytes counts whole granules of this size only, as a trim with it asks for them.
+   */
+  dueTotals(
+    diskId: number,
+    nowMs: number,
+    granularityBytes = 1,
+  ): { bytes: number; runCount: number } {
     return this.#db
       .prepare(
-        `SELECT COALESCE(SUM(length_bytes), 0) AS bytes, COUNT(*) AS runCount FROM space_runs
-         WHERE disk_id = ? AND state = 'pending' AND not_before_ms <= ?`,
+        `SELECT COALESCE(SUM(bytes), 0) AS bytes, COUNT(*) AS runCount FROM (
+           SELECT (start_bytes + length_bytes) / @granule * @granule
+             - (start_bytes + @granule - 1) / @granule * @granule AS bytes FROM space_runs
+           WHERE disk_id = @diskId AND state = 'pending' AND not_before_ms <= @nowMs)
+         WHERE bytes > 0`,
       )
-      .get(diskId, nowMs) as { bytes: number; runCount: number };
+      .get({ diskId, nowMs, granule: BigInt(granularityBytes) }) as {
+      bytes: number;
+      runCount: number;
+    };
   }
 
   /** Of a disk: runs whose discard failed before, and which wait to be tried again. */

@@ -2,6 +2,7 @@
 
 import type { Intensity } from '../domain/defrag-plan.js';
 import type { FragmentationAnalysis, FragmentationFigures } from '../domain/fragmentation.js';
+import type { Tier } from '../domain/heat.js';
 import type { TierRatio } from '../domain/reclamation-plan.js';
 import { type Db, transaction } from './database.js';
 
@@ -31,6 +32,8 @@ export interface PoolSettings extends MaintenanceSettings {
   readonly extentBytes: number;
   readonly replicaCount: number;
   readonly lastAnalysis?: FragmentationAnalysis;
+  /** When the last trim of the disks of a tier ended; absent before the first. */
+  readonly trimmedAtMs?: Readonly<Partial<Record<Tier, number>>>;
 }
 
 export class SettingsStore<S extends MaintenanceSettings = PoolSettings> {

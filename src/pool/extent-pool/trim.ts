@@ -45,6 +45,8 @@ export interface TrimBatch {
   readonly fromBytes: number;
   readonly bytesMax: number;
   readonly secureErase: boolean;
+  /** Only whole granules of this size are asked for, where the disk's own are smaller. */
+  readonly granularityBytes?: number;
   readonly control?: MoveControl;
 }
 
@@ -70,7 +72,7 @@ export async function trimBatch(
   crashPoint('discard-marked');
 
   try {
-    const plan = planFor(disk, path, marked);
+    const plan = planFor(disk, path, marked, batch.granularityBytes);
     using device = disk.kind === 'device' ? grantFor(context, disk) : null;
     const outcomes = await context.workers.run('discard-ranges', {
       path,
@@ -92,10 +94,11 @@ export async function trimBatch(
 /** Long enough that calls do not count, short enough that a stop does not wait: it cannot be broken off. */
 const DEVICE_STEP_BYTES_MAX = 128 * MIB;
 
-function planFor(disk: DiskRow, path: string, runs: readonly ByteRun[]): TrimPlan {
-  if (disk.kind === 'directory') return planTrim(runs, disk.granularityBytes);
+function planFor(disk: DiskRow, path: string, runs: readonly ByteRun[], wantedBytes = 0): TrimPlan {
+  const granule = (ownBytes: number) => roundUp(Math.max(wantedBytes, ownBytes), ownBytes);
+  if (disk.kind === 'directory') return planTrim(runs, granule(disk.granularityBytes));
   const { granularityBytes, alignmentBytes } = deviceDiscard(path);
-  return planTrim(runs, granularityBytes, alignmentBytes);
+  return planTrim(runs, granule(granularityBytes), alignmentBytes);
 }
 
 /** Verified at this moment, and held until the task is done, whatever becomes of the pool meanwhile. */
@@ -125,12 +128,16 @@ export interface TrimForecast {
   readonly skippedBytes: number;
 }
 
-/** What a trim of these disks would ask for now; changes nothing. */
+/** What a trim of these disks would ask for now, by the policy that holds; changes nothing. */
 export function forecastTrim(context: PoolContext, disks: readonly DiskRow[]): TrimForecast[] {
+  const { tiers } = context.store.policies.effective();
   return disks.map((disk) => {
+    const { discardGranularityBytes } = tiers[disk.tier].trim;
     const due = context.store.discards.due(disk.diskId, context.clock());
     const { file } = context.diskState(disk);
-    const plan = file ? planFor(disk, file.path, due) : planTrim(due, disk.granularityBytes);
+    const plan = file
+      ? planFor(disk, file.path, due, discardGranularityBytes)
+      : planTrim(due, disk.granularityBytes);
     return {
       diskId: disk.uuid,
       path: disk.path,
