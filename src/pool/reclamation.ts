@@ -53,7 +53,13 @@ export function beginReclamation(
       },
       planSteps(policy, request.trigger),
     );
-    return store.reclamations.get(reclamationId) as Reclamation;
+    const reclamation = store.reclamations.get(reclamationId) as Reclamation;
+    const { trigger, scope, reason, actor, timeBudgetMs, before } = reclamation;
+    store.ledger.append({
+      ...{ atMs: clock(), event: 'reclamation-began', actor, reason, reclamationId },
+      figures: { trigger, scope, timeBudgetMs, before },
+    });
+    return reclamation;
   });
 }
 
@@ -62,10 +68,15 @@ export function setReclamationPaused({ context }: ReclamationGround, paused: boo
   const { store, clock } = context;
   return store.transaction(() => {
     const open = openOne(context);
-    store.reclamations.setPaused(open.reclamationId, paused);
-    const runId = currentStep(store.reclamations.steps(open.reclamationId))?.runId ?? null;
+    const { reclamationId } = open;
+    store.reclamations.setPaused(reclamationId, paused);
+    const event = paused ? 'reclamation-paused' : 'reclamation-resumed';
+    if ((open.state === 'paused') !== paused) {
+      store.ledger.append({ atMs: clock(), event, reclamationId });
+    }
+    const runId = currentStep(store.reclamations.steps(reclamationId))?.runId ?? null;
     if (runId !== null) store.runs.setState(runId, paused ? 'paused' : 'running', clock());
-    return store.reclamations.get(open.reclamationId) as Reclamation;
+    return store.reclamations.get(reclamationId) as Reclamation;
   });
 }
 
@@ -109,7 +120,9 @@ export function endReclamation(
   ending: ReclamationEnding,
 ): Reclamation {
   const { store, clock } = ground.context;
-  const { trigger, before } = store.reclamations.get(reclamationId) as Reclamation;
+  const { trigger, before, startedAtMs, policyVersion } = store.reclamations.get(
+    reclamationId,
+  ) as Reclamation;
   const steps = store.reclamations.steps(reclamationId);
   const runs = steps.flatMap(({ runId }) => (runId === null ? [] : [store.runs.get(runId)]));
   const outcome = outcomeOf(runs.filter((run) => run !== null));
@@ -118,7 +131,16 @@ export function endReclamation(
   const sinceMs = Math.max(0, ...moved.map(({ endedAtMs }) => endedAtMs ?? 0));
   const after = standing(ground, lastRatio(ground.context, sinceMs));
   const helped = hasHelped({ trigger }, before, after, outcome);
-  store.reclamations.end(reclamationId, { ...ending, endedAtMs: clock(), after, outcome, helped });
+  const endedAtMs = clock();
+  store.reclamations.end(reclamationId, { ...ending, endedAtMs, after, outcome, helped });
+  store.ledger.append({
+    ...{ atMs: endedAtMs, event: 'reclamation-ended', reclamationId, policyVersion },
+    reason: ending.error?.message ?? ending.endCause,
+    figures: {
+      ...{ state: ending.state, trigger, durationMs: endedAtMs - startedAtMs, helped },
+      ...{ ...outcome, before, after },
+    },
+  });
   return store.reclamations.get(reclamationId) as Reclamation;
 }
 

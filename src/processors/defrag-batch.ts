@@ -31,6 +31,7 @@ import {
   stillRunning,
 } from './run-batch.js';
 import { RunWatch } from './run-watch.js';
+import { isWornOut } from './wear-budget.js';
 
 /** Extents that share a flush and two commits; a stop waits for the one under way only. */
 const EXTENTS_PER_TASK_MAX = 8;
@@ -53,7 +54,11 @@ export class DefragBatches {
     const { store, clock } = this.#context;
     const startedAtMs = clock();
     const picks = this.#picksOf(run);
-    const batch = picks.take(run, INTENSITY_PLANS[run.intensity].extentsPerBatch);
+    // Looked at before each batch, so a day may end up one batch above its budget.
+    const { wearBudgetBytesPerDay } = store.reclamations.scope(run.runId);
+    const batch = isWornOut(this.#context, wearBudgetBytesPerDay)
+      ? []
+      : picks.take(run, INTENSITY_PLANS[run.intensity].extentsPerBatch);
     if (batch.length === 0) {
       this.#finish(run);
       return { outcome: 'done', processedCount: 0, doneBytes: 0 };

@@ -28,6 +28,7 @@ import { askGovernor } from '../store/governor.js';
 import type { DefragPayload, DefragReport } from './pool-work.js';
 import { claimBatch, completeRun, SUPERSEDED } from './run-batch.js';
 import { RunWatch } from './run-watch.js';
+import { isWornOut } from './wear-budget.js';
 
 export class FsDefragBatches {
   readonly #context: FsPoolContext;
@@ -71,7 +72,8 @@ export class FsDefragBatches {
       this.#files.delete(run.runId);
       return { outcome: 'stopped', ...done };
     }
-    if (!store.candidates.hasPending(run.runId)) await this.#finishOrScanAgain(run, watch);
+    if (this.#isWornOut(run)) this.#finish(run);
+    else if (!store.candidates.hasPending(run.runId)) await this.#finishOrScanAgain(run, watch);
     return { outcome: 'done', ...done };
   }
 
@@ -94,7 +96,9 @@ export class FsDefragBatches {
     let doneBytes = 0;
     let hasFailed = false;
     const lane = async () => {
-      while (clock() < endAtMs && !hasFailed && (await watch.mayBegin())) {
+      // Looked at before each group, so a day may end up some groups above its budget.
+      const mayGoOn = () => clock() < endAtMs && !hasFailed && !this.#isWornOut(run);
+      while (mayGoOn() && (await watch.mayBegin())) {
         const groupStartedAtMs = clock();
         const group = files.take(paceNow(pace, watch), freeForDonors(this.#context.mount().path));
         if (!group) return;
@@ -123,6 +127,11 @@ export class FsDefragBatches {
       throw failure.reason;
     }
     return { processedCount, doneBytes };
+  }
+
+  #isWornOut({ runId }: Run): boolean {
+    const { wearBudgetBytesPerDay } = this.#context.store.reclamations.scope(runId);
+    return isWornOut(this.#context, wearBudgetBytesPerDay);
   }
 
   #laneCount({ intensity, threadCount }: Run): number {

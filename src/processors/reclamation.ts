@@ -19,6 +19,7 @@ import {
   type ReclamationGround,
   standing,
 } from '../pool/reclamation.js';
+import { isWornOut, WORN_OUT } from './wear-budget.js';
 
 /** What a job of the flow is told. */
 export interface PhaseReport {
@@ -146,13 +147,17 @@ export class Reclaimer {
     if (!run || isOpen(run.state)) return false;
     const state = run.state === 'completed' ? 'done' : run.state;
     if (state === 'running' || state === 'paused') return false;
-    store.reclamations.endStep(reclamationId, step.index, state, clock(), run.error?.message);
+    const { wearBudgetBytesPerDay } = store.reclamations.scope(run.runId);
+    const hasLeft = run.progress.processedCount < run.progress.plannedCount;
+    const isWorn = hasLeft && isWornOut(this.#context, wearBudgetBytesPerDay);
+    const reason = isWorn ? WORN_OUT : run.error?.message;
+    store.reclamations.endStep(reclamationId, step.index, state, clock(), reason);
     if (run.state === 'stopped' && step.plan.what === 'defrag') {
       // Whoever stopped it does not want the next tier to begin.
       for (const later of store.reclamations.steps(reclamationId)) {
         if (later.state !== 'waiting' || later.plan.what !== 'defrag') continue;
-        const reason = `run ${run.runId} was stopped`;
-        store.reclamations.endStep(reclamationId, later.index, 'skipped', clock(), reason);
+        const why = `run ${run.runId} was stopped`;
+        store.reclamations.endStep(reclamationId, later.index, 'skipped', clock(), why);
       }
     }
     return true;
@@ -172,6 +177,7 @@ export class Reclaimer {
     };
     const planned = this.#ground.planDefrag(scope);
     const reason =
+      (isWornOut(this.#context, scope.wearBudgetBytesPerDay) ? WORN_OUT : null) ??
       whyLeaveTier(plan, tiers) ??
       (planned?.count === 0 ? `nothing is in ${plan.minFragments} fragments or more` : null);
     if (reason !== null) {
@@ -223,12 +229,12 @@ export class Reclaimer {
   /** All steps are over. One that failed did not keep the others from being done. */
   #finish(open: Reclamation): void {
     const { store } = this.#context;
-    const failed = store.reclamations
-      .steps(open.reclamationId)
-      .find(({ state }) => state === 'failed');
+    const steps = store.reclamations.steps(open.reclamationId);
+    const failed = steps.find(({ state }) => state === 'failed');
+    const isWorn = steps.some(({ reason }) => reason === WORN_OUT);
     const runId = failed?.runId ?? null;
     const error = runId === null ? null : (store.runs.get(runId)?.error ?? null);
     const state = failed ? 'failed' : 'completed';
-    endReclamation(this.#ground, open, { state, endCause: null, error });
+    endReclamation(this.#ground, open, { state, endCause: isWorn ? 'wear-budget' : null, error });
   }
 }
