@@ -43,12 +43,16 @@ async function untilEnded(lab: Lab, reclamationId: number): Promise<Reclamation>
 }
 
 /** Everything that was put is warm: no tier is left out. */
-function everyTier({ pool }: Lab, slow = false): void {
+function everyTier(
+  { pool }: Lab,
+  slow = false,
+  budgets: { readonly timeBudgetMs?: number; readonly wearBudgetBytesPerDay?: number } = {},
+): void {
   const tier = {
     defrag: { enabled: true, minFragments: 2, intensity: slow ? 'low' : 'high' },
   } as const;
   pool.context.store.policies.set(
-    { preset: 'balanced', overrides: { tiers: { hot: tier, warm: tier, cold: tier } } },
+    { preset: 'balanced', overrides: { ...budgets, tiers: { hot: tier, warm: tier, cold: tier } } },
     Date.now(),
     'test',
   );
@@ -183,4 +187,40 @@ it('refuses a second one while it is open', async () => {
   const lab = await makeLab({ objectCount: 2 });
   beginReclamation(ground(lab), REQUEST);
   expect(() => beginReclamation(ground(lab), REQUEST)).toThrow(/reclamation 1 is running/);
+});
+
+it('ends the moves of the day with the wear budget, and trims all the same', async () => {
+  const lab = await makeLab();
+  everyTier(lab, false, { wearBudgetBytesPerDay: 1 });
+  const { reclamationId } = beginReclamation(ground(lab), { ...REQUEST, trigger: 'schedule' });
+  await withAgent(lab, async () => {
+    const ended = await untilEnded(lab, reclamationId);
+    expect(ended).toMatchObject({ state: 'completed', endCause: 'wear-budget' });
+    // One batch of high intensity, before anything counted.
+    expect(ended.outcome.defragmentedCount).toBeGreaterThan(0);
+    expect(ended.outcome.defragmentedCount).toBeLessThanOrEqual(10);
+    expect(ended.outcome.reclaimedBytes).toBeGreaterThan(0);
+    const next = beginReclamation(ground(lab), { ...REQUEST, trigger: 'schedule' });
+    const again = await untilEnded(lab, next.reclamationId);
+    expect(again).toMatchObject({ endCause: 'wear-budget', outcome: { defragmentedCount: 0 } });
+    // Who asks for one has decided that it is worth its wear.
+    const manual = beginReclamation(ground(lab), REQUEST);
+    expect(await untilEnded(lab, manual.reclamationId)).toMatchObject({ endCause: null });
+  });
+  expect(candidateCount(lab.pool)).toBe(0);
+  await expectIntact(lab);
+});
+
+it('ends with its time budget, whatever is left', async () => {
+  const lab = await makeLab({ objectCount: 6 });
+  everyTier(lab, true, { timeBudgetMs: 1_500 });
+  const { reclamationId } = beginReclamation(ground(lab), { ...REQUEST, trigger: 'schedule' });
+  await withAgent(lab, async () => {
+    const ended = await untilEnded(lab, reclamationId);
+    expect(ended).toMatchObject({ state: 'completed', endCause: 'time-budget' });
+    expect(lab.pool.context.store.runs.openRuns()).toEqual([]);
+  });
+  expect(candidateCount(lab.pool)).toBeGreaterThan(0);
+  const { ledger } = lab.pool.context.store;
+  expect(ledger.head()?.entryCount).toBeGreaterThan(2);
 });
