@@ -1,5 +1,6 @@
 /** Which steps a reclamation has, what its runs came to, and whether it helped. Pure. */
 
+import { INTENSITIES, type Intensity } from './defrag-plan.js';
 import type { FragmentationFigures } from './fragmentation.js';
 import { TIERS, type Tier } from './heat.js';
 import type { Policy } from './policy.js';
@@ -24,22 +25,32 @@ export interface TierRatio extends FragmentationFigures {
  * @returns the steps in their order. Freed space needs a trim only; all else is measured before and
  *   after, hot tier first.
  */
-export function planSteps(policy: Policy, trigger: ReclamationTrigger): StepPlan[] {
+export function planSteps(
+  policy: Policy,
+  trigger: ReclamationTrigger,
+  intensityMax: Intensity | null = null,
+): StepPlan[] {
   const trims = policy.trim.enabled || TIERS.some((tier) => policy.tiers[tier].trim.enabled);
   const trim: StepPlan[] = trims ? [{ what: 'trim' }] : [];
   if (trigger === 'freed') return trim;
   const defrag = TIERS.filter((tier) => policy.tiers[tier].defrag.enabled).map((tier) => ({
     what: 'defrag' as const,
-    ...tierDefrag(policy, tier),
+    ...tierDefrag(policy, tier, intensityMax),
   }));
   return [{ what: 'analyze' }, ...defrag, ...trim, { what: 'analyze' }];
 }
 
-function tierDefrag({ tiers, sloMs }: Policy, tier: Tier): TierDefrag {
+function tierDefrag(
+  { tiers, sloMs }: Policy,
+  tier: Tier,
+  intensityMax: Intensity | null,
+): TierDefrag {
   const { defrag } = tiers[tier];
+  const rank = (intensity: Intensity) => INTENSITIES.indexOf(intensity);
+  const isLess = intensityMax !== null && rank(intensityMax) < rank(defrag.intensity);
   return {
     tier,
-    intensity: defrag.intensity,
+    intensity: isLess ? intensityMax : defrag.intensity,
     threadCount: defrag.threadCount,
     minFragments: defrag.minFragments,
     hotFirst: defrag.hotFirst,

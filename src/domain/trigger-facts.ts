@@ -82,6 +82,8 @@ export interface TriggerFacts {
   readonly freed: ByScope<FreedFact>;
   /** The newest first, an open one too. */
   readonly recent: readonly PastReclamation[];
+  /** Since when ticks have found each threshold passed, by `verdictKey`; absent where it is not. */
+  readonly passedSinceMs: Readonly<Record<string, number>>;
   /** Kinds of runs that are open, paused ones too. */
   readonly openRuns: readonly RunKind[];
   readonly windows: WindowState;

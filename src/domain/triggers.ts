@@ -12,7 +12,7 @@ import type { Intensity } from './defrag-plan.js';
 import { TIERS } from './heat.js';
 import type { Policy } from './policy.js';
 import type { Scope, TriggerFacts } from './trigger-facts.js';
-import { type Hold, holdsOf } from './trigger-holds.js';
+import { type Hold, holdsOf, timeText } from './trigger-holds.js';
 import { capacity, fragmentation, freed, schedule } from './trigger-rules.js';
 import { waitUntilMs } from './trigger-waits.js';
 
@@ -38,6 +38,8 @@ export interface TriggerVerdict {
 
 export interface Decision {
   readonly verdicts: readonly TriggerVerdict[];
+  /** Keys of those that would fire, had nothing else a say. */
+  readonly passed: readonly string[];
   /** What begins now; null when nothing does. */
   readonly chosen: TriggerVerdict | null;
   /** What keeps triggers from beginning anything, whether or not one would. */
@@ -53,14 +55,39 @@ export function decide(policy: Policy, facts: TriggerFacts): Decision {
   const holds = holdsOf(policy, facts);
   const adaptive = adaptiveChoice(policy, facts);
   const scopes: readonly Scope[] = ['pool', ...TIERS];
-  const verdicts = [
+  const judged = [
     ...scopes.flatMap((scope) => capacity(policy, facts, scope) ?? []),
     ...scopes.flatMap((scope) => fragmentation(policy, facts, scope) ?? []),
     schedule(policy, facts, adaptive),
     ...scopes.flatMap((scope) => freed(policy, facts, scope) ?? []),
-  ].map((verdict) => held(waiting(verdict, policy, facts), holds));
+  ];
+  const passed = judged.filter(({ state }) => state === 'fires').map(verdictKey);
+  const verdicts = judged.map((verdict) =>
+    held(settling(waiting(verdict, policy, facts), facts), holds),
+  );
   const chosen = verdicts.find(({ state }) => state === 'fires') ?? null;
-  return { verdicts, chosen, holds, intensityMax: adaptive?.intensity ?? null, adaptive };
+  return { verdicts, passed, chosen, holds, intensityMax: adaptive?.intensity ?? null, adaptive };
+}
+
+function verdictKey({ trigger, scope }: Pick<TriggerVerdict, 'trigger' | 'scope'>): string {
+  return `${trigger}/${scope}`;
+}
+
+/**
+ * A threshold is passed for so long before it begins anything: what somebody is putting, deleting or
+ * defragmenting by hand may be over in a moment.
+ */
+const SETTLE_MS = 10 * 60 * 1000;
+
+function settling(verdict: TriggerVerdict, { passedSinceMs, nowMs }: TriggerFacts): TriggerVerdict {
+  const { trigger, state } = verdict;
+  const isThreshold = trigger === 'capacity' || trigger === 'fragmentation';
+  if (state !== 'fires' || !isThreshold) return verdict;
+  const sinceMs = Math.min(nowMs, passedSinceMs[verdictKey(verdict)] ?? nowMs);
+  const untilMs = sinceMs + SETTLE_MS;
+  if (untilMs <= nowMs) return verdict;
+  const reason = `${verdict.reason}; begins if it still is so at ${timeText(untilMs)}`;
+  return { ...verdict, state: 'held', heldUntilMs: untilMs, reason };
 }
 
 /** Hysteresis: a trigger that ran and did not help waits. */

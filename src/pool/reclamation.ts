@@ -1,5 +1,6 @@
 /** Begins, pauses and ends reclamations: in SQLite, from a command or from the agent. */
 
+import type { Intensity } from '../domain/defrag-plan.js';
 import { MaintenanceError, type WireError } from '../domain/errors.js';
 import type { Tier } from '../domain/heat.js';
 import type {
@@ -18,7 +19,8 @@ export interface ReclamationGround {
   space(): Omit<PoolStanding, 'fragmentationRatio'>;
   /** @returns null where only the run's own scan can tell. */
   planDefrag(scope: RunScope): { count: number; bytes: number } | null;
-  planTrim(): { count: number; bytes: number };
+  /** @param tiers of disks. */
+  planTrim(tiers: readonly Tier[]): { count: number; bytes: number };
 }
 
 export interface ReclamationRequest {
@@ -27,6 +29,8 @@ export interface ReclamationRequest {
   /** With the figures that were compared. */
   readonly reason: string;
   readonly actor: string;
+  /** No step works harder than this; null for what the policy says. */
+  readonly intensityMax?: Intensity | null;
 }
 
 /**
@@ -36,7 +40,7 @@ export interface ReclamationRequest {
  */
 export function beginReclamation(
   ground: ReclamationGround,
-  request: ReclamationRequest,
+  { intensityMax = null, ...request }: ReclamationRequest,
 ): Reclamation {
   const { store, clock } = ground.context;
   return store.transaction(() => {
@@ -51,7 +55,7 @@ export function beginReclamation(
         startedAtMs: clock(),
         before: standing(ground, lastRatio(ground.context)),
       },
-      planSteps(policy, request.trigger),
+      planSteps(policy, request.trigger, intensityMax),
     );
     const reclamation = store.reclamations.get(reclamationId) as Reclamation;
     const { trigger, scope, reason, actor, timeBudgetMs, before } = reclamation;

@@ -15,6 +15,7 @@ import type {
   TriggerFacts,
 } from '../domain/trigger-facts.js';
 import { roundUp } from '../domain/units.js';
+import type { Decision } from '../domain/triggers.js';
 import { wornTodayBytes } from '../store/trends.js';
 import { windowState } from './cron-window.js';
 import { accountDisks } from './extent-pool/audit.js';
@@ -25,12 +26,15 @@ import type { MaintenanceContext } from './maintained-pool.js';
 type AnyContext = PoolContext | FsPoolContext;
 
 /**
- * Notes that there is a tick now, by which a clock that was set back shows.
+ * Notes that there is a tick now, by which a clock that was set back shows, and which thresholds it
+ * found passed.
  *
  * Safe while: in the transaction that begins what is decided, so that a tick counts once.
  */
-export function noteTick(context: MaintenanceContext): void {
-  context.store.triggers.setClock(clockOf(context));
+export function noteTick(context: MaintenanceContext, { passed }: Decision): void {
+  const { triggers } = context.store;
+  triggers.setClock(clockOf(context));
+  triggers.setPassed(passed, context.clock());
 }
 
 /** @param policy the one that holds, unless another one is to be looked at. */
@@ -51,6 +55,7 @@ export function triggerFacts(
     createdAtMs,
     ...ofKind,
     recent: store.triggers.recent().map((past) => asOfNow(clock, past)),
+    passedSinceMs: store.triggers.passedSinceMs(),
     openRuns: store.runs.openRuns().map(({ kind }) => kind),
     windows: windowState(policy.windows, nowMs),
     quietUntilMs: quietUntilMs(policy.quietHours, nowMs),

@@ -27,6 +27,7 @@ export class ExtentPoolWork implements PoolWork {
   readonly #defrag: DefragBatches;
   readonly #health: HealthWatch;
   readonly reclaimer: Reclaimer;
+  readonly #ground: ExtentPoolGround;
   readonly #catalogue: Stats | undefined;
 
   /** @throws MaintenanceError as `ExtentPool.open`. */
@@ -35,8 +36,8 @@ export class ExtentPoolWork implements PoolWork {
     this.pool = ExtentPool.open(path, { diskTimeoutMs: diskTimeoutMs() });
     this.#defrag = new DefragBatches(this.pool.context);
     this.#health = new HealthWatch(this.pool.context);
-    const ground = new ExtentPoolGround(this.pool.context);
-    this.reclaimer = new Reclaimer(ground, () => this.analyze());
+    this.#ground = new ExtentPoolGround(this.pool.context);
+    this.reclaimer = new Reclaimer(this.#ground, () => this.analyze());
   }
 
   static lockPath(path: string): string {
@@ -65,7 +66,7 @@ export class ExtentPoolWork implements PoolWork {
   }
 
   async tick(): Promise<unknown> {
-    return processPolicyTick(this.pool.context);
+    return processPolicyTick(this.#ground);
   }
 
   beginUrgent(): void {

@@ -3,9 +3,10 @@
 import { statfsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { makeScanControl, SCAN_CONTROL } from '../domain/file-scan.js';
 import type { FsAnalysis } from '../domain/fs-analysis.js';
+import { dutyOf } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
-import { TRIM_SCHEDULES } from '../domain/trim-schedule.js';
 import { claimFileSystem } from '../kernel/file-system-claim.js';
 import { fsPoolDirectory } from '../pool/fs-pool/context.js';
 import { FsPool } from '../pool/fs-pool/fs-pool.js';
@@ -14,6 +15,8 @@ import { mountOfRegistered } from '../pool/fs-pool/register.js';
 import { analyzeMount } from '../pool/fs-pool/scan.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
 import type { RegisteredFileSystem } from '../store/registry.js';
+import { beginWanted } from './begin-wanted.js';
+import { wantsAnalysis } from './fs-analysis-due.js';
 import { FsDefragBatches } from './fs-defrag-batch.js';
 import { processFsTrim } from './fs-trim-batch.js';
 import type { DefragPayload, DefragReport, PoolWork } from './pool-work.js';
@@ -22,11 +25,14 @@ import { type BatchReport, SUPERSEDED } from './run-batch.js';
 import { recordTrend } from './trends.js';
 
 const WORST_COUNT = 20;
+/** Of the time, in which an analysis works that nobody waits for. */
+const UNASKED_SHARE = 0.25;
 
 export class FsPoolWork implements PoolWork {
   readonly pool: FsPool;
   readonly #defrag: FsDefragBatches;
   readonly reclaimer: Reclaimer;
+  readonly #ground: FsPoolGround;
   readonly #giveUpClaim: () => void;
 
   /**
@@ -44,7 +50,8 @@ export class FsPoolWork implements PoolWork {
       throw cause;
     }
     this.#defrag = new FsDefragBatches(this.pool.context);
-    this.reclaimer = new Reclaimer(new FsPoolGround(this.pool.context), () => this.analyze());
+    this.#ground = new FsPoolGround(this.pool.context);
+    this.reclaimer = new Reclaimer(this.#ground, () => this.#analyze(UNASKED_SHARE));
   }
 
   static lockPath(stateDirectory: string, poolId: string): string {
@@ -55,11 +62,20 @@ export class FsPoolWork implements PoolWork {
     return this.#defrag.settle();
   }
 
-  async analyze(): Promise<FsAnalysis> {
+  analyze(): Promise<FsAnalysis> {
+    return this.#analyze(1);
+  }
+
+  /** @param share of the time in which its threads may work, all together. */
+  async #analyze(share: number): Promise<FsAnalysis> {
     const { context } = this.pool;
+    const threadCount = availableParallelism();
+    const control = makeScanControl();
+    Atomics.store(control, SCAN_CONTROL.duty, dutyOf(share, threadCount));
     const { analysis } = await analyzeMount(context.workers, context.mount(), {
       subtree: null,
-      threadCount: availableParallelism(),
+      threadCount,
+      control,
       mapCellCount: 0,
       worstCount: WORST_COUNT,
       nowMs: context.clock(),
@@ -81,9 +97,11 @@ export class FsPoolWork implements PoolWork {
     return SUPERSEDED;
   }
 
-  async tick(): Promise<{ trimRunId: number | null }> {
-    recordTrend(this.pool.context);
-    return { trimRunId: this.#beginDueTrim() };
+  async tick(): Promise<{ reclamationId: number | null }> {
+    const { context } = this.pool;
+    recordTrend(context);
+    if (wantsAnalysis(context)) await this.#analyze(UNASKED_SHARE);
+    return { reclamationId: beginWanted(this.#ground) };
   }
 
   /** A mounted file system keeps its own copies, if any. */
@@ -134,29 +152,5 @@ export class FsPoolWork implements PoolWork {
   closeUnused(): void {
     this.pool.context.store.close();
     this.#giveUpClaim();
-  }
-
-  /** By the clock alone: what a mount has to give back is known by reading its free space only. */
-  #beginDueTrim(): number | null {
-    const { store, clock } = this.pool.context;
-    return store.transaction(() => {
-      const { createdAtMs } = this.pool.context.settings();
-      const { enabled, trim } = store.policies.effective();
-      const nowMs = clock();
-      if (!enabled || !trim.enabled || store.runs.open('trim')) return null;
-      const lastAtMs = store.totals.read().trim_last_at_ms || createdAtMs;
-      if (nowMs - lastAtMs < TRIM_SCHEDULES[trim.intensity].intervalMs) return null;
-      return store.runs.insert({
-        kind: 'trim',
-        trigger: 'schedule',
-        intensity: 'medium',
-        threadCount: 1,
-        diskId: null,
-        secureErase: false,
-        startedAtMs: nowMs,
-        plannedCount: 0,
-        plannedBytes: 0,
-      });
-    });
   }
 }

@@ -8,9 +8,18 @@
 
 import type { WireError } from '../domain/errors.js';
 import { defaultBounds } from '../domain/governor.js';
-import type { EndCause, Reclamation, ReclamationStep, TierDefrag } from '../domain/reclamation.js';
+import { TIERS } from '../domain/heat.js';
+import { quietUntilMs } from '../domain/quiet-hours.js';
+import {
+  type EndCause,
+  type Reclamation,
+  type ReclamationStep,
+  type TierDefrag,
+  WHOLE_SCOPE,
+} from '../domain/reclamation.js';
 import { currentStep, whyLeaveTier } from '../domain/reclamation-plan.js';
 import { isOpen, type Run } from '../domain/runs.js';
+import { windowState } from '../pool/cron-window.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
 import {
   endEarly,
@@ -129,6 +138,10 @@ export class Reclaimer {
       this.#endBefore(open, 'time-budget', 'its time budget is used');
       return false;
     }
+    if (open.trigger !== 'manual' && this.#isClosed()) {
+      this.#endBefore(open, 'window-closed', 'its window closed');
+      return false;
+    }
     if (step.state === 'running') return this.#look(open, step);
     switch (step.plan.what) {
       case 'analyze':
@@ -194,12 +207,14 @@ export class Reclaimer {
     return false;
   }
 
-  #beginTrim({ reclamationId }: Reclamation, step: ReclamationStep): boolean {
+  #beginTrim({ reclamationId, scope }: Reclamation, step: ReclamationStep): boolean {
     const { store, clock } = this.#context;
     if (store.runs.open('trim')) return false;
-    const { trim, sloMs } = store.policies.effective();
+    const { trim, tiers: of, sloMs } = store.policies.effective();
+    const tiers = scope === null ? TIERS.filter((tier) => of[tier].trim.enabled) : [scope];
     const pace = { intensity: 'medium', threadCount: 1 } as const;
-    const runId = this.#insert('trim', pace, this.#ground.planTrim(), trim.secureErase);
+    const runId = this.#insert('trim', pace, this.#ground.planTrim(tiers), trim.secureErase);
+    store.reclamations.setScope(runId, { ...WHOLE_SCOPE, tiers });
     const { pauseOnHighLoad } = defaultBounds(pace.intensity);
     store.governor.setBounds(runId, { sloMs, pauseOnHighLoad });
     store.reclamations.beginStep(reclamationId, step.index, runId, clock());
@@ -218,6 +233,13 @@ export class Reclaimer {
       plannedCount: planned.count,
       plannedBytes: planned.bytes,
     });
+  }
+
+  #isClosed(): boolean {
+    const { store, clock } = this.#context;
+    const { windows, quietHours } = store.policies.effective();
+    if (quietUntilMs(quietHours, clock()) !== null) return true;
+    return windows.length > 0 && windowState(windows, clock()).openUntilMs === null;
   }
 
   /** What is left is done another time. */

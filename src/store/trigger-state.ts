@@ -9,6 +9,10 @@ CREATE TABLE tick_clock (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   clock TEXT NOT NULL
 );
+CREATE TABLE passed_thresholds (
+  verdict_key TEXT PRIMARY KEY,
+  since_ms INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE INDEX reclamations_whole ON reclamations (reclamation_id) WHERE trigger <> 'freed';
 CREATE INDEX reclamations_freed ON reclamations (reclamation_id) WHERE trigger = 'freed';
 `;
@@ -54,5 +58,25 @@ export class TriggerStateStore {
         'INSERT INTO tick_clock VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET clock = excluded.clock',
       )
       .run(JSON.stringify(clock));
+  }
+
+  /** By key: since when ticks have found the threshold passed. */
+  passedSinceMs(): Record<string, number> {
+    const sql = 'SELECT verdict_key AS key, since_ms AS sinceMs FROM passed_thresholds';
+    const rows = this.#db.prepare(sql).all() as { key: string; sinceMs: number }[];
+    return Object.fromEntries(rows.map(({ key, sinceMs }) => [key, sinceMs]));
+  }
+
+  /** Those that were passed already keep their time. Safe while: in a transaction. */
+  setPassed(keys: readonly string[], nowMs: number): void {
+    const list = JSON.stringify(keys);
+    this.#db
+      .prepare(
+        'DELETE FROM passed_thresholds WHERE verdict_key NOT IN (SELECT value FROM json_each(?))',
+      )
+      .run(list);
+    this.#db
+      .prepare('INSERT OR IGNORE INTO passed_thresholds SELECT value, ? FROM json_each(?)')
+      .run(nowMs, list);
   }
 }

@@ -11,7 +11,14 @@ import type { PolicyOverrides } from '../../src/domain/policy.js';
 import type { Run } from '../../src/domain/runs.js';
 import { MIB } from '../../src/domain/units.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
-import { expectIntact, type Lab, makeLab, untilOver, withAgent } from '../support/agent-lab.js';
+import {
+  expectIntact,
+  type Lab,
+  makeLab,
+  until,
+  untilOver,
+  withAgent,
+} from '../support/agent-lab.js';
 import { type AgentProcess, runCommand } from '../support/agent-process.js';
 import { addAndJudge, withQueues } from '../support/agent-queues.js';
 import { allocatedBytesOf, backingFiles } from '../support/pool-fixture.js';
@@ -24,7 +31,7 @@ function pendingBytes(pool: ExtentPool): number[] {
 }
 
 /** @returns what the tick reports. */
-function tick(lab: Lab): Promise<{ trimRunId: number | null }> {
+function tick(lab: Lab): Promise<{ reclamationId: number | null }> {
   return withQueues(lab, async (view) => {
     const job = await addAndJudge(view, 'policy-tick', { v: 1, poolId: lab.pool.id });
     return job.returnvalue;
@@ -60,9 +67,19 @@ function expectReceipt(run: Run, pending: number): void {
 }
 
 it.each([
-  { why: 'threshold', trimIntensity: 'aggressive', lastTrimAgoMs: 0 },
-  { why: 'schedule', trimIntensity: 'balanced', lastTrimAgoMs: 25 * HOUR_MS },
-  { why: 'schedule', trimIntensity: 'conservative', lastTrimAgoMs: 8 * 24 * HOUR_MS },
+  { why: 'threshold', reason: /begins from 10/, trimIntensity: 'aggressive', lastTrimAgoMs: 0 },
+  {
+    why: 'schedule',
+    reason: /begins after 1 d/,
+    trimIntensity: 'balanced',
+    lastTrimAgoMs: 25 * HOUR_MS,
+  },
+  {
+    why: 'schedule',
+    reason: /begins after 7 d/,
+    trimIntensity: 'conservative',
+    lastTrimAgoMs: 8 * 24 * HOUR_MS,
+  },
 ] as const)('begins a trim by $why when $trimIntensity says so', async (when) => {
   const lab = await makeLab({ objectCount: 1 });
   const { pool } = lab;
@@ -72,18 +89,22 @@ it.each([
   const before = backingFiles(pool).map(allocatedBytesOf);
   await withAgent(lab, async () => {
     set(pool, { enabled: false }, Date.now() - when.lastTrimAgoMs);
-    expect(await tick(lab)).toMatchObject({ trimRunId: null });
+    expect(await tick(lab)).toMatchObject({ reclamationId: null });
     set(pool, { enabled: true }, Date.now() - when.lastTrimAgoMs);
     // Unless the agent's own tick of this minute came first.
     await tick(lab);
-    const run = await untilOver(pool, pool.context.store.runs.last('trim')?.runId ?? 0);
-    expect(run).toMatchObject({ state: 'completed', trigger: when.why });
+    const { runId } = await until('a trim', () => pool.context.store.runs.last('trim'));
+    const run = await untilOver(pool, runId);
+    expect(run).toMatchObject({ state: 'completed', trigger: 'reclamation' });
+    const [reclamation] = pool.context.store.reclamations.recent(1);
+    expect(reclamation).toMatchObject({ trigger: 'freed', actor: 'agent' });
+    expect(reclamation?.reason).toMatch(when.reason);
     expectReceipt(run, pending);
     const freed = backingFiles(pool).map((path, n) => (before[n] ?? 0) - allocatedBytesOf(path));
     // The map of a file with more holes takes a block or two more, which the file system counts too.
     const offBytes = freed.reduce((sum, one) => sum + one, 0) - run.progress.reclaimedBytes;
     expect(Math.abs(offBytes)).toBeLessThanOrEqual(FILE_MAP_BYTES_MAX);
-    expect(await tick(lab)).toMatchObject({ trimRunId: null });
+    expect(await tick(lab)).toMatchObject({ reclamationId: null });
   });
   expect(pendingBytes(pool)).toEqual([0, 0]);
   await expectIntact(lab);
@@ -93,7 +114,7 @@ it('begins none while little is pending and the last trim is young', async () =>
   const lab = await makeLab({ objectCount: 1 });
   await withAgent(lab, async () => {
     set(lab.pool, { enabled: true, intensity: 'balanced' }, Date.now() - HOUR_MS);
-    expect(await tick(lab)).toMatchObject({ trimRunId: null });
+    expect(await tick(lab)).toMatchObject({ reclamationId: null });
   });
 });
 

@@ -1,6 +1,7 @@
 /** What a policy begins, and what it waits for: `decide` on facts that are made up. */
 
 import { describe, expect, it } from 'vitest';
+import { TIERS } from '../../src/domain/heat.js';
 import { effectivePolicy, type Policy, type PolicyOverrides } from '../../src/domain/policy.js';
 import type { PastReclamation, TriggerFacts } from '../../src/domain/trigger-facts.js';
 import { decide, type Trigger, type TriggerVerdict } from '../../src/domain/triggers.js';
@@ -10,6 +11,12 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const NOW_MS = Date.UTC(2026, 2, 10, 12);
 const FRESH = { count: 100, asOfMs: NOW_MS };
+
+const LONG_PASSED = Object.fromEntries(
+  ['capacity', 'fragmentation'].flatMap((trigger) =>
+    ['pool', ...TIERS].map((scope) => [`${trigger}/${scope}`, NOW_MS - HOUR_MS]),
+  ),
+);
 
 /** A pool that was made an hour ago, in which nothing is to be done. */
 function facts(changes: Partial<TriggerFacts> = {}): TriggerFacts {
@@ -25,6 +32,7 @@ function facts(changes: Partial<TriggerFacts> = {}): TriggerFacts {
     },
     freed: { warm: { pendingBytes: 0, trimmedAtMs: NOW_MS - HOUR_MS } },
     recent: [],
+    passedSinceMs: LONG_PASSED,
     openRuns: [],
     windows: { openUntilMs: null, openedAtMs: null, opensAtMs: null },
     quietUntilMs: null,
@@ -354,5 +362,30 @@ describe('hysteresis', () => {
   it('does not begin again what somebody stopped before the next interval', () => {
     const given = ended([{ state: 'stopped', helped: null }], 23 * HOUR_MS);
     expect(chosen(balanced(), given)).toBeNull();
+  });
+});
+
+describe('a threshold that is passed', () => {
+  it.each([
+    [undefined, false],
+    [0, false],
+    [9, false],
+    [10, true],
+    // Found by a clock that was set back since.
+    [-60, false],
+  ] as const)('for %s minutes begins a reclamation: %s', (minutes, begins) => {
+    const sinceMs =
+      minutes === undefined ? {} : { 'fragmentation/pool': NOW_MS - minutes * 60_000 };
+    const given = facts({
+      fragmentation: { pool: { ratio: 0.4, ...FRESH } },
+      passedSinceMs: sinceMs,
+    });
+    const { chosen: found, passed, verdicts } = decide(balanced(), given);
+    expect(passed).toEqual(['fragmentation/pool']);
+    expect(found !== null).toBe(begins);
+    if (!begins) {
+      const verdict = verdicts.find(({ state }) => state === 'held');
+      expect(verdict?.reason).toContain('begins if it still is so at');
+    }
   });
 });

@@ -1,5 +1,6 @@
 /** What a reclamation asks of an extent pool. */
 
+import type { Tier } from '../../domain/heat.js';
 import type { PoolStanding, RunScope } from '../../domain/reclamation.js';
 import type { ReclamationGround } from '../reclamation.js';
 import { accountDisks } from './audit.js';
@@ -27,9 +28,10 @@ export class ExtentPoolGround implements ReclamationGround {
     return this.context.store.candidates.planFragmented(scope);
   }
 
-  planTrim(): { count: number; bytes: number } {
+  planTrim(tiers: readonly Tier[]): { count: number; bytes: number } {
     const { store, clock } = this.context;
-    const due = store.disks.all().map(({ diskId }) => store.discards.dueTotals(diskId, clock()));
+    const disks = store.disks.all().filter(({ tier }) => tiers.includes(tier));
+    const due = disks.map(({ diskId }) => store.discards.dueTotals(diskId, clock()));
     return {
       count: due.reduce((count, one) => count + one.runCount, 0),
       bytes: due.reduce((bytes, one) => bytes + one.bytes, 0),
