@@ -25,6 +25,7 @@ import { startProgress } from './progress.js';
 import { linkQueue } from './queue-link.js';
 import type { ReclamationView } from './reclamation-schemas.js';
 import type { Output } from './schemas.js';
+import { trendView } from './trends-view.js';
 import { runView } from './views.js';
 
 const LOOK_EVERY_MS = 100;
@@ -115,6 +116,7 @@ export function reclamationStatus(
       },
       open: open && reclamationView(pool, open),
       governor: governorView(pool),
+      trends: trendView(pool),
       recent: recent.map((one) => reclamationView(pool, one)),
     };
   });

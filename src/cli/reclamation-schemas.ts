@@ -20,6 +20,7 @@ import {
   versioned,
   WireErrorSchema,
 } from './schema-parts.js';
+import { TrendsOutput } from './trends-schemas.js';
 
 const Standing = z.strictObject({
   /** Null where no analysis tells. */
@@ -90,6 +91,7 @@ export const ReclamationStatusOutput = z.strictObject({
   }),
   open: Reclamation.nullable(),
   governor: GovernorOutput,
+  trends: TrendsOutput,
   /** Those that ended last, the newest first. */
   recent: z.array(Reclamation),
 });

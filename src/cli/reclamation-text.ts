@@ -5,11 +5,16 @@ import { governorLines } from './governor-view.js';
 import type { ReclamationView } from './reclamation-schemas.js';
 import type { Output } from './schemas.js';
 import { bytesText, capitalised, durationText, percent } from './text.js';
+import { trendLines } from './trends-text.js';
 
 type StepView = ReclamationView['steps'][number];
 
-export function reclamationStatusText(view: Output<'reclamation status'>, nowMs: number): string {
-  const { policy, statistics, open, governor, recent } = view;
+export function reclamationStatusText(
+  view: Output<'reclamation status'>,
+  nowMs: number,
+  isUnicode: boolean,
+): string {
+  const { policy, statistics, open, governor, trends, recent } = view;
   const lines = [
     'Reclamation Policy Status:',
     `  Current policy: ${capitalised(policy.preset)}`,
@@ -24,6 +29,7 @@ export function reclamationStatusText(view: Output<'reclamation status'>, nowMs:
   if (open) lines.push('', ...reclamationLines(open, nowMs), ...governorLines(governor));
   lines.push('', `Recent Events (${recent.length}):`);
   lines.push(...recent.map((one, index) => `  ${index + 1}. ${eventText(one, nowMs)}`));
+  lines.push('', 'Trends:', ...trendLines(trends, isUnicode));
   return lines.join('\n');
 }
 

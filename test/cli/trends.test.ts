@@ -5,6 +5,7 @@ import { isUtf8, SPARK_COLUMNS, sparkline } from '../../src/cli/sparkline.js';
 import { trendsText } from '../../src/cli/trends-text.js';
 import { DAY_MS, type TrendFigures } from '../../src/domain/trends.js';
 import { GIB } from '../../src/domain/units.js';
+import { ExtentPoolGround } from '../../src/pool/extent-pool/reclamation-ground.js';
 import { processPolicyTick } from '../../src/processors/policy-tick.js';
 import { emptyPool, fragmentedPool } from '../support/cli-pools.js';
 import { CliNode } from '../support/cli-run.js';
@@ -93,7 +94,7 @@ describe('a tick', () => {
     const { path } = await fragmentedPool();
     const pool = openPool(path);
     const { context } = pool;
-    processPolicyTick(context);
+    processPolicyTick(new ExtentPoolGround(context));
     const [disk] = pool.audit().disks;
     const [today] = context.store.trends.points('day', 0, Date.now());
     expect(today?.figures).toMatchObject({
@@ -111,9 +112,9 @@ describe('a tick', () => {
   it('of a later day begins another row', () => {
     const time = { nowMs: Date.UTC(2026, 4, 1, 23, 59) };
     const pool = makePool({ clock: () => time.nowMs });
-    processPolicyTick(pool.context);
+    processPolicyTick(new ExtentPoolGround(pool.context));
     time.nowMs += 120_000;
-    processPolicyTick(pool.context);
+    processPolicyTick(new ExtentPoolGround(pool.context));
     const { trends } = pool.context.store;
     expect(trends.points('day', 0, time.nowMs)).toHaveLength(2);
     expect(trends.points('hour', 0, time.nowMs)).toHaveLength(2);

@@ -4,6 +4,7 @@ import { prose } from '../../cli/prose.js';
 import { reclamationStatus } from '../../cli/reclamation-control.js';
 import { reclamationStatusText } from '../../cli/reclamation-text.js';
 import type { Output } from '../../cli/schemas.js';
+import { isUtf8 } from '../../cli/sparkline.js';
 
 /** Shows the policy, what it has done and what is under way. */
 export default class ReclamationStatus extends BaseCommand {
@@ -31,7 +32,7 @@ EXIT STATUS: 0 shown, 2 usage, 10 no such pool, 21 not registered.`);
   async run(): Promise<Output<'reclamation status'>> {
     const { flags } = await this.parse(ReclamationStatus);
     const view = await reclamationStatus(flags.pool, flags.recent);
-    this.log(reclamationStatusText(view, Date.now()));
+    this.log(reclamationStatusText(view, Date.now(), isUtf8(process.env)));
     return view;
   }
 }
