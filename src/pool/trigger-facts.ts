@@ -14,8 +14,8 @@ import type {
   SpaceFact,
   TriggerFacts,
 } from '../domain/trigger-facts.js';
-import { roundUp } from '../domain/units.js';
 import type { Decision } from '../domain/triggers.js';
+import { roundUp } from '../domain/units.js';
 import { wornTodayBytes } from '../store/trends.js';
 import { windowState } from './cron-window.js';
 import { accountDisks } from './extent-pool/audit.js';

@@ -8,15 +8,9 @@
 
 import type { WireError } from '../domain/errors.js';
 import { defaultBounds } from '../domain/governor.js';
-import { TIERS } from '../domain/heat.js';
+import { TIERS, type Tier } from '../domain/heat.js';
 import { quietUntilMs } from '../domain/quiet-hours.js';
-import {
-  type EndCause,
-  type Reclamation,
-  type ReclamationStep,
-  type TierDefrag,
-  WHOLE_SCOPE,
-} from '../domain/reclamation.js';
+import type { EndCause, Reclamation, ReclamationStep, TierDefrag } from '../domain/reclamation.js';
 import { currentStep, whyLeaveTier } from '../domain/reclamation-plan.js';
 import { isOpen, type Run } from '../domain/runs.js';
 import { windowState } from '../pool/cron-window.js';
@@ -207,14 +201,14 @@ export class Reclaimer {
     return false;
   }
 
-  #beginTrim({ reclamationId, scope }: Reclamation, step: ReclamationStep): boolean {
+  #beginTrim({ reclamationId, scope, trigger }: Reclamation, step: ReclamationStep): boolean {
     const { store, clock } = this.#context;
     if (store.runs.open('trim')) return false;
     const { trim, tiers: of, sloMs } = store.policies.effective();
-    const tiers = scope === null ? TIERS.filter((tier) => of[tier].trim.enabled) : [scope];
+    const isOf = (tier: Tier) => trigger !== 'freed' || scope === null || tier === scope;
+    const tiers = TIERS.filter((tier) => of[tier].trim.enabled && isOf(tier));
     const pace = { intensity: 'medium', threadCount: 1 } as const;
     const runId = this.#insert('trim', pace, this.#ground.planTrim(tiers), trim.secureErase);
-    store.reclamations.setScope(runId, { ...WHOLE_SCOPE, tiers });
     const { pauseOnHighLoad } = defaultBounds(pace.intensity);
     store.governor.setBounds(runId, { sloMs, pauseOnHighLoad });
     store.reclamations.beginStep(reclamationId, step.index, runId, clock());
