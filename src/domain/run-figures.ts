@@ -15,6 +15,7 @@ const TRIGGER_REASONS: Readonly<Record<string, string>> = {
   evacuation: 'a disk is to be removed',
   'bad-replica': 'a bad replica was found',
   'degraded-disk': 'a disk failed, whose replicas are missing',
+  'lost-disk': 'replicas were on a disk that was not found when the pool was recovered',
   'returned-disk': 'a disk that had been given up is back',
   reclamation: 'a step of a reclamation',
 };

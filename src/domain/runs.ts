@@ -31,6 +31,7 @@ export type RunTrigger =
   | 'evacuation'
   | 'bad-replica'
   | 'degraded-disk'
+  | 'lost-disk'
   | 'returned-disk';
 
 export interface Run {

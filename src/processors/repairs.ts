@@ -27,7 +27,10 @@ export function beginDueRepair(context: PoolContext): number | null {
   });
 }
 
-/** @returns the run that gives other disks what a failed one held; null when there is none to make. */
+/**
+ * @returns the run that gives other disks what a failed or lost one held; null when there is none to
+ *   make.
+ */
 export function beginRereplication(context: PoolContext): number | null {
   const { store } = context;
   return store.transaction(() => {
@@ -36,11 +39,13 @@ export function beginRereplication(context: PoolContext): number | null {
     const takers = placementDisks(context).filter(({ healthy }) => healthy).length;
     // Every disk that could take a copy has a good one already.
     if (!first || takers <= first.goodCount) return null;
-    const count = store.disks
+    const degraded = store.disks
       .all()
       .filter(({ diskId }) => store.health.get(diskId).state === 'degraded')
       .reduce((sum, { diskId }) => sum + store.health.shortCount(diskId), 0);
-    return insertRepair(context, 'degraded-disk', { count, bytes: 0 });
+    const lost = store.health.neverWholeCount();
+    const trigger = degraded > 0 ? 'degraded-disk' : 'lost-disk';
+    return insertRepair(context, trigger, { count: degraded + lost, bytes: 0 });
   });
 }
 

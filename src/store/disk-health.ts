@@ -58,23 +58,33 @@ export class DiskHealthStore {
   }
 
   /**
-   * Extents of degraded disks that have fewer good replicas than they want, the fewest first.
+   * Extents of degraded disks, and those that never got all their replicas, that have fewer good ones
+   * than they want, the fewest first.
    *
    * @param readable degraded disks that can be read, for extents that have no good replica left.
    */
   short(runId: number, readable: readonly number[], limit: number): ShortExtent[] {
     return this.#db
       .prepare(
-        `SELECT e.extent_id AS extentId, MIN(f.disk_id) AS diskId, ${GOOD_COUNT} AS goodCount
-         FROM disk_health AS h JOIN fragments AS f ON f.disk_id = h.disk_id AND f.position = 0
-         JOIN extents AS e ON e.extent_id = f.extent_id
-         WHERE h.state = 'degraded' AND NOT EXISTS (SELECT 1 FROM run_exclusions AS x
+        `WITH f (extent_id, disk_id) AS (
+           SELECT extent_id, disk_id FROM disk_health JOIN fragments USING (disk_id)
+           WHERE state = 'degraded' AND position = 0
+           UNION SELECT extent_id, disk_id FROM short_extents JOIN fragments USING (extent_id)
+           WHERE position = 0)
+         SELECT e.extent_id AS extentId, MIN(f.disk_id) AS diskId, ${GOOD_COUNT} AS goodCount
+         FROM f JOIN extents AS e USING (extent_id)
+         WHERE NOT EXISTS (SELECT 1 FROM run_exclusions AS x
            WHERE x.run_id = @runId AND x.extent_id = f.extent_id AND x.disk_id = f.disk_id)
          GROUP BY e.extent_id HAVING goodCount < e.replica_count
            AND (goodCount > 0 OR MAX(f.disk_id IN (SELECT value FROM json_each(@readable))))
          ORDER BY goodCount, e.extent_id LIMIT @limit`,
       )
       .all({ runId, readable: JSON.stringify(readable), limit }) as ShortExtent[];
+  }
+
+  /** Extents that never got all their replicas. */
+  neverWholeCount(): number {
+    return this.#statements.neverWhole.pluck().get() as number;
   }
 
   /** Extents with a replica on this disk that have fewer good ones than they want. */
@@ -130,9 +140,10 @@ function prepare(db: Db) {
        ON CONFLICT (disk_id) DO UPDATE SET error_count = error_count + 1`,
     ),
     unfit: db.prepare("SELECT disk_id FROM disk_health WHERE state IN ('degraded', 'returning')"),
+    neverWhole: db.prepare('SELECT COUNT(*) FROM short_extents'),
     trouble: db.prepare(
       `SELECT 1 FROM disk_health WHERE state <> 'healthy' UNION ALL
-       SELECT 1 FROM bad_replicas LIMIT 1`,
+       SELECT 1 FROM bad_replicas UNION ALL SELECT 1 FROM short_extents LIMIT 1`,
     ),
   };
 }

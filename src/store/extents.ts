@@ -78,6 +78,8 @@ export class ExtentStore {
   insertWithId(extent: ExtentRow, replicas: readonly Replica[]): void {
     this.#statements.insertWithId.run({ ...extent, fragmentCount: mostFragments(replicas) });
     for (const replica of replicas) this.#insertFragments(extent.extentId, replica);
+    // With fewer than it wants: other disks get one in the background.
+    if (replicas.length < extent.replicaCount) this.#statements.markShort.run(extent.extentId);
   }
 
   /** Puts `next` where the replica on `fromDiskId` was; generation + 1. Heat stays as it is. */
@@ -91,7 +93,9 @@ export class ExtentStore {
   /** One replica more; generation + 1. */
   addReplica(extentId: number, replica: Replica): void {
     this.#insertFragments(extentId, replica);
-    this.#statements.bumpGeneration.run(mostFragments(this.replicas(extentId)), extentId);
+    const replicas = this.replicas(extentId);
+    this.#statements.bumpGeneration.run(mostFragments(replicas), extentId);
+    this.#statements.unmarkShort.run(extentId, replicas.length);
   }
 
   /** One replica less; generation + 1. */
@@ -180,6 +184,11 @@ function prepare(db: Db) {
     insertWithId: db.prepare(
       `INSERT INTO extents (extent_id, generation, ${columns})
        VALUES (@extentId, @generation, ${values})`,
+    ),
+    markShort: db.prepare('INSERT INTO short_extents VALUES (?)'),
+    unmarkShort: db.prepare(
+      `DELETE FROM short_extents AS s WHERE s.extent_id = ?
+         AND ? >= (SELECT replica_count FROM extents AS e WHERE e.extent_id = s.extent_id)`,
     ),
     insertFragment: db.prepare('INSERT INTO fragments VALUES (?, ?, ?, ?, ?)'),
     deleteReplica: db.prepare('DELETE FROM fragments WHERE extent_id = ? AND disk_id = ?'),

@@ -6,7 +6,7 @@
 import { LEDGER_STEP } from './ledger.js';
 import { POLICY_STEP } from './policies.js';
 import { RECLAMATION_STEP } from './reclamations.js';
-import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP } from './schema-healing.js';
+import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP, SHORT_STEP } from './schema-healing.js';
 import { TREND_STEP } from './trends.js';
 import { TRIGGER_STEP } from './trigger-state.js';
 
@@ -189,6 +189,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   TREND_STEP,
   LEDGER_STEP,
   TRIGGER_STEP,
+  SHORT_STEP,
 ];
 
 /**

@@ -4,12 +4,13 @@
  * and again is given up though it is there.
  */
 
-import { renameSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { diskHealth, diskHealthText } from '../../src/cli/disk-health.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 import { readableDegraded } from '../../src/pool/extent-pool/disk-watch.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
+import { recoverPool } from '../../src/pool/extent-pool/recover.js';
 import {
   expectIntact,
   type Lab,
@@ -28,6 +29,7 @@ import {
   inventory,
   makeDevice,
   makePool,
+  openPool,
   putFiles,
 } from '../support/pool-fixture.js';
 
@@ -146,3 +148,32 @@ it.skipIf(!canFault)(
     device.detach();
   },
 );
+
+it('copies what was on a disk that recover did not find, the extents with the fewest copies first', async () => {
+  const lab = await makeHealthLab();
+  const [kept = '', lost = ''] = lab.pool.disks().map(({ path }) => path);
+  await putFiles(lab.pool, { thrice: content('thrice', 100) }, { replicaCount: 3 });
+  const before = await inventory(lab.pool);
+  await closePool(lab.pool);
+  for (const directory of [lab.pool.path, lost]) rmSync(directory, { recursive: true });
+  const { missingDisks, incompleteObjects } = await recoverPool(lab.pool.path, [kept]);
+  expect({ missingDisks, incompleteObjects }).toEqual({
+    missingDisks: [lost],
+    incompleteObjects: [],
+  });
+
+  const pool = openPool(lab.pool.path);
+  const { store } = pool.context;
+  const short = store.health.short(0, [], 100);
+  expect(short.length).toBeGreaterThan(1);
+  // What can be read from one disk only goes first.
+  expect(short.map(({ goodCount }) => goodCount)).toEqual([...short.slice(1).map(() => 1), 2]);
+  expect(pool.audit().problems).toHaveLength(short.length);
+  // For the object that wants three copies.
+  pool.addDisk(`${pool.path}-new`, { capacityBytes: 64 * MIB });
+  await withAgent(lab, () => until('none is short', () => store.health.isAllWell()));
+  expect(store.runs.last('repair')).toMatchObject({ kind: 'repair', trigger: 'lost-disk' });
+  expect(store.totals.read().replicas_copied).toBe(short.length);
+  expectSound(pool);
+  expect(await inventory(pool)).toEqual(before);
+});
