@@ -205,7 +205,7 @@ function prepareOne(group: Group, request: MoveRequest, index: number): PrepareO
 function reserveFor(group: Group, candidate: Candidate, index: number): PrepareOutcome | Reserved {
   const { piece, plan } = candidate;
   // What other files left becomes free with the next commit.
-  if (group.task.isLastTry) syncFileSystem(group.mount);
+  if (group.task.placeTry > 0) syncFileSystem(group.mount);
   if (group.method === 'defragment-range') {
     const { file, status } = candidate;
     const { sizeBytes } = status.mark;
@@ -214,8 +214,7 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
   }
   const donor = reserve(group, candidate, index);
   const pieceFragmentsAfter = donor.fragments.length;
-  const isBetter = pieceFragmentsAfter < piece.fragmentCount;
-  if (isBetter && (group.task.isLastTry || isGoodPlace(piece, pieceFragmentsAfter))) {
+  if (isGoodPlace(piece, pieceFragmentsAfter, group.task.placeTry)) {
     return { candidate: { ...candidate, plan: { ...plan, pieceFragmentsAfter } }, donor };
   }
   giveUp(group, donor, piece);

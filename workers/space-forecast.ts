@@ -1,8 +1,7 @@
 /**
  * Whether Btrfs has a better place for a piece, which it does not tell before it has written it.
  *
- * Other groups take from the same space meanwhile: before the last try there must be room for a piece
- * as large in each.
+ * Other groups take from the same space meanwhile: there must be room for a piece as large in each.
  */
 
 import type { FreeSpaceReport } from '../src/domain/file-scan.js';
@@ -12,7 +11,6 @@ import {
   forecastFragments,
   isGoodForecast,
   isInManyFragments,
-  isWorthLastTry,
 } from '../src/domain/place-forecast.js';
 import { KernelCallError } from '../src/kernel/kernel-error.js';
 import { scanFreeSpace } from '../src/kernel/scan.js';
@@ -38,13 +36,13 @@ export class SpaceForecast {
 
   hasPlaceFor(piece: Piece): boolean {
     if (!isInManyFragments(piece)) return true;
-    const { isLastTry } = this.#task;
-    const free = isLastTry ? this.#read() : this.#readNowAndThen();
+    const { placeTry } = this.#task;
+    const isAlone = placeTry > 0;
+    const free = isAlone ? this.#read() : this.#readNowAndThen();
     // Not told: found out by moving.
     if (free === null) return true;
-    if (isLastTry) return isWorthLastTry(piece, forecastFragments(free, piece.allocatedBytes));
-    const wantedBytes = piece.allocatedBytes * GROUPS_SIDE_BY_SIDE;
-    return isGoodForecast(piece, forecastFragments(free, wantedBytes));
+    const wantedBytes = piece.allocatedBytes * (isAlone ? 1 : GROUPS_SIDE_BY_SIDE);
+    return isGoodForecast(piece, forecastFragments(free, wantedBytes), placeTry);
   }
 
   #readNowAndThen(): FreeSpaceReport | null {

@@ -11,6 +11,9 @@ const GROUP_FILES_MAX = 256;
 const GROUP_BYTES_MAX = 128 * MIB;
 /** As in src/domain/place-forecast.ts. */
 const MANY_FRAGMENTS = 16;
+const BAD_FRAGMENTS = 4;
+const LAST_PLACE_TRY = 4;
+const SECOND_MOVE_TRY = 5;
 
 /**
  * Threads are started before the clock: an agent has them.
@@ -59,7 +62,7 @@ function scanOf(device) {
 async function warmUp(task, laneCount) {
   const empty = { groupName: 'warm', allowUnshare: false, quietMs: 0, freeBytesMin: 0 };
   for (const kind of ['prepare-moves', 'finish-moves']) {
-    const body = { files: [], moves: [], dryRun: true, isLastTry: true, ...empty };
+    const body = { files: [], moves: [], dryRun: true, placeTry: LAST_PLACE_TRY, ...empty };
     await Promise.all(Array.from({ length: 4 * laneCount }, () => task(kind, body)));
   }
 }
@@ -71,8 +74,9 @@ class Lanes {
   #groupCount = 0;
   #movedBytes = 0;
   #wastedBytes = 0;
-  /** As in src/pool/fs-pool/run-files.ts: tried once more, alone, when all others are done. */
+  /** As in src/domain/place-queue.ts: tried again, alone, when all others are done. */
   #withoutPlace = [];
+  #badlyPlaced = [];
 
   constructor(task, candidates) {
     this.#task = task;
@@ -86,15 +90,21 @@ class Lanes {
 
   async run(laneCount) {
     const lane = async () => {
-      while (this.#waiting.length > 0) await this.#moveGroup(this.#takeGroup(), false);
+      while (this.#waiting.length > 0) await this.#moveGroup(this.#takeGroup(), 0);
     };
     const lanes = () => Promise.all(Array.from({ length: laneCount }, lane));
     await lanes();
-    while (this.#withoutPlace.length > 0) {
-      await this.#moveGroup([this.#withoutPlace.shift()], true);
-      await lanes();
+    for (let placeTry = 1; placeTry <= SECOND_MOVE_TRY; placeTry += 1) {
+      for (const file of this.#takeTried(placeTry)) {
+        await this.#moveGroup([file], placeTry);
+        await lanes();
+      }
     }
     return { wasteRatio: this.#movedBytes === 0 ? 0 : this.#wastedBytes / this.#movedBytes };
+  }
+
+  #takeTried(placeTry) {
+    return (placeTry === SECOND_MOVE_TRY ? this.#badlyPlaced : this.#withoutPlace).splice(0);
   }
 
   #takeGroup() {
@@ -109,7 +119,7 @@ class Lanes {
     return files;
   }
 
-  async #moveGroup(files, isLastTry) {
+  async #moveGroup(files, placeTry) {
     this.#groupCount += 1;
     const outcomes = await this.#task('prepare-moves', {
       files,
@@ -118,11 +128,11 @@ class Lanes {
       quietMs: 0,
       freeBytesMin: 0,
       dryRun: false,
-      isLastTry,
+      placeTry,
     });
     const failed = outcomes.find(({ kind }) => kind === 'failed');
     if (failed) throw new Error(JSON.stringify(failed.error));
-    if (!isLastTry) {
+    if (placeTry < LAST_PLACE_TRY) {
       const isLeft = ({ fragmentCount }, index) =>
         outcomes[index].reason === 'no-space' ||
         (outcomes[index].reason === 'no-better-place' && fragmentCount >= MANY_FRAGMENTS);
@@ -131,10 +141,12 @@ class Lanes {
     const moves = outcomes.filter(({ kind }) => kind === 'ready');
     if (moves.length === 0) return;
     const done = await this.#task('finish-moves', { moves });
-    for (const [index, outcome] of done.entries()) this.#count(moves[index], outcome);
+    for (const [index, outcome] of done.entries()) {
+      this.#count(moves[index], outcome, placeTry);
+    }
   }
 
-  #count({ intent, plan }, outcome) {
+  #count({ intent, plan }, outcome, placeTry) {
     if (outcome.kind === 'failed') throw new Error(JSON.stringify(outcome.error));
     const hasMoved = outcome.kind === 'moved';
     const isBetter = hasMoved && outcome.fragmentsAfter < outcome.fragmentsBefore;
@@ -142,6 +154,14 @@ class Lanes {
     const bytes = hasMoved ? outcome.movedBytes : plan.moveBytes;
     this.#movedBytes += bytes;
     if (!isBetter) this.#wastedBytes += bytes;
+    const { fragmentsAfter } = outcome;
+    const isSingle = intent.startBytes === 0 && outcome.resumeBytes === null;
+    const isBadlyPlaced = hasMoved && isSingle && fragmentsAfter >= BAD_FRAGMENTS;
+    if (isBadlyPlaced && placeTry > 0 && placeTry < SECOND_MOVE_TRY) {
+      const { handle } = intent;
+      const ofFile = { allocatedBytes: plan.sizeBytes, fragmentCount: fragmentsAfter };
+      this.#badlyPlaced.push({ handle, ...ofFile, startBytes: 0 });
+    }
     if (hasMoved && outcome.resumeBytes !== null) {
       const allocatedBytes = plan.sizeBytes - outcome.resumeBytes;
       this.#waiting.push({

@@ -130,10 +130,10 @@ export interface PrepareMovesTask extends MoveMount {
   /** Looks and plans only: allocates nothing and reads no content. */
   readonly dryRun: boolean;
   /**
-   * False while other files are still to be moved: a piece in many fragments for which there is no
-   * good place yet is then left alone, since it may find one later.
+   * From 0, beside others, to SECOND_MOVE_TRY: which place is good enough for a piece in many
+   * fragments, which else is left alone, since it may find a better one later.
    */
-  readonly isLastTry: boolean;
+  readonly placeTry: number;
   readonly control: MoveControl | null;
 }
 

@@ -2,8 +2,8 @@
  * Whether a piece would lie better after a move, judged before anything is moved. Pure.
  *
  * A piece in many fragments that finds only a middling place now may find a good one when the other
- * files have left theirs: it is put off to the end of the run, and then takes any place that is
- * worth the move.
+ * files have left theirs: it is put off to the end of the run, and takes any better place only at its
+ * last try.
  */
 
 import type { FreeSpaceReport } from './file-scan.js';
@@ -12,33 +12,41 @@ import type { Piece } from './move-plan.js';
 
 /** With fewer there is little to wait for, and nothing to forecast that would not cost as much. */
 const FRAGMENTS_MIN = 16;
-/** Of the fragments of a piece, what a forecast may leave of them when the piece is not put off. */
-const GOOD_FORECAST_SHARE = 1 / 32;
-/** The same at the end of the run. */
-const LAST_FORECAST_SHARE = 1 / 4;
+const BAD_FRAGMENTS_MIN = 4;
+/** Tries for a place: 0 is beside others, which hold space; from 1 on nothing else is under way. */
+export const LAST_PLACE_TRY = 4;
+/** Of what took a bad place then, when all others have moved. */
+export const SECOND_MOVE_TRY = 5;
+/** Of the fragments of a piece, what a place may leave of them, by the try. */
+const GOOD_SHARES: readonly number[] = [0, 0, 1 / 32, 1 / 4, 1, 1 / 32];
+/** The same of a place that is only a forecast. */
+const GOOD_FORECAST_SHARES: readonly number[] = [1 / 32, 0, 1 / 32, 1 / 4, 1 / 4, 1 / 32];
+
+/** Whether a place that was taken alone is left for a better one, which costs the same again. */
+export function isBadPlace(fragmentsAfter: number): boolean {
+  return fragmentsAfter >= BAD_FRAGMENTS_MIN;
+}
 
 export function isInManyFragments({ fragmentCount }: Pick<Piece, 'fragmentCount'>): boolean {
   return fragmentCount >= FRAGMENTS_MIN;
 }
 
 /**
- * Whether a place of so many fragments is taken at once, rather than another one at the end. It is as
- * good as any when it has one fragment more than ideal per 64 MiB, which may be all that there is in
- * one piece.
+ * Whether a place of so many fragments is taken, rather than another one later. It is as good as any
+ * when it has one fragment more than ideal per 64 MiB, which may be all that there is in one piece.
  */
-export function isGoodPlace(piece: Piece, fragmentsAfter: number): boolean {
-  if (!isInManyFragments(piece)) return fragmentsAfter < piece.fragmentCount;
-  const sparedCount = Math.floor(piece.allocatedBytes / TARGET_FRAGMENT_BYTES);
-  return fragmentsAfter <= piece.idealFragmentCount + sparedCount;
+export function isGoodPlace(piece: Piece, fragmentsAfter: number, placeTry: number): boolean {
+  if (fragmentsAfter >= piece.fragmentCount) return false;
+  if (!isInManyFragments(piece) && placeTry !== SECOND_MOVE_TRY) return true;
+  const share = GOOD_SHARES[placeTry] ?? 0;
+  const spared = Math.floor(piece.allocatedBytes / TARGET_FRAGMENT_BYTES);
+  return fragmentsAfter <= piece.idealFragmentCount + spared + piece.fragmentCount * share;
 }
 
 /** The same of a place that is only a forecast. */
-export function isGoodForecast(piece: Piece, forecastCount: number): boolean {
-  return forecastCount <= piece.idealFragmentCount + piece.fragmentCount * GOOD_FORECAST_SHARE;
-}
-
-export function isWorthLastTry(piece: Piece, forecastCount: number): boolean {
-  return forecastCount <= piece.idealFragmentCount + piece.fragmentCount * LAST_FORECAST_SHARE;
+export function isGoodForecast(piece: Piece, forecastCount: number, placeTry: number): boolean {
+  const share = GOOD_FORECAST_SHARES[placeTry] ?? 0;
+  return forecastCount <= piece.idealFragmentCount + piece.fragmentCount * share;
 }
 
 type FreeBySize = Pick<FreeSpaceReport, 'largestBytes' | 'runs'>;

@@ -89,9 +89,9 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a move on %s', (fsType: LoopFsTy
     makeFragmented(mount, ['unflushed'], { sizeBytes: 64 * KIB });
     waitForClock();
     const flushes = vi.spyOn(kernelAddon(), 'syncFileSystem');
-    prepare(mount, ['unflushed'], { dryRun: true, isLastTry: true });
+    prepare(mount, ['unflushed'], { dryRun: true, placeTry: 1 });
     expect(flushes).not.toHaveBeenCalled();
-    prepare(mount, ['unflushed'], { isLastTry: true });
+    prepare(mount, ['unflushed'], { placeTry: 1 });
     expect(flushes).toHaveBeenCalledOnce();
     flushes.mockRestore();
   });

@@ -37,7 +37,7 @@ export function prepareTask(
     quietMs: 0,
     freeBytesMin: 0,
     dryRun: false,
-    isLastTry: false,
+    placeTry: 0,
     control: null,
     ...options,
   };

@@ -15,7 +15,12 @@ import type {
   PrepareOutcome,
   SkipReason,
 } from '../../domain/move-tasks.js';
-import { isInManyFragments } from '../../domain/place-forecast.js';
+import {
+  isBadPlace,
+  isInManyFragments,
+  LAST_PLACE_TRY,
+  SECOND_MOVE_TRY,
+} from '../../domain/place-forecast.js';
 import type { Run } from '../../domain/runs.js';
 import type { FsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
@@ -41,7 +46,7 @@ export interface GroupOptions {
 /** @throws MaintenanceError for what concerns the whole file system; then intents may be open. */
 export async function moveGroup(
   context: FsPoolContext,
-  { files, isAlone }: FileGroup,
+  { files, placeTry }: FileGroup,
   { run, options, groupName, control }: GroupOptions,
 ): Promise<GroupReport> {
   const mount = context.mount();
@@ -54,9 +59,9 @@ export async function moveGroup(
     ...{ groupName, verify, allowUnshare, quietMs, control },
     freeBytesMin: freeBytesFloor(capacityBytes(mount.path)),
     dryRun: false,
-    isLastTry: isAlone,
+    placeTry,
   });
-  const record = new GroupRecord(context, run, isAlone);
+  const record = new GroupRecord(context, run, placeTry);
   const begun = begin(context, run, files, prepared, record);
   const finished =
     begun.length === 0
@@ -114,9 +119,10 @@ function begin(
 class GroupRecord {
   readonly #context: FsPoolContext;
   readonly #run: Run;
-  readonly #isAlone: boolean;
+  readonly #placeTry: number;
   readonly #later: FsCandidate[] = [];
   readonly #withoutPlace: FsCandidate[] = [];
+  readonly #badlyPlaced: FsCandidate[] = [];
   #processedCount = 0;
   #processedBytes = 0;
   #doneCount = 0;
@@ -126,15 +132,19 @@ class GroupRecord {
   #movedBytes = 0;
   #settled = true;
 
-  constructor(context: FsPoolContext, run: Run, isAlone: boolean) {
+  constructor(context: FsPoolContext, run: Run, placeTry: number) {
     this.#context = context;
     this.#run = run;
-    this.#isAlone = isAlone;
+    this.#placeTry = placeTry;
+  }
+
+  get #mayTryAgain(): boolean {
+    return this.#placeTry < LAST_PLACE_TRY;
   }
 
   prepared(file: FsCandidate, outcome: PrepareOutcome | undefined): void {
     if (outcome?.kind === 'skipped') {
-      if (!this.#isAlone && mayFindPlace(file, outcome.reason)) this.#withoutPlace.push(file);
+      if (this.#mayTryAgain && mayFindPlace(file, outcome.reason)) this.#withoutPlace.push(file);
       else this.#skip(file, outcome.reason);
     } else if (outcome?.kind === 'failed') this.#fail(file, outcome.error.message);
     else this.#later.push(file);
@@ -142,7 +152,7 @@ class GroupRecord {
 
   finished(file: FsCandidate, outcome: FinishOutcome): void {
     this.#settled &&= outcome.settled;
-    if (outcome.kind === 'skipped' && outcome.reason === 'no-space' && !this.#isAlone) {
+    if (outcome.kind === 'skipped' && outcome.reason === 'no-space' && this.#mayTryAgain) {
       this.#withoutPlace.push(file);
     } else if (outcome.kind === 'skipped') this.#skip(file, outcome.reason);
     else if (outcome.kind === 'failed') this.#fail(file, outcome.error.message);
@@ -161,17 +171,30 @@ class GroupRecord {
       this.#later.push({ ...file, resumeBytes: outcome.resumeBytes });
       return;
     }
+    if (this.#mayMoveAgain(file, outcome.fragmentsAfter)) {
+      this.#badlyPlaced.push({ ...file, fragmentCount: outcome.fragmentsAfter });
+      return;
+    }
     candidates.done(file.candidateId, outcome.fragmentsAfter);
     this.#doneCount += 1;
     this.#processed(file);
   }
 
+  /** Alone it got the best place that there was, which others may have bettered by leaving theirs. */
+  #mayMoveAgain({ resumeBytes }: FsCandidate, fragmentsAfter: number): boolean {
+    if (this.#placeTry === 0 || this.#placeTry === SECOND_MOVE_TRY) return false;
+    return resumeBytes === 0 && isBadPlace(fragmentsAfter);
+  }
+
   #skip(file: FsCandidate, reason: SkipReason): void {
     const { runId } = this.#run;
+    const isMovedAlready = this.#placeTry === SECOND_MOVE_TRY;
     // A file that was moved up to here stays moved; the rest had nothing to gain.
-    if (file.resumeBytes > 0) this.#doneCount += 1;
+    const isDone = file.resumeBytes > 0 || isMovedAlready;
+    if (isDone) this.#doneCount += 1;
     else this.#skippedCount += 1;
-    if (file.resumeBytes > 0) this.#context.store.candidates.done(file.candidateId, 0);
+    const fragmentsAfter = isMovedAlready ? file.fragmentCount : 0;
+    if (isDone) this.#context.store.candidates.done(file.candidateId, fragmentsAfter);
     else this.#context.store.candidates.exclude(runId, file.candidateId, 'skipped', reason);
     this.#processed(file);
   }
@@ -213,6 +236,7 @@ class GroupRecord {
       failedCount: this.#failedCount,
       later: this.#later,
       withoutPlace: this.#withoutPlace,
+      badlyPlaced: this.#badlyPlaced,
       settled: this.#settled,
     };
   }

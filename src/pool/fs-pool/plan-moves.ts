@@ -8,6 +8,7 @@ import {
   type MovePlan,
   type PrepareOutcome,
 } from '../../domain/move-tasks.js';
+import { LAST_PLACE_TRY } from '../../domain/place-forecast.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { type FsMount, movePlace } from './detect.js';
 import { capacityBytes } from './move-group.js';
@@ -67,7 +68,7 @@ export async function planMoves(
       ...{ groupName: 'dry-run', verify, allowUnshare, quietMs, control: null },
       freeBytesMin: freeBytesFloor(capacityBytes(mount.path)),
       dryRun: true,
-      isLastTry: true,
+      placeTry: LAST_PLACE_TRY,
     });
     for (const [index, file] of files.entries()) sum.add(file, outcomes[index]);
   }

@@ -4,6 +4,8 @@ import { MaintenanceError } from '../../domain/errors.js';
 import { gainOf, type ScanCandidate } from '../../domain/file-scan.js';
 import { CANDIDATE_LIMIT, type FsPace } from '../../domain/fs-pace.js';
 import { TIERS } from '../../domain/heat.js';
+import { LAST_PLACE_TRY } from '../../domain/place-forecast.js';
+import { PlaceQueue } from '../../domain/place-queue.js';
 import type { RunScope } from '../../domain/reclamation.js';
 import type { Run } from '../../domain/runs.js';
 import { MIB } from '../../domain/units.js';
@@ -20,8 +22,8 @@ const GROUP_FREE_SHARE = 1 / 4;
 
 export interface FileGroup {
   readonly files: readonly FsCandidate[];
-  /** Nothing else holds space: a file that finds none now will find none later. */
-  readonly isAlone: boolean;
+  /** From 1 on nothing else holds space, and the group is one file. */
+  readonly placeTry: number;
 }
 
 /** What a group leaves to be done. */
@@ -30,13 +32,15 @@ export interface GroupRest {
   readonly later: readonly FsCandidate[];
   /** Files that found no space, or no good place, while others held it. */
   readonly withoutPlace: readonly FsCandidate[];
+  /** Files that were moved to a place in many fragments, since there was no better one. */
+  readonly badlyPlaced: readonly FsCandidate[];
 }
 
 export class RunFiles {
   readonly #context: FsPoolContext;
   readonly #runId: number;
   #waiting: FsCandidate[] = [];
-  #withoutPlace: FsCandidate[] = [];
+  readonly #withoutPlace = new PlaceQueue<FsCandidate>();
   readonly #underWay = new Set<number>();
 
   constructor(context: FsPoolContext, runId: number) {
@@ -45,8 +49,8 @@ export class RunFiles {
   }
 
   /**
-   * The next group, hot files first. Those that found no place are tried once more, when nothing
-   * else is under way.
+   * The next group, hot files first. Those that found no place are tried again, when nothing else is
+   * under way.
    *
    * @param freeBytes what donors may take at all.
    * @returns null when none is left to begin.
@@ -64,25 +68,26 @@ export class RunFiles {
       files.push(next);
       bytes += nextBytes;
     }
-    if (files.length > 0) return this.#begin(files, false);
-    const last = this.#underWay.size === 0 ? this.#withoutPlace.shift() : undefined;
-    return last ? this.#begin([last], true) : null;
+    if (files.length > 0) return this.#begin(files, 0);
+    const again = this.#underWay.size === 0 ? this.#withoutPlace.take() : null;
+    return again && this.#begin([again.file], again.placeTry);
   }
 
   /** After a group: what of it is to be moved later goes first. */
-  give({ files }: FileGroup, { later, withoutPlace }: GroupRest): void {
+  give({ files, placeTry }: FileGroup, { later, withoutPlace, badlyPlaced }: GroupRest): void {
     for (const { candidateId } of files) this.#underWay.delete(candidateId);
     this.#waiting.unshift(...later);
-    this.#withoutPlace.push(...withoutPlace);
+    this.#withoutPlace.put(withoutPlace, placeTry);
+    this.#withoutPlace.put(badlyPlaced, LAST_PLACE_TRY);
   }
 
-  #begin(files: readonly FsCandidate[], isAlone: boolean): FileGroup {
+  #begin(files: readonly FsCandidate[], placeTry: number): FileGroup {
     for (const { candidateId } of files) this.#underWay.add(candidateId);
-    return { files, isAlone };
+    return { files, placeTry };
   }
 
   #load(): void {
-    const aside = new Set(this.#withoutPlace.map(({ candidateId }) => candidateId));
+    const aside = new Set(this.#withoutPlace.files().map(({ candidateId }) => candidateId));
     const limit = PICK_COUNT + this.#underWay.size + aside.size;
     this.#waiting = this.#context.store.candidates
       .pending(this.#runId, limit)
