@@ -18,12 +18,15 @@ export interface TrimPlan {
 /**
  * @param runs disjoint and sorted by `startBytes`.
  * @param alignmentBytes where the first granule begins; those of some devices do not begin at 0.
+ * @param blockBytes in which space is given out: what holds no whole block is not worth a discard,
+ *   since it would stay pending and be discarded again and again.
  * @returns a plan with `plannedBytes + skippedBytes` equal to the bytes of `runs`.
  */
 export function planTrim(
   runs: readonly ByteRun[],
   granularityBytes: number,
   alignmentBytes = 0,
+  blockBytes = 1,
 ): TrimPlan {
   if (granularityBytes <= 0) throw new InvariantError('a trim needs a granularity above 0');
   const ranges: ByteRun[] = [];
@@ -32,10 +35,18 @@ export function planTrim(
     const runEndBytes = run.startBytes + run.lengthBytes;
     const startBytes = roundUp(run.startBytes - alignmentBytes, granularityBytes) + alignmentBytes;
     const endBytes = roundDown(runEndBytes - alignmentBytes, granularityBytes) + alignmentBytes;
-    if (endBytes > startBytes) ranges.push({ startBytes, lengthBytes: endBytes - startBytes });
+    const range = { startBytes, lengthBytes: endBytes - startBytes };
+    if (wholeBlocks(range, blockBytes).lengthBytes > 0) ranges.push(range);
   }
   const plannedBytes = totalBytes(ranges);
   return { ranges, plannedBytes, skippedBytes: totalBytes(runs) - plannedBytes };
+}
+
+/** What of a discarded range is free now: on a device whose granules begin within blocks, not all. */
+export function wholeBlocks({ startBytes, lengthBytes }: ByteRun, blockBytes: number): ByteRun {
+  const firstBytes = roundUp(startBytes, blockBytes);
+  const endBytes = roundDown(startBytes + lengthBytes, blockBytes);
+  return { startBytes: firstBytes, lengthBytes: Math.max(0, endBytes - firstBytes) };
 }
 
 /** What overlaps would be counted twice, and discarded under somebody's feet. */

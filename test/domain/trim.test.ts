@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvariantError } from '../../src/domain/errors.js';
-import { planTrim } from '../../src/domain/trim-plan.js';
+import { planTrim, wholeBlocks } from '../../src/domain/trim-plan.js';
 import {
   discardRetryDelayMs,
   TRIM_INTENSITIES,
@@ -46,6 +46,36 @@ describe('planTrim', () => {
           expect(startBytes).toBeGreaterThan(lastEnd);
           lastEnd = startBytes + lengthBytes;
           for (let at = startBytes; at < lastEnd; at += 1) expect(contains(pending, at)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  it('begins granules where the device does, and asks for nothing that frees no block', () => {
+    const shape = fc.record({
+      granularityBytes: fc.integer({ min: 1, max: 32 }),
+      alignmentBytes: fc.nat({ max: 31 }),
+      blockBytes: fc.integer({ min: 1, max: 16 }),
+    });
+    fc.assert(
+      fc.property(runs, shape, (pending, { granularityBytes, alignmentBytes, blockBytes }) => {
+        const alignment = alignmentBytes % granularityBytes;
+        const plan = planTrim(pending, granularityBytes, alignment, blockBytes);
+        expect(plan.plannedBytes + plan.skippedBytes).toBe(totalBytes(pending));
+        for (const range of plan.ranges) {
+          expect(range.startBytes % granularityBytes).toBe(alignment);
+          expect(range.lengthBytes % granularityBytes).toBe(0);
+          const endBytes = range.startBytes + range.lengthBytes;
+          for (let at = range.startBytes; at < endBytes; at += 1) {
+            expect(contains(pending, at)).toBe(true);
+          }
+          const freed = wholeBlocks(range, blockBytes);
+          expect(freed.lengthBytes).toBeGreaterThan(0);
+          expect(freed.startBytes % blockBytes).toBe(0);
+          expect(freed.lengthBytes % blockBytes).toBe(0);
+          expect(freed.startBytes).toBeGreaterThanOrEqual(range.startBytes);
+          expect(freed.startBytes + freed.lengthBytes).toBeLessThanOrEqual(endBytes);
+          expect(range.lengthBytes - freed.lengthBytes).toBeLessThan(2 * blockBytes);
         }
       }),
     );

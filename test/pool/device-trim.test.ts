@@ -3,7 +3,7 @@
  * without an exclusive hold on the very disk.
  */
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { DiscardGrant } from '../../src/domain/tasks.js';
@@ -91,6 +91,43 @@ describe.skipIf(!canMount)('a trim of a device', () => {
       await expectKept(pool);
     },
   );
+
+  it('on a partition whose granules begin within our blocks frees whole blocks only', async () => {
+    const device = makeDevice();
+    const path = device.partition(2049);
+    const alignment = readFileSync(`/sys/class/block/${basename(path)}/discard_alignment`, 'utf8');
+    expect(Number(alignment)).toBe(4096 - 512);
+    const pool = await withGarbage({ path });
+    const { diskId } = diskOf(pool);
+    // A granule of each end is of its neighbours as well.
+    expect(await trim(pool)).toMatchObject({
+      requestedBytes: 8 * MIB - 4096,
+      confirmedBytes: 8 * MIB - 4096,
+      skippedBytes: 4096,
+      failedCount: 0,
+    });
+    const runs = [...pool.context.store.space.iterate(diskId)];
+    const uneven = runs.filter((run) => run.startBytes % 4096 || run.lengthBytes % 4096);
+    expect(uneven).toEqual([]);
+    expect(pool.disks()[0]?.pendingBytes).toBe(2 * 4096);
+    // The edges are no reason to trim again.
+    expect(await trim(pool)).toMatchObject({ rangeCount: 0, skippedBytes: 2 * 4096 });
+    await putFiles(pool, { again: content('again', 8 * MIB) });
+    expect(checksum(await readAll(pool, 'again'))).toBe(checksum(content('again', 8 * MIB)));
+    await expectKept(pool);
+  });
+
+  it('on a device that begins within a block of its backing file frees what is inside', async () => {
+    const device = makeDevice();
+    device.detach();
+    device.attach(['--offset=1536']);
+    const pool = await withGarbage(device);
+    const before = allocatedBytesOf(device.imagePath);
+    expect(await trim(pool, true)).toMatchObject({ requestedBytes: 8 * MIB, failedCount: 0 });
+    const freedBytes = before - allocatedBytesOf(device.imagePath);
+    expect(Math.abs(freedBytes - 8 * MIB)).toBeLessThan(64 * KIB);
+    await expectKept(pool);
+  });
 
   it('that erases leaves zeros on it', async () => {
     const device = makeDevice();
@@ -184,6 +221,12 @@ describe.skipIf(!canMount)('the right to discard', () => {
     } finally {
       closeSync(fd);
     }
+  });
+
+  it('erases by zeros where the device has no secure discard', async () => {
+    const pool = await withGarbage(makeDevice());
+    using granted = grantOn(pool, diskOf(pool));
+    expect(eraseDevice(granted.grant, { startBytes: 32 * MIB, lengthBytes: MIB })).toBe('zeros');
   });
 
   it('lets each range of a task end on its own', async () => {

@@ -1,6 +1,14 @@
 /** A raw block device: a loop device on a sparse image under the temporary root of the tests. */
 
-import { closeSync, ftruncateSync, openSync, rmSync, truncateSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { attachLoop, run } from './loop-mounts.js';
 import { tempDirectory } from './temp-directory.js';
@@ -13,6 +21,7 @@ export interface LoopDeviceOptions {
   readonly imagePath?: string;
 }
 
+const PARTITION_SECTOR_BYTES = 512;
 const SIZE_BYTES = 64 * 1024 * 1024;
 
 /** `using` detaches and removes it. */
@@ -47,6 +56,24 @@ export class LoopDevice implements Disposable {
   detach(): void {
     if (this.#path !== null) run('losetup', ['--detach', this.#path]);
     this.#path = null;
+  }
+
+  /** Attached anew, with one partition from that sector to the end. @returns its path. */
+  partition(startSector: number): string {
+    const sectorCount = statSync(this.imagePath).size / PARTITION_SECTOR_BYTES - startSector;
+    const table = Buffer.alloc(PARTITION_SECTOR_BYTES);
+    table[450] = 0x83;
+    table.writeUInt32LE(startSector, 454);
+    table.writeUInt32LE(sectorCount, 458);
+    table.writeUInt16LE(0xaa55, 510);
+    this.detach();
+    const fd = openSync(this.imagePath, 'r+');
+    writeSync(fd, table, 0, table.length, 0);
+    closeSync(fd);
+    this.attach(['--partscan']);
+    // Also where the kernel was built to read no partition tables.
+    run('partx', ['--update', this.path]);
+    return `${this.path}p1`;
   }
 
   /** Attached anew, with its image of another length. */

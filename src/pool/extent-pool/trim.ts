@@ -11,7 +11,7 @@
 import { InvariantError } from '../../domain/errors.js';
 import type { MoveControl } from '../../domain/move-tasks.js';
 import type { DeviceDiscardTask, DiscardOutcome } from '../../domain/tasks.js';
-import { planTrim, type TrimPlan } from '../../domain/trim-plan.js';
+import { planTrim, type TrimPlan, wholeBlocks } from '../../domain/trim-plan.js';
 import { type ByteRun, MIB, roundUp, totalBytes } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import { grantDiscard } from '../../kernel/device-claim.js';
@@ -21,6 +21,7 @@ import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
 import { withIo } from './data-file.js';
 import { deviceDiscard, verifyDevice } from './device-disk.js';
+import { BLOCK_BYTES } from './layout.js';
 
 /** What one batch asked for and what it was seen to free. */
 export interface TrimReceipt {
@@ -98,7 +99,7 @@ function planFor(disk: DiskRow, path: string, runs: readonly ByteRun[], wantedBy
   const granule = (ownBytes: number) => roundUp(Math.max(wantedBytes, ownBytes), ownBytes);
   if (disk.kind === 'directory') return planTrim(runs, granule(disk.granularityBytes));
   const { granularityBytes, alignmentBytes } = deviceDiscard(path);
-  return planTrim(runs, granule(granularityBytes), alignmentBytes);
+  return planTrim(runs, granule(granularityBytes), alignmentBytes, BLOCK_BYTES);
 }
 
 /** Verified at this moment, and held until the task is done, whatever becomes of the pool meanwhile. */
@@ -171,8 +172,9 @@ function settle(
     for (const [index, outcome] of outcomes.entries()) {
       const range = ranges[index];
       if (!range) continue;
-      if (outcome.kind === 'failed') store.discards.settleFailed(diskId, range, nowMs);
-      else store.discards.settleFree(diskId, range);
+      const blocks = wholeBlocks(range, BLOCK_BYTES);
+      if (outcome.kind === 'failed') store.discards.settleFailed(diskId, blocks, nowMs);
+      else store.discards.settleFree(diskId, blocks);
     }
     const receipt = receiptOf(ranges, outcomes, 0);
     store.totals.add({
