@@ -2,12 +2,10 @@
 
 import { Flags } from '@oclif/core';
 import { INTENSITIES, type Intensity, THREADS_MAX } from '../domain/defrag-plan.js';
+import { parseLatencyMs } from '../domain/durations.js';
 import { MaintenanceError } from '../domain/errors.js';
 import { TIERS, type Tier } from '../domain/heat.js';
 import { parseSizeBytes } from '../domain/units.js';
-
-/** More is no goal. */
-const SLO_MS_MAX = 60_000;
 
 export const sizeFlag = Flags.custom<number>({
   helpValue: 'SIZE',
@@ -38,14 +36,7 @@ export const threadsFlag = Flags.custom<number>({
 /** `5ms`, `0.5ms`, `1s`. */
 export const sloFlag = Flags.custom<number>({
   helpValue: 'TIME',
-  parse: async (text) => {
-    const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text) ?? [];
-    const ms = Number(digits) * (unit === 's' ? 1_000 : 1);
-    if (ms > 0 && ms <= SLO_MS_MAX) return ms;
-    throw new MaintenanceError('ERR_USAGE', `not a latency: "${text}"`, {
-      nextStep: 'Give it as 5ms, 0.5ms or 1s.',
-    });
-  },
+  parse: async (text) => parseLatencyMs(text),
 });
 
 /** @throws MaintenanceError ERR_USAGE naming the values that there are. */

@@ -30,7 +30,13 @@ export interface PolicyChange {
  * @throws MaintenanceError ERR_USAGE with every error of the file; then nothing is changed.
  */
 export async function setPolicy(path: string, change: PolicyChange): Promise<Output<'policy set'>> {
-  const read = change.file === null ? null : await readPolicyFile(change.file);
+  const { preset, file, overrides } = change;
+  if (preset === null && file === null && Object.keys(overrides).length === 0) {
+    throw new MaintenanceError('ERR_USAGE', 'nothing to set', {
+      nextStep: 'Name a preset with --policy, a file with --file, or a field by its flag.',
+    });
+  }
+  const read = file === null ? null : await readPolicyFile(file);
   return await withAnyPool(path, 'write', (pool) => {
     const { store, clock } = pool.context;
     return store.transaction(() => {
@@ -87,7 +93,7 @@ export function showPolicy(path: string): Promise<Output<'policy show'>> {
   return withAnyPool(path, 'read', policyView);
 }
 
-function policyView({ context }: MaintainedPool): Output<'policy show'> {
+export function policyView({ context }: MaintainedPool): Output<'policy show'> {
   const { version, document, setAtMs, setBy } = context.store.policies.current();
   return {
     schemaVersion: 1,

@@ -7,7 +7,7 @@ import { CronExpressionParser } from 'cron-parser';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { INTENSITIES, THREADS_MAX } from '../domain/defrag-plan.js';
-import { parseDurationMs } from '../domain/durations.js';
+import { LATENCY_MS_MAX, parseDurationMs, parseLatencyMs } from '../domain/durations.js';
 import { MaintenanceError } from '../domain/errors.js';
 import {
   POLICY_PRESETS,
@@ -47,6 +47,7 @@ const ratio = z.number().gt(0).max(1);
 const sizeBytes = read(parseSizeBytes).pipe(z.int().positive());
 const durationMs = read(parseDurationMs).pipe(z.int().positive());
 const [batchMin, batchMax] = [TRIM_BATCH_BYTES_MIN, TRIM_BATCH_BYTES_MAX];
+const latencyMs = read(parseLatencyMs).pipe(z.number().positive().max(LATENCY_MS_MAX));
 const batchBytes = sizeBytes.refine((bytes) => bytes >= batchMin && bytes <= batchMax, {
   message: `must be ${formatBytes(batchMin)} to ${formatBytes(batchMax)}`,
 });
@@ -115,7 +116,7 @@ const PolicyFile = z
     quietHours: z.array(Quiet).max(100),
     timeBudgetMs: durationMs.nullable(),
     wearBudgetBytesPerDay: sizeBytes.nullable(),
-    sloMs: durationMs.nullable(),
+    sloMs: latencyMs.nullable(),
     adaptive: z.boolean(),
   })
   .partial();
@@ -133,20 +134,32 @@ export function parsePolicy(
     return { problems: yaml.errors.map(({ message }) => ({ path: '', message })) };
   }
   // Aliases are bounded, so that a small file cannot become a huge one.
-  const parsed = PolicyFile.safeParse(yaml.toJS({ maxAliasCount: 20 }) ?? {});
+  return checkPolicy(yaml.toJS({ maxAliasCount: 20 }) ?? {}, presetDefault);
+}
+
+/** As `parsePolicy`, of what was read already. */
+export function checkPolicy(
+  value: unknown,
+  presetDefault: PolicyPreset,
+): { readonly document: PolicyDocument } | { readonly problems: readonly PolicyProblem[] } {
+  const parsed = PolicyFile.safeParse(value);
   if (!parsed.success) return { problems: parsed.error.issues.flatMap(problemsOf) };
   const { preset = presetDefault, ...overrides } = parsed.data;
   return { document: { preset, overrides: overrides as PolicyOverrides } };
 }
 
-/** @throws MaintenanceError ERR_USAGE naming everything that is wrong. */
-export function policyErrors(file: string, problems: readonly PolicyProblem[]): MaintenanceError {
+/** @returns an error that names everything that is wrong. */
+export function policyErrors(
+  file: string,
+  problems: readonly PolicyProblem[],
+  nextStep = 'Nothing was changed. docs/policy.md has every field and a complete example.',
+): MaintenanceError {
   const lines = problems.map(
     ({ path, message }) => `  ${path === '' ? '(file)' : path}: ${message}`,
   );
   const many = problems.length === 1 ? '1 error' : `${problems.length} errors`;
   return new MaintenanceError('ERR_USAGE', [`${file}: ${many}`, ...lines].join('\n'), {
-    nextStep: 'Nothing was changed. docs/policy.md has every field and a complete example.',
+    nextStep,
     details: { problems },
   });
 }

@@ -271,6 +271,7 @@ export const OUTPUT_SCHEMAS = {
   'scrub resume': ScrubStatusOutput,
   'policy set': PolicyOutput,
   'policy show': PolicyOutput,
+  'policy edit': PolicyOutput,
   'policy validate': PolicyFileOutput,
   'policy explain': PolicyExplainOutput,
   'reclamation run': ReclamationRunOutput,

@@ -28,6 +28,24 @@ export function parseDurationMs(text: string): number {
   return durationMs;
 }
 
+/** More is no goal. */
+export const LATENCY_MS_MAX = 60_000;
+
+/**
+ * Reads `5ms`, `0.5ms`, `1s`.
+ *
+ * @returns milliseconds, which need not be whole.
+ * @throws MaintenanceError ERR_USAGE when it is no latency, or more than a minute.
+ */
+export function parseLatencyMs(text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text) ?? [];
+  const ms = Number(digits) * (unit === 's' ? 1_000 : 1);
+  if (ms > 0 && ms <= LATENCY_MS_MAX) return ms;
+  throw new MaintenanceError('ERR_USAGE', `not a latency: "${text}"`, {
+    nextStep: 'Give it as 5ms, 0.5ms or 1s.',
+  });
+}
+
 /** `5400000` → `1.5 h`: the largest unit in which it is at least one, at most one decimal. */
 export function formatDuration(durationMs: number): string {
   const units = ['d', 'h', 'm', 's', 'ms'];
