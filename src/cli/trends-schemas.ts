@@ -1,6 +1,7 @@
 /** Output of `reclamation trends`. */
 
 import { z } from 'zod';
+import { PaybackOutput } from './payback-view.js';
 import { bytes, ratio, timeMs, versioned } from './schema-parts.js';
 
 const ForecastOutput = z.strictObject({
@@ -42,6 +43,7 @@ export const TrendsOutput = z.strictObject({
   points: z.array(PointOutput),
   /** Since 00:00 UTC; what a wear budget counts. */
   rewrittenTodayBytes: bytes,
+  payback: PaybackOutput,
   forecasts: z.strictObject({ capacity: ForecastOutput, fragmentation: ForecastOutput }),
 });
 

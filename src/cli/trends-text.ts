@@ -2,6 +2,7 @@
 
 import { DAY_MS, filledRatio, TREND_SPAN_MS, type TrendFigures } from '../domain/trends.js';
 import { formatBytes } from '../domain/units.js';
+import { paybackLines } from './payback-view.js';
 import { sparkline } from './sparkline.js';
 import { capitalised } from './text.js';
 import type { TrendsView } from './trends-schemas.js';
@@ -43,7 +44,7 @@ export function trendLines(view: TrendsView, isUnicode: boolean): string[] {
     ({ reclaimedBytes }) => reclaimedBytes,
     formatBytes(sum(view, 'reclaimedBytes')),
   );
-  return [...lines, ...forecastLines(view)];
+  return [...lines, ...forecastLines(view), ...paybackLines(view.payback)];
 }
 
 type Point = TrendsView['points'][number];

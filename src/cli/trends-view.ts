@@ -5,6 +5,7 @@ import { DAY_MS, TREND_SPAN_MS, type TrendSpan } from '../domain/trends.js';
 import { poolForecasts } from '../pool/forecasts.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { wornTodayBytes } from '../store/trends.js';
+import { paybackView } from './payback-view.js';
 import { withAnyPool } from './pool-access.js';
 import type { Output } from './schemas.js';
 import type { TrendsView } from './trends-schemas.js';
@@ -21,10 +22,11 @@ export function showTrends(
 
 /** @param days up to now, at least 1. */
 export function trendView(
-  { context }: MaintainedPool,
+  pool: MaintainedPool,
   days = TREND_DAYS_DEFAULT,
   span: TrendSpan = 'day',
 ): TrendsView {
+  const { context } = pool;
   const { store, clock } = context;
   const nowMs = clock();
   const spanMs = TREND_SPAN_MS[span];
@@ -38,6 +40,7 @@ export function trendView(
     toMs: nowMs,
     points: store.trends.points(span, fromMs, nowMs),
     rewrittenTodayBytes: wornTodayBytes(store, nowMs),
+    payback: paybackView(pool),
     forecasts: { capacity: forecastView(capacity), fragmentation: forecastView(fragmentation) },
   };
 }

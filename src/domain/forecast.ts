@@ -174,7 +174,7 @@ function quantile(sorted: readonly Slope[], share: number): number {
 }
 
 /** @returns 0 of none. */
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] ?? 0;

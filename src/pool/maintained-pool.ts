@@ -9,6 +9,7 @@ import type { RunExclusion } from '../domain/runs.js';
 import type { GovernorStore } from '../store/governor.js';
 import type { LedgerStore } from '../store/ledger.js';
 import type { OwnerStore } from '../store/owner.js';
+import type { PaybackStore } from '../store/paybacks.js';
 import type { PolicyStore } from '../store/policies.js';
 import type { ReclamationStore } from '../store/reclamations.js';
 import type { RunStore } from '../store/runs.js';
@@ -26,6 +27,7 @@ export interface MaintenanceStore {
   readonly runs: RunStore;
   readonly totals: TotalStore;
   readonly trends: TrendStore;
+  readonly paybacks: PaybackStore;
   readonly owner: OwnerStore;
   readonly governor: GovernorStore;
   readonly policies: PolicyStore;

@@ -22,6 +22,7 @@ import { accountDisks } from './extent-pool/audit.js';
 import type { PoolContext } from './extent-pool/context.js';
 import { FsPoolContext } from './fs-pool/context.js';
 import type { MaintenanceContext } from './maintained-pool.js';
+import { paybackFact } from './payback.js';
 
 type AnyContext = PoolContext | FsPoolContext;
 
@@ -60,7 +61,7 @@ export function triggerFacts(
     windows: windowState(policy.windows, nowMs),
     quietUntilMs: quietUntilMs(policy.quietHours, nowMs),
     wornTodayBytes: wornTodayBytes(store, nowMs),
-    payback: null,
+    payback: paybackFact(context),
     adaptive: null,
   };
 }

@@ -19,6 +19,7 @@ import type {
   SettleIntentsReply,
   SettleIntentsTask,
 } from '../domain/move-tasks.js';
+import type { TimeReadsReply, TimeReadsTask } from '../domain/payback.js';
 import type {
   DiscardOutcome,
   DiscardTask,
@@ -53,6 +54,7 @@ interface Tasks {
   'finish-moves': { task: FinishMovesTask; result: readonly FinishOutcome[] };
   'settle-intents': { task: SettleIntentsTask; result: SettleIntentsReply };
   'read-trim-windows': { task: ReadTrimWindowsTask; result: TrimWindowList };
+  'time-reads': { task: TimeReadsTask; result: TimeReadsReply };
   'trim-window': { task: TrimWindowTask; result: TrimWindowOutcome };
 }
 

@@ -21,6 +21,7 @@ import { TaskGate } from '../pool/task-gate.js';
 import { askGovernor } from '../store/governor.js';
 import { DefragPicks, IN_FEWER_PIECES } from './defrag-picks.js';
 import { governanceOf } from './governance.js';
+import { measureBefore } from './payback.js';
 import type { DefragPayload } from './pool-work.js';
 import { recordRepair } from './repairs.js';
 import {
@@ -50,6 +51,7 @@ export class DefragBatches {
     if (payload.kind === 'pass') return { passRunId: this.#beginPass() };
     const run = claimBatch(this.#context, payload);
     if (!run) return SUPERSEDED;
+    await measureBefore(this.#context, run);
 
     const { store, clock } = this.#context;
     const startedAtMs = clock();

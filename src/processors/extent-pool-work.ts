@@ -13,6 +13,7 @@ import type { RunBatchPayload } from '../queue/payloads.js';
 import { processAnalyze } from './analyze.js';
 import { DefragBatches } from './defrag-batch.js';
 import { HealthWatch } from './health-watch.js';
+import { measureAfter } from './payback.js';
 import { processPolicyTick } from './policy-tick.js';
 import type { DefragPayload, DefragReport, PoolWork } from './pool-work.js';
 import { Reclaimer } from './reclamation.js';
@@ -53,8 +54,10 @@ export class ExtentPoolWork implements PoolWork {
     return processAnalyze(this.pool.context);
   }
 
-  defrag(payload: DefragPayload): Promise<DefragReport> {
-    return this.#defrag.process(payload);
+  async defrag(payload: DefragPayload): Promise<DefragReport> {
+    const report = await this.#defrag.process(payload);
+    if (payload.kind === 'batch') await measureAfter(this.pool.context, payload.runId);
+    return report;
   }
 
   trim(payload: RunBatchPayload): Promise<BatchReport> {

@@ -25,6 +25,7 @@ import { freeForDonors, type GroupReport, moveGroup } from '../pool/fs-pool/move
 import { RunFiles, scanForRun } from '../pool/fs-pool/run-files.js';
 import { type SettleReport, settleIntents } from '../pool/fs-pool/settle.js';
 import { askGovernor } from '../store/governor.js';
+import { measureBefore } from './payback.js';
 import type { DefragPayload, DefragReport } from './pool-work.js';
 import { claimBatch, completeRun, SUPERSEDED } from './run-batch.js';
 import { RunWatch } from './run-watch.js';
@@ -61,6 +62,7 @@ export class FsDefragBatches {
     if (this.#needsSettling) await this.settle();
     await watch.mayBegin();
     if (!store.options.scan(run.runId)) await scanForRun(this.#context, run, watch.scan);
+    if (store.options.scan(run.runId)) await measureBefore(this.#context, run);
     const done = await this.#moveForAWhile(run, watch, startedAtMs + FS_BATCH_MS);
     const busyMs = clock() - startedAtMs;
     store.transaction(() => {

@@ -19,6 +19,7 @@ import { beginWanted } from './begin-wanted.js';
 import { wantsAnalysis } from './fs-analysis-due.js';
 import { FsDefragBatches } from './fs-defrag-batch.js';
 import { processFsTrim } from './fs-trim-batch.js';
+import { measureAfter } from './payback.js';
 import type { DefragPayload, DefragReport, PoolWork } from './pool-work.js';
 import { Reclaimer } from './reclamation.js';
 import { type BatchReport, SUPERSEDED } from './run-batch.js';
@@ -84,8 +85,10 @@ export class FsPoolWork implements PoolWork {
     return analysis;
   }
 
-  defrag(payload: DefragPayload): Promise<DefragReport> {
-    return this.#defrag.process(payload);
+  async defrag(payload: DefragPayload): Promise<DefragReport> {
+    const report = await this.#defrag.process(payload);
+    if (payload.kind === 'batch') await measureAfter(this.pool.context, payload.runId);
+    return report;
   }
 
   trim(payload: RunBatchPayload): Promise<BatchReport> {

@@ -67,6 +67,12 @@ export class FsCandidates {
     return this.#db.prepare(sql).get(runId) !== undefined;
   }
 
+  /** Whether the run moved all of the file that it wanted to. */
+  isDone(runId: number, handle: string): boolean {
+    const sql = "SELECT 1 FROM candidates WHERE run_id = ? AND handle = ? AND state = 'done'";
+    return this.#db.prepare(sql).get(runId, handle) !== undefined;
+  }
+
   /** A piece of the file was moved; the next one begins here. */
   resumeAt(candidateId: number, resumeBytes: number): void {
     this.#db

@@ -8,6 +8,7 @@ import { GovernorStore } from './governor.js';
 import { type LedgerOptions, LedgerStore } from './ledger.js';
 import { MoveIntents } from './move-intents.js';
 import { OwnerStore } from './owner.js';
+import { PaybackStore } from './paybacks.js';
 import { PolicyStore } from './policies.js';
 import { ReclamationStore } from './reclamations.js';
 import { RunOptionStore } from './run-options.js';
@@ -37,6 +38,7 @@ export class FsPoolStore {
   readonly trimDevices: TrimDeviceStore;
   readonly totals: TotalStore;
   readonly trends: TrendStore;
+  readonly paybacks: PaybackStore;
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
@@ -63,6 +65,7 @@ export class FsPoolStore {
     this.trimWindows = new TrimWindowStore(db);
     this.trimDevices = new TrimDeviceStore(db);
     this.trends = new TrendStore(db, clock);
+    this.paybacks = new PaybackStore(db);
     this.totals = new TotalStore(db, this.trends);
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db, this.ledger);

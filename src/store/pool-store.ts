@@ -11,6 +11,7 @@ import { GovernorStore } from './governor.js';
 import { type LedgerOptions, LedgerStore } from './ledger.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
+import { PaybackStore } from './paybacks.js';
 import { PolicyStore } from './policies.js';
 import { ReclamationStore } from './reclamations.js';
 import { RepairStore } from './repairs.js';
@@ -42,6 +43,7 @@ export class PoolStore {
   readonly tiers: TierStore;
   readonly totals: TotalStore;
   readonly trends: TrendStore;
+  readonly paybacks: PaybackStore;
   readonly owner: OwnerStore;
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
@@ -79,6 +81,7 @@ export class PoolStore {
     this.fragmentation = new FragmentationQueries(db);
     this.tiers = new TierStore(db);
     this.trends = new TrendStore(db, clock);
+    this.paybacks = new PaybackStore(db);
     this.totals = new TotalStore(db, this.trends);
     this.owner = new OwnerStore(db);
     this.policies = new PolicyStore(db, this.ledger);

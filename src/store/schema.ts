@@ -4,6 +4,7 @@
  */
 
 import { LEDGER_STEP } from './ledger.js';
+import { PAYBACK_STEP } from './paybacks.js';
 import { POLICY_STEP } from './policies.js';
 import { RECLAMATION_STEP } from './reclamations.js';
 import { DRIVES_STEP, HEALTH_STEP, REPAIR_STEP, SCRUB_STEP, SHORT_STEP } from './schema-healing.js';
@@ -190,6 +191,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   LEDGER_STEP,
   TRIGGER_STEP,
   SHORT_STEP,
+  PAYBACK_STEP,
 ];
 
 /**
@@ -265,4 +267,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   TREND_STEP,
   LEDGER_STEP,
   TRIGGER_STEP,
+  PAYBACK_STEP,
 ];
