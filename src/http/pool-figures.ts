@@ -2,6 +2,7 @@
 
 import { type GovernorStatus, isCurrent } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
+import { END_CAUSES, RECLAMATION_TRIGGERS, type Reclamation } from '../domain/reclamation.js';
 import { RUN_KINDS, type Run } from '../domain/runs.js';
 import type { PoolFigures } from '../observability/metrics.js';
 import { poolForecasts } from '../pool/forecasts.js';
@@ -29,6 +30,9 @@ export async function poolFigures(served: ServedPool, redisUp: boolean): Promise
     forecasts: poolForecasts(served.pool.context),
     activeRuns: activeRuns(store.runs.openRuns()),
     endedRuns: endedRuns(store.runs.endedCounts()),
+    policyEnabled: store.policies.effective().enabled,
+    openReclamation: openReclamation(store.reclamations.open()),
+    endedReclamations: endedReclamations(store.reclamations.endedCounts()),
     jobs: redisUp ? await jobCounts(served.queues) : [],
   };
 }
@@ -48,6 +52,23 @@ function endedRuns(counts: PoolFigures['endedRuns']): PoolFigures['endedRuns'] {
     (['completed', 'failed', 'stopped'] as const).map((state) => {
       const found = counts.find((one) => one.kind === kind && one.state === state);
       return { kind, state, count: found?.count ?? 0 };
+    }),
+  );
+}
+
+function openReclamation(open: Reclamation | null): PoolFigures['openReclamation'] {
+  return open?.state === 'running' || open?.state === 'paused' ? open.state : null;
+}
+
+/** As with runs, also those that are none. */
+function endedReclamations(
+  counts: PoolFigures['endedReclamations'],
+): PoolFigures['endedReclamations'] {
+  const ends = ['completed', 'failed', 'stopped', ...END_CAUSES];
+  return RECLAMATION_TRIGGERS.flatMap((trigger) =>
+    ends.map((end) => {
+      const found = counts.find((one) => one.trigger === trigger && one.end === end);
+      return { trigger, end, count: found?.count ?? 0 };
     }),
   );
 }

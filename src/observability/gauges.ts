@@ -30,6 +30,13 @@ export function makeGauges(registers: Registry[]) {
       'Mean latency of the devices while others use them.',
       ['pool'],
     ),
+    policyEnabled: gauge('policy_enabled', 'Whether the policy begins anything by itself.', [
+      'pool',
+    ]),
+    reclamationOpen: gauge('reclamation_open', 'Whether a reclamation is in this state.', [
+      'pool',
+      'state',
+    ]),
     redisUp: gauge('redis_up', 'Whether Redis answers.', []),
     redisPing: gauge('redis_ping_seconds', 'How long it took to answer.', []),
     redisMemory: gauge('redis_memory_bytes', 'Memory that Redis uses.', []),

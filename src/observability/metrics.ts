@@ -10,6 +10,7 @@ import type { Foreseen, ThresholdForecast } from '../domain/forecast.js';
 import { GOVERNOR_CAUSES, GOVERNOR_STATES } from '../domain/governor.js';
 import type { GovernorStatus } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
+import type { ReclamationTrigger } from '../domain/reclamation.js';
 import type { RunKind, RunState } from '../domain/runs.js';
 import type { Totals } from '../domain/totals.js';
 import { makeGauges } from './gauges.js';
@@ -28,6 +29,14 @@ export interface PoolFigures {
   readonly endedRuns: readonly {
     readonly kind: RunKind;
     readonly state: RunState;
+    readonly count: number;
+  }[];
+  readonly policyEnabled: boolean;
+  /** Null while none is open. */
+  readonly openReclamation: 'running' | 'paused' | null;
+  readonly endedReclamations: readonly {
+    readonly trigger: ReclamationTrigger;
+    readonly end: string;
     readonly count: number;
   }[];
   readonly jobs: readonly {
@@ -113,6 +122,7 @@ export class Metrics {
       counter.inc({ pool }, metric.value(figures.totals));
     }
     this.#fillRuns(figures);
+    this.#fillReclamations(figures);
     this.#fillGovernor(figures);
     this.#fillForecasts(figures);
     for (const disk of figures.disks) this.#fillDisk(pool, disk);
@@ -136,6 +146,18 @@ export class Metrics {
       this.#counters.runsEnded.inc({ pool, kind, state }, count);
     }
     for (const { queue, state, count } of jobs) gauges.jobs.set({ pool, queue, state }, count);
+  }
+
+  #fillReclamations(figures: PoolFigures): void {
+    const { poolId: pool, openReclamation, endedReclamations, policyEnabled } = figures;
+    const gauges = this.#gauges;
+    gauges.policyEnabled.set({ pool }, policyEnabled ? 1 : 0);
+    for (const state of ['running', 'paused']) {
+      gauges.reclamationOpen.set({ pool, state }, openReclamation === state ? 1 : 0);
+    }
+    for (const { trigger, end, count } of endedReclamations) {
+      this.#counters.reclamations.inc({ pool, trigger, end }, count);
+    }
   }
 
   #fillGovernor({ poolId: pool, governor: status, totals }: PoolFigures): void {
@@ -192,6 +214,11 @@ function makeCounters(registers: Registry[]) {
       'kind',
       'state',
     ]),
+    reclamations: counter(
+      'reclamations',
+      'Reclamations that are over, by what began and ended them.',
+      ['pool', 'trigger', 'end'],
+    ),
     governorTime: counter('governor_seconds', 'Time of batches, by the pace they were let have.', [
       'pool',
       'pace',

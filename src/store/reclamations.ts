@@ -9,6 +9,7 @@ import {
   type ReclamationOutcome,
   type ReclamationState,
   type ReclamationStep,
+  type ReclamationTrigger,
   type RunScope,
   type StepPlan,
   type StepState,
@@ -111,6 +112,13 @@ export class ReclamationStore {
         COALESCE(SUM(outcome ->> 'defragmentedCount'), 0) AS defragmentedCount
       FROM reclamations WHERE ended_at_ms IS NOT NULL`;
     return this.#db.prepare(sql).get() as ReturnType<ReclamationStore['endedTotals']>;
+  }
+
+  /** How many of each trigger ended how: its cause where it has one, else its state. */
+  endedCounts(): { trigger: ReclamationTrigger; end: string; count: number }[] {
+    const sql = `SELECT trigger, COALESCE(end_cause, state) AS "end", COUNT(*) AS count
+      FROM reclamations WHERE ended_at_ms IS NOT NULL GROUP BY 1, 2`;
+    return this.#db.prepare(sql).all() as ReturnType<ReclamationStore['endedCounts']>;
   }
 
   /** The one of which a run is a step; null for a run on its own. */
