@@ -21,7 +21,7 @@ import type { BatchReport } from './run-batch.js';
 import { processScrubBatch } from './scrub-batch.js';
 import { processTrimBatch } from './trim-batch.js';
 
-const DISK_TIMEOUT_S = 10;
+const DISK_TIMEOUT_S = 8;
 
 export class ExtentPoolWork implements PoolWork {
   readonly pool: ExtentPool;
@@ -118,7 +118,10 @@ export class ExtentPoolWork implements PoolWork {
   }
 }
 
-/** Less than the lock of a job lasts, since the main thread waits as long. */
+/**
+ * The main thread waits as long, perhaps in a transaction: less than the lock of a job lasts, and than
+ * other processes wait for a transaction.
+ */
 function diskTimeoutMs(): number {
   const seconds = Number(process.env.DYNAMICFS_DISK_TIMEOUT_S ?? DISK_TIMEOUT_S);
   return (seconds > 0 ? Math.min(seconds, DISK_TIMEOUT_S) : DISK_TIMEOUT_S) * 1_000;

@@ -6,16 +6,10 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { NEW_DISK_HEALTH } from '../../src/domain/disk-health.js';
 import { type ByteRun, KIB, MIB } from '../../src/domain/units.js';
 import { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import { recoverPool } from '../../src/pool/extent-pool/recover.js';
-import { beginEvacuation, finishEvacuation } from '../../src/pool/extent-pool/remove-disk.js';
-import { rewriteReplicas } from '../../src/pool/extent-pool/rewrite.js';
-import type { RewriteGoal } from '../../src/pool/extent-pool/rewrite-target.js';
-import { trimBatch } from '../../src/pool/extent-pool/trim.js';
-import type { DiskRow } from '../../src/store/disks.js';
-import type { Candidate } from '../../src/store/rewrite-candidates.js';
+import { HISTORY, runSteps, STEPS, trimAll } from './device-cut-steps.js';
 import { FaultDisk } from './fault-disk.js';
 import { LoopDevice } from './loop-device.js';
 import { LoopMount, run } from './loop-mounts.js';
@@ -27,44 +21,13 @@ import {
   putFiles,
   readAll,
 } from './pool-fixture.js';
-import { PoolHistory, structureProblems } from './pool-history.js';
+import { structureProblems } from './pool-history.js';
 import { PowerCutRecorder, type PowerCutState, type PowerCuts } from './power-cut.js';
 
 const CATALOGUE_BYTES = 48 * MIB;
 const DEVICE_BYTES = 24 * MIB;
 const DEVICE_COUNT = 4;
 const HOLE_BYTES = 128 * KIB;
-
-/** What the record holds, in this order; each is a mark when it is acknowledged. */
-const STEPS = [
-  'put',
-  'replaced',
-  'removed',
-  'rewritten',
-  'repaired',
-  'trimmed',
-  'evacuated',
-  'detached',
-  'copied',
-  'reused',
-] as const;
-type Step = (typeof STEPS)[number];
-
-const HISTORY = new PoolHistory<Step>(STEPS, {
-  fragmented: [[null, content('fragmented', 1.5 * MIB)]],
-  rotten: [[null, content('rotten', 700 * KIB)]],
-  removed: [
-    [null, content('removed', 1.25 * MIB)],
-    ['removed', null],
-  ],
-  replaced: [
-    [null, content('replaced', 1.5 * MIB)],
-    ['replaced', content('replacement', 1.25 * MIB + 7)],
-  ],
-  put: [['put', content('put', 2 * MIB + 4097)]],
-  small: [['put', content('small', 9)]],
-  reusing: [['reused', content('reusing', 300 * KIB)]],
-});
 
 /** Opened as it is; or without its catalogue; or that after it was opened and worked on. */
 export type Look = 'open' | 'recover' | 'work, then recover';
@@ -162,7 +125,7 @@ export class DeviceCutLab implements AsyncDisposable {
     await fragmentFreeSpace(pool, HOLE_BYTES);
     await putFiles(pool, { fragmented });
     pool.remove('filler', true);
-    await trim(pool);
+    await trimAll(pool);
     // Empty, so that the others go there: it is evacuated later.
     pool.addDisk(last?.path ?? '');
     await putFiles(pool, others);
@@ -199,7 +162,7 @@ export class DeviceCutLab implements AsyncDisposable {
     const before = await withPool(this.#poolPath, async (pool) => {
       await putFiles(pool, { after: content('after', 300 * KIB) });
       pool.remove('fragmented');
-      await trim(pool);
+      await trimAll(pool);
       await putFiles(pool, { last: content('last', 1.25 * MIB) });
       return await inventory(pool);
     });
@@ -248,70 +211,4 @@ function isShort({ context }: ExtentPool, problem: string, names: readonly strin
   const extent = Number.isNaN(extentId) ? null : context.store.extents.get(extentId);
   const object = extent && context.store.objects.byId(extent.objectId);
   return object !== null && names.includes(object.name);
-}
-
-async function runSteps(pool: ExtentPool, acknowledge: (step: Step) => void): Promise<void> {
-  const { store } = pool.context;
-  const [, , third, fourth] = store.disks.all();
-  if (!third || !fourth) throw new Error('too few disks');
-  const steps: Record<Step, () => unknown> = {
-    put: () => putFiles(pool, HISTORY.contents('put')),
-    replaced: () => putFiles(pool, HISTORY.contents('replaced')),
-    removed: () => pool.remove('removed'),
-    rewritten: () => move(pool, 'defrag', replicasOf(pool, 'fragmented')),
-    repaired: () => move(pool, 'repair', store.repairs.due(0, Date.now(), 10)),
-    trimmed: () => trim(pool),
-    evacuated: () => evacuate(pool, fourth),
-    detached: () => expect(finishEvacuation(pool.context, fourth)).toBe(true),
-    copied: () => copyFrom(pool, third),
-    reused: () => putFiles(pool, HISTORY.contents('reused')),
-  };
-  for (const step of STEPS) {
-    await steps[step]();
-    acknowledge(step);
-  }
-}
-
-function replicasOf(pool: ExtentPool, name: string): Candidate[] {
-  return pool.extents(name).flatMap(({ extentId }) => {
-    const replicas = pool.context.store.extents.replicas(extentId);
-    return replicas.map(({ diskId }) => ({ extentId, diskId }));
-  });
-}
-
-/** One at a time: they may share an extent. */
-async function move(
-  { context }: ExtentPool,
-  goal: RewriteGoal,
-  candidates: readonly Candidate[],
-): Promise<void> {
-  expect(candidates.length).toBeGreaterThan(0);
-  for (const candidate of candidates) {
-    const [result] = await rewriteReplicas(context, [{ ...candidate, goal }]);
-    expect(result).toMatchObject({ kind: 'moved' });
-  }
-}
-
-async function evacuate(pool: ExtentPool, disk: DiskRow): Promise<void> {
-  const { context } = pool;
-  beginEvacuation(context, disk);
-  await move(pool, 'evacuate', context.store.candidates.onDisk(0, disk.diskId, 1000));
-}
-
-/** As the agent does when a disk errs again and again. */
-async function copyFrom(pool: ExtentPool, { diskId }: DiskRow): Promise<void> {
-  const { store } = pool.context;
-  store.transaction(() => {
-    store.disks.markJournalStale(diskId);
-    store.health.set(diskId, { ...NEW_DISK_HEALTH, state: 'degraded', reason: 'errors' });
-  });
-  await move(pool, 're-replicate', store.health.short(0, [diskId], 1000));
-}
-
-async function trim({ context }: ExtentPool): Promise<void> {
-  for (const disk of context.store.disks.all()) {
-    const batch = { disk, fromBytes: 0, bytesMax: DEVICE_BYTES, secureErase: false };
-    const done = await trimBatch(context, batch);
-    expect(done?.receipt ?? { failedCount: 0 }).toMatchObject({ failedCount: 0 });
-  }
 }
