@@ -2,35 +2,37 @@
  * What programs at work on a mounted ext4, XFS or Btrfs feel of its defragmentation, and on an ext4
  * that holds an extent pool, of that one's.
  *
- * fio reads 4 KiB and writes 64 KiB at random places of two files, with O_DIRECT and at a fixed rate.
- * Its 99th percentiles are taken with nobody else at work, during a run of ours at medium intensity
- * through an agent, with the governor and without it, and while the file system's own tool works, as it
- * is and with `ionice -c3`.
- * Each works on files of its own on the same file system: 1 MiB each, in pieces of 64 to 192 KiB. A
- * contender that is not done after WINDOW_MS is stopped; one that is done earlier counts until then.
- * A ratio is to the mean of two idle measurements of the same round, before and after ours. Ours counts
- * from SETTLE_MS after its begin, when its threads have started. The state of the agent does not lie on the disk
- * that is measured.
+ * fio reads 4 KiB and writes 64 KiB at random places of two files, with O_DIRECT and at a fixed rate,
+ * without a break. Beside it works a run of ours at medium intensity through an agent, with the governor
+ * and without it, or the file system's own tool, as it is and with `ionice -c3`; each on files of its own
+ * on the same file system, of 1 MiB in pieces of 64 to 192 KiB.
  *
- * fio times a request from its start, not from when it was due: a stall counts for the requests that
- * it met (four at most), not for those that it delayed.
+ * Whoever works is frozen (SIGSTOP) every other three seconds: the 99th percentile of the times with it
+ * is held against that of the times without it, which lie between them. What else goes on on this machine
+ * meets both. How far two idle halves of the same times are apart tells what the ratios are worth.
+ *
+ * A tool that is done is not counted any more. Ours goes on after fio has ended, until it is done. The
+ * state of the agent does not lie on the disk that is measured. fio times a request from its start, not
+ * from when it was due: a stall counts for the requests that it met (four at most), not for those that it
+ * delayed.
  */
 
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent, stopAgent } from './support/agent.mjs';
 import { runCommand } from './support/child.mjs';
 import { MIB, row } from './support/figures.mjs';
-import { layOut, underLoad } from './support/foreground-load.mjs';
+import { filesOf, Ours, Tool } from './support/foreground-contenders.mjs';
+import { KINDS, Load, layOut, p99Within } from './support/foreground-load.mjs';
 import { makeWornPool, poolPath, wearPool } from './support/foreground-pool.mjs';
+import { alone } from './support/gate.mjs';
 import { LoopMount } from './support/loop-mount.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
 import { profileFiles } from './support/move-profiles.mjs';
 import { dropCaches } from './support/page-cache.mjs';
-import { adopt, removeScratch, scratchDirectory } from './support/scratch.mjs';
+import { removeScratch, scratchDirectory } from './support/scratch.mjs';
 
 export const title = 'What fio feels of a defragmentation at medium intensity, and of other tools.';
 
@@ -41,12 +43,14 @@ export const isPartial = ONLY !== undefined;
 const INTENSITY = process.env.DYNAMICFS_BENCH_INTENSITY ?? 'medium';
 /** The agent's state is in memory, as on a disk of its own: the tools have none to flush. */
 const STATE_ROOT = '/dev/shm';
-/** Ours rests, the others are done with as many within a second. */
-const FILE_COUNTS = { ours: 160, free: 160, peer: 640, ionice: 640 };
+/** Ours rests, the others are done with as many within seconds. */
+const FILE_COUNTS = { ours: 160, free: 480, peer: 640, ionice: 640 };
 const FILE_BYTES = MIB;
-const WINDOW_MS = 6_000;
 const IMAGE_BYTES = 12 * 1024 * MIB;
-const SETTLE_MS = 1_500;
+const TURN_COUNT = 8;
+const TURN_MS = 3_000;
+/** What was under way when the other was frozen or thawed is neither's. */
+const BETWEEN_MS = 200;
 const RATIO_MAX = 1.2;
 const FILE_SYSTEMS = {
   ext4: { peer: 'e4defrag', perSecond: { reads: 1000, writes: 200 } },
@@ -81,10 +85,10 @@ async function runOn({ directory, say, fsType }) {
     layOut(mount.mountPath);
     await prepare(bench);
     for (let round = 0; round < ROUND_COUNT; round += 1) {
-      const figures = await measureRound(bench, round);
-      for (const [name, { p99, movedRate }] of Object.entries(figures)) {
-        const [reads, writes] = [p99.reads, p99.writes].map((ms) => ms.toFixed(2));
-        say(`${fsType} ${name}: p99 ${reads} and ${writes} ms, ${movedRate.toFixed(1)} MiB/s`);
+      const figures = {};
+      for (const name of contendersOn(fsType)) {
+        figures[name] = await measure(bench, name, round);
+        say(`${fsType} ${name}: ${inWords(figures[name])}`);
       }
       rounds.push(figures);
     }
@@ -93,6 +97,14 @@ async function runOn({ directory, say, fsType }) {
     removeScratch(stateDirectory);
   }
   return rowsOf(fsType, rounds);
+}
+
+function inWords({ idle, work, idleRatio, movedRate }) {
+  const each = KINDS.map(
+    (kind) =>
+      `${kind} ${work[kind].toFixed(2)} of ${idle[kind].toFixed(2)} ms (idle to idle ${idleRatio[kind].toFixed(2)})`,
+  );
+  return `p99 of ${each.join(', ')}, ${movedRate.toFixed(1)} MiB/s`;
 }
 
 async function prepare(bench) {
@@ -120,68 +132,65 @@ function makeWorn({ mount, fsType, mountPath }, name, round) {
   mount.remount();
 }
 
-async function measureRound(bench, round) {
-  const { fsType, directory, mountPath } = bench;
-  const load = { mountPath, directory, windowMs: WINDOW_MS, ...FILE_SYSTEMS[fsType] };
-  const figures = { idle: { ...(await underLoad(load, idle)), movedRate: 0 } };
-  const works = {
-    ours: (tree, over) => ours(bench, tree, over),
-    free: (tree, over) => ours(bench, tree, over),
-    peer: (tree, over) => tool([], peerOn(fsType, tree), over),
-    ionice: (tree, over) => tool(['ionice', '-c3'], peerOn(fsType, tree), over),
-  };
-  for (const name of contendersOn(fsType)) {
-    const agent = GOVERNOR[name] && (await startAgent({ ...bench.env, ...governor(name) }));
-    const tree = wornPath(bench, name, round);
-    const bytesMoved = await movedBetween(bench, tree);
-    dropCaches([]);
-    const figure = await underLoad(load, (over) => works[name](tree, over));
-    const tookMs = figure.endedAtMs - figure.beganAtMs;
-    if (agent) await stopAgent(agent);
-    execFileSync('sync', ['-f', mountPath]);
-    figures[name] = { ...figure, movedRate: ((await bytesMoved()) / MIB / tookMs) * 1000 };
-    if (name === 'ours') figures.idle = mean(figures.idle, await underLoad(load, idle));
+async function measure(bench, name, round) {
+  const { mountPath } = bench;
+  const tree = wornPath(bench, name, round);
+  const bytesMoved = await movedBetween(bench, tree);
+  dropCaches([]);
+  const contender = contenderOf(bench, name, tree);
+  await contender.prepare();
+  const figures = await alone(() => takeTurns(bench, contender));
+  const restMs = name === 'ours' ? await contender.finish() : null;
+  await contender.end();
+  execFileSync('sync', ['-f', mountPath]);
+  const movedBytes = await bytesMoved();
+  const tookMs = name === 'ours' ? restMs : figures.workMs;
+  return { ...figures, restMs, movedRate: (movedBytes / MIB / tookMs) * 1000 };
+}
+
+/** @returns the 99th percentiles in ms, with the contender at work and frozen. */
+async function takeTurns({ mountPath, directory, fsType }, contender) {
+  const { perSecond } = FILE_SYSTEMS[fsType];
+  const load = await Load.begin({ mountPath, directory, perSecond });
+  const windows = { idle: [await windowOf(TURN_MS)], work: [] };
+  await contender.begin();
+  while (windows.work.length < TURN_COUNT) {
+    await sleep(BETWEEN_MS);
+    const work = await windowOf(TURN_MS);
+    if (contender.isOver && windows.work.length > 0) break;
+    windows.work.push(work);
+    await contender.freeze();
+    await sleep(BETWEEN_MS);
+    windows.idle.push(await windowOf(TURN_MS));
+    contender.thaw();
   }
-  return figures;
+  const logs = await load.end();
+  const p99 = (of) => Object.fromEntries(KINDS.map((kind) => [kind, p99Within(logs[kind], of)]));
+  const half = (rest) => p99(windows.idle.filter((_, n) => n % 2 === rest));
+  const [even, odd] = [half(0), half(1)];
+  return {
+    idle: p99(windows.idle),
+    work: p99(windows.work),
+    idleRatio: Object.fromEntries(KINDS.map((kind) => [kind, odd[kind] / even[kind]])),
+    workMs: windows.work.length * TURN_MS,
+  };
 }
 
-function mean(a, b) {
-  const ofKind = (kind) => (a.p99[kind] + b.p99[kind]) / 2;
-  return { ...a, p99: { reads: ofKind('reads'), writes: ofKind('writes') } };
-}
-
-function governor(name) {
-  return { DYNAMICFS_GOVERNOR: GOVERNOR[name] };
-}
-
-/** @returns what tells how many bytes lie better than now. */
-async function movedBetween({ fsType, mountPath }, tree) {
-  if (fsType === 'pool') return await wearPool(mountPath);
-  const before = fragmentCounts(tree);
-  return async () => movedBytes(before, fragmentCounts(tree));
-}
-
-async function idle(over) {
+async function windowOf(durationMs) {
   const beganAtMs = Date.now();
-  await over;
+  await sleep(durationMs);
   return { beganAtMs, endedAtMs: Date.now() };
 }
 
-/** The command has ended, with its run begun, before the time counts. */
-async function ours({ env, mountPath, fsType }, tree, over) {
-  const isPool = fsType === 'pool';
-  const pool = ['--pool', isPool ? poolPath(mountPath) : mountPath];
-  const where = isPool ? [] : ['--path', tree, '--min-age', '0'];
-  const how = [...where, '--once', '--intensity', INTENSITY];
-  runCommand(['defrag', 'start', ...pool, ...how], env);
-  await sleep(SETTLE_MS);
-  const beganAtMs = Date.now();
-  await over;
-  const endedAtMs = Date.now();
-  const { run } = runCommand(['defrag', 'stop', ...pool], env);
-  if (run.state === 'completed') throw new Error('it was done too soon: more files are needed');
-  if (run.failedCount > 0) throw new Error(`${run.failedCount} files failed`);
-  return { beganAtMs, endedAtMs };
+function contenderOf({ env, fsType, mountPath }, name, tree) {
+  if (OURS.includes(name)) {
+    const isPool = fsType === 'pool';
+    const where = isPool ? [] : ['--path', tree, '--min-age', '0'];
+    const how = [...where, '--once', '--intensity', INTENSITY];
+    const pool = isPool ? poolPath(mountPath) : mountPath;
+    return new Ours({ ...env, DYNAMICFS_GOVERNOR: GOVERNOR[name] }, pool, how);
+  }
+  return new Tool([...(name === 'ionice' ? ['ionice', '-c3'] : []), ...peerOn(fsType, tree)]);
 }
 
 function peerOn(fsType, tree) {
@@ -190,22 +199,11 @@ function peerOn(fsType, tree) {
   return ['xfs_fsr', ...filesOf(tree)];
 }
 
-async function tool(prefix, command, over) {
-  const [program, ...args] = [...prefix, ...command];
-  const beganAtMs = Date.now();
-  const child = adopt(spawn(program, args, { stdio: 'ignore' }));
-  const ended = once(child, 'exit');
-  await Promise.race([ended, over]);
-  const endedAtMs = Date.now();
-  child.kill('SIGKILL');
-  await ended;
-  return { beganAtMs, endedAtMs };
-}
-
-function filesOf(tree) {
-  return readdirSync(tree, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
+/** @returns what tells how many bytes lie better than now. */
+async function movedBetween({ fsType, mountPath }, tree) {
+  if (fsType === 'pool') return await wearPool(mountPath);
+  const before = fragmentCounts(tree);
+  return async () => movedBytes(before, fragmentCounts(tree));
 }
 
 function fragmentCounts(tree) {
@@ -229,30 +227,33 @@ function rowsOf(fsType, rounds) {
     peer,
     ionice: `${peer}, ionice -c3`,
   };
-  const kinds = ['reads', 'writes'];
   const over = (pick) => rounds.map(pick);
-  return [
-    ...kinds.map((kind) =>
+  const idle = KINDS.flatMap((kind) => [
+    row(
+      `${fsType}, ${kind}: p99 idle`,
+      'µs',
+      over((r) => r.ours.idle[kind] * 1000),
+    ),
+    row(
+      `${fsType}, ${kind}: p99 idle to idle`,
+      'ratio',
+      over((r) => r.ours.idleRatio[kind]),
+    ),
+  ]);
+  const each = contendersOn(fsType).flatMap((name) => [
+    ...KINDS.map((kind) =>
       row(
-        `${fsType}, ${kind}: p99 idle`,
-        'µs',
-        over(({ idle }) => idle.p99[kind] * 1000),
+        `${fsType}, ${kind}: p99 to idle, ${labels[name]}`,
+        'ratio',
+        over((r) => r[name].work[kind] / r[name].idle[kind]),
+        name === 'ours' ? { below: RATIO_MAX } : null,
       ),
     ),
-    ...contendersOn(fsType).flatMap((name) => [
-      ...kinds.map((kind) =>
-        row(
-          `${fsType}, ${kind}: p99 to idle, ${labels[name]}`,
-          'ratio',
-          over((r) => r[name].p99[kind] / r.idle.p99[kind]),
-          name === 'ours' ? { below: RATIO_MAX } : null,
-        ),
-      ),
-      row(
-        `${fsType}: moved, ${labels[name]}`,
-        'MiB/s',
-        over((r) => r[name].movedRate),
-      ),
-    ]),
-  ];
+    row(
+      `${fsType}: moved, ${labels[name]}${name === 'ours' ? ', once fio has ended' : ''}`,
+      'MiB/s',
+      over((r) => r[name].movedRate),
+    ),
+  ]);
+  return [...idle, ...each];
 }

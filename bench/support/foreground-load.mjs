@@ -12,19 +12,22 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { adopt } from './scratch.mjs';
 
-const KINDS = {
+const JOBS = {
   reads: { rw: 'randread', blockSize: '4k', sizeMib: 256 },
   writes: { rw: 'randwrite', blockSize: '64k', sizeMib: 128 },
 };
+export const KINDS = Object.keys(JOBS);
 const DEPTH = 4;
 /** fio itself takes a while to start, and its first requests are not like the others. */
 const LEAD_MS = 1_500;
+/** It is ended by a signal before. */
+const SECONDS_MAX = 600;
 /** A percentile of fewer says nothing. */
 const SAMPLES_MIN = 100;
 
 /** Writes the two files that the load works on: what was only preallocated would be no read. */
 export function layOut(mountPath) {
-  for (const [kind, { sizeMib }] of Object.entries(KINDS)) {
+  for (const [kind, { sizeMib }] of Object.entries(JOBS)) {
     const path = join(mountPath, `load-${kind}`);
     execFileSync('dd', ['if=/dev/urandom', `of=${path}`, 'bs=1M', `count=${sizeMib}`], {
       stdio: 'pipe',
@@ -33,44 +36,60 @@ export function layOut(mountPath) {
   execFileSync('sync', ['-f', mountPath]);
 }
 
-/**
- * Runs the load and, once it is under way, `body`.
- *
- * @param perSecond `{ reads, writes }`: requests that become due.
- * @param body is given what ends it: a promise after `windowMs`. It returns when it ended or gave up.
- * @returns the 99th percentiles in ms of what was asked for while `body` ran, and what it returned.
- */
-export async function underLoad({ mountPath, directory, perSecond, windowMs }, body) {
-  const seconds = Math.ceil((LEAD_MS + windowMs) / 1000) + 1;
-  const fio = adopt(
-    spawn('fio', jobs({ mountPath, directory, perSecond, seconds }), {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    }),
-  );
-  const ended = once(fio, 'exit');
-  await sleep(LEAD_MS);
-  const result = await body(sleep(windowMs));
-  const [code] = await ended;
-  if (code !== 0) throw new Error(`fio ended with ${code}`);
-  const p99 = {};
-  for (const kind of Object.keys(KINDS)) {
-    p99[kind] = percentile(readLog(directory, kind), result, 0.99);
+/** A load under way, until its end is asked for. */
+export class Load {
+  #fio;
+  #ended;
+  #directory;
+
+  /** @param perSecond `{ reads, writes }`: requests that become due. */
+  static async begin({ mountPath, directory, perSecond }) {
+    const load = new Load();
+    load.#directory = directory;
+    load.#fio = adopt(
+      spawn('fio', jobs({ mountPath, directory, perSecond }), {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      }),
+    );
+    load.#ended = once(load.#fio, 'exit');
+    await Promise.race([sleep(LEAD_MS), load.#ended]);
+    return load;
   }
-  return { ...result, p99 };
+
+  /** @returns by kind `{ atMs, latencyMs }` of each request: when it ended, and what it took. */
+  async end() {
+    const { exitCode, signalCode } = this.#fio;
+    if (exitCode !== null || signalCode !== null) throw new Error('fio ended too soon');
+    this.#fio.kill('SIGINT');
+    await this.#ended;
+    return Object.fromEntries(KINDS.map((kind) => [kind, readLog(this.#directory, kind)]));
+  }
 }
 
-function jobs({ mountPath, directory, perSecond, seconds }) {
+/** @param windows `{ beganAtMs, endedAtMs }`: only what ended in one of them counts. */
+export function p99Within(log, windows) {
+  const latencies = log
+    .filter(({ atMs }) => windows.some((one) => atMs >= one.beganAtMs && atMs <= one.endedAtMs))
+    .map(({ latencyMs }) => latencyMs)
+    .sort((a, b) => a - b);
+  if (latencies.length < SAMPLES_MIN) {
+    throw new Error(`only ${latencies.length} requests fell into the time that counts`);
+  }
+  return latencies[Math.floor(latencies.length * 0.99)];
+}
+
+function jobs({ mountPath, directory, perSecond }) {
   const common = [
     '--ioengine=libaio',
     `--iodepth=${DEPTH}`,
     '--direct=1',
     '--time_based',
-    `--runtime=${seconds}`,
+    `--runtime=${SECONDS_MAX}`,
     '--randseed=7',
     '--log_unix_epoch=1',
     '--output=/dev/null',
   ];
-  const each = Object.entries(KINDS).flatMap(([kind, { rw, blockSize }]) => [
+  const each = Object.entries(JOBS).flatMap(([kind, { rw, blockSize }]) => [
     `--name=${kind}`,
     `--filename=${join(mountPath, `load-${kind}`)}`,
     `--rw=${rw}`,
@@ -81,9 +100,9 @@ function jobs({ mountPath, directory, perSecond, seconds }) {
   return [...common, ...each];
 }
 
-/** @returns pairs of the time of day at which a request ended and its latency, both in ms. */
+/** Source: fio(1), log file formats. */
 function readLog(directory, kind) {
-  const index = Object.keys(KINDS).indexOf(kind) + 1;
+  const index = KINDS.indexOf(kind) + 1;
   const text = readFileSync(join(directory, `${kind}_lat.${index}.log`), 'utf8');
   return text
     .trim()
@@ -92,15 +111,4 @@ function readLog(directory, kind) {
       const [atMs, latencyNs] = line.split(',').map(Number);
       return { atMs, latencyMs: latencyNs / 1e6 };
     });
-}
-
-function percentile(samples, { beganAtMs, endedAtMs }, share) {
-  const latencies = samples
-    .filter(({ atMs }) => atMs >= beganAtMs && atMs <= endedAtMs)
-    .map(({ latencyMs }) => latencyMs)
-    .sort((a, b) => a - b);
-  if (latencies.length < SAMPLES_MIN) {
-    throw new Error(`only ${latencies.length} requests fell into the time that counts`);
-  }
-  return latencies[Math.floor(latencies.length * share)];
 }
