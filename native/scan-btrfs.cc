@@ -25,6 +25,8 @@ constexpr uint8_t kHandleBytes = 20;
 constexpr uint64_t kPartsPerThread = 8;
 constexpr uint64_t kInodesPerPart = 4096;
 constexpr uint64_t kFilesPerCheck = 1024;
+/** While others use the disk: about a leaf. */
+constexpr uint64_t kFilesPerGentleCheck = 32;
 
 struct Part {
   size_t root = 0;
@@ -212,8 +214,10 @@ void Scanner::ReadPart(const Part& part, TreeSearch* search, Tally* tally) {
         if (item.key.type == BTRFS_EXTENT_DATA_KEY) {
           file.Extent(item);
         } else if (item.key.type == BTRFS_INODE_ITEM_KEY) {
-          if (file.End() && ++files % kFilesPerCheck == 0) {
-            control_->AddFiles(kFilesPerCheck);
+          if (file.End() &&
+              ++files >= (control_->GivesWay() ? kFilesPerGentleCheck : kFilesPerCheck)) {
+            control_->AddFiles(files);
+            files = 0;
             if (control_->ShouldStop()) stopped_ = true;
           }
           file.Inode(item);
@@ -221,7 +225,7 @@ void Scanner::ReadPart(const Part& part, TreeSearch* search, Tally* tally) {
         return !stopped_;
       });
   if (file.End()) files += 1;
-  control_->AddFiles(files % kFilesPerCheck);
+  control_->AddFiles(files);
   // A tree that was deleted since has none of its files left.
   if (error_number != 0 && error_number != ENOENT) tally->Fail(error_number);
 }

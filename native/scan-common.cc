@@ -69,11 +69,15 @@ bool Control::ShouldStop() const {
   return __atomic_load_n(&words_[kStopWord], __ATOMIC_RELAXED) != 0;
 }
 
+bool Control::GivesWay() const {
+  return words_ != nullptr && __atomic_load_n(&words_[kDutyWord], __ATOMIC_RELAXED) != 0;
+}
+
 void Control::Breathe() const {
   using Clock = std::chrono::steady_clock;
   thread_local uint64_t number = 0;
   thread_local Clock::time_point work_since;
-  if (__atomic_load_n(&words_[kDutyWord], __ATOMIC_RELAXED) == 0) {
+  if (!GivesWay()) {
     // Asked for every file: with nobody to give way to it is to cost nothing, not even a look at the
     // clock. Work begins to count when there is somebody.
     number = 0;

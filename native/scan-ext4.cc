@@ -26,6 +26,8 @@ constexpr uint8_t kHandleType = 0x01;
 constexpr uint8_t kHandleBytes = 8;
 /** Of an inode table, read at a time. */
 constexpr uint64_t kReadBytes = 256 * 1024;
+/** While others use the disk, who would wait for all that a piece asks for at once. */
+constexpr uint64_t kGentleReadBytes = 32 * 1024;
 /** How many groups' tables are asked of the disk before they are needed. */
 constexpr uint32_t kGroupsAhead = 16;
 
@@ -70,12 +72,16 @@ class Scanner {
     for (;;) {
       const uint32_t group = next_group_.fetch_add(1);
       if (group >= groups_.size()) return;
-      AskAhead(group == 0 ? 0 : group + kGroupsAhead - 1, group + kGroupsAhead);
+      // Nobody rests for what the kernel reads ahead, so there is none while others use the disk.
+      if (!control_.GivesWay()) {
+        AskAhead(group == 0 ? 0 : group + kGroupsAhead - 1, group + kGroupsAhead);
+      }
       const uint64_t bytes = uint64_t{groups_[group].used_inodes} * layout_.inode_bytes;
-      for (uint64_t at = 0; at < bytes; at += kReadBytes) {
+      for (uint64_t at = 0; at < bytes; at += table.size()) {
         if (control_.ShouldStop()) stopped_ = true;
         if (stopped_) return;
-        table.resize(std::min(kReadBytes, bytes - at));
+        const uint64_t most = control_.GivesWay() ? kGentleReadBytes : kReadBytes;
+        table.resize(std::min(most, bytes - at));
         const uint64_t start = groups_[group].table_block * layout_.block_bytes + at;
         const ssize_t got =
             pread(layout_.device_fd, table.data(), table.size(), static_cast<off_t>(start));

@@ -31,6 +31,8 @@ constexpr size_t kWaitingMax = 4096;
 constexpr size_t kPostponedMax = 64;
 /** Files between two looks at the stop flag. */
 constexpr uint64_t kFilesPerCheck = 64;
+/** While others use the disk. */
+constexpr uint64_t kFilesPerGentleCheck = 8;
 /** Source: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID. */
 constexpr uint64_t kBtrfsStandInInode = 2;
 constexpr int kFileFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -194,8 +196,9 @@ void Walker::LookInto(const Directory& directory, char* list, size_t bytes, Tall
 
   uint64_t seen = 0;
   for (const dirent64* entry : files) {
-    if (++seen % kFilesPerCheck == 0) {
-      control_.AddFiles(kFilesPerCheck);
+    if (++seen >= (control_.GivesWay() ? kFilesPerGentleCheck : kFilesPerCheck)) {
+      control_.AddFiles(seen);
+      seen = 0;
       if (control_.ShouldStop()) stopped_ = true;
       if (stopped_ || unsupported_ != 0) return;
     }
@@ -208,7 +211,7 @@ void Walker::LookInto(const Directory& directory, char* list, size_t bytes, Tall
     const Fd file = OpenEntry(directory.fd.get(), entry->d_name, kFileFlags);
     Look(file, directory.path, entry->d_name, tally);
   }
-  control_.AddFiles(seen % kFilesPerCheck);
+  control_.AddFiles(seen);
 }
 
 /** `file` was just opened: errno says why it is not. */

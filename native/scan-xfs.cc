@@ -73,6 +73,8 @@ constexpr uint32_t kOneGroup = 1 << 0;
 constexpr uint32_t kSpecial = 1 << 1;
 constexpr uint64_t kSpecialRoot = 1;
 constexpr uint32_t kInodesPerCall = 1024;
+/** While others use the disk: one chunk, which is what XFS reads at a time. */
+constexpr uint32_t kInodesPerGentleCall = 64;
 /** Real-time, preallocated, extent size hints: may leave unwritten blocks, or lie elsewhere. */
 constexpr uint64_t kSpecialFlags = 0x1 | 0x2 | 0x800 | 0x10000;
 /** FILEID_INO32_GEN with XFS_FILEID_TYPE_64FLAG: inode 64 bits, generation 32. */
@@ -122,7 +124,6 @@ class Scanner {
       request->header = {};
       request->header.flags = kOneGroup;
       request->header.agno = group;
-      request->header.icount = kInodesPerCall;
       while (NextInodes(request.get(), tally)) {
         const uint32_t count = request->header.ocount;
         uint64_t files = 0;
@@ -166,6 +167,7 @@ class Scanner {
   bool NextInodes(BulkRequest* request, Tally* tally) {
     if (control_.ShouldStop()) stopped_ = true;
     if (stopped_) return false;
+    request->header.icount = control_.GivesWay() ? kInodesPerGentleCall : kInodesPerCall;
     while (ioctl(mount_fd_, kBulkstat, request) != 0) {
       if (errno == EINTR) continue;
       tally->Fail(errno);

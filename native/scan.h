@@ -212,6 +212,8 @@ class Control {
   explicit Control(int32_t* words);
   /** Asked between two pieces of work; rests first for as long as the governor wants. */
   bool ShouldStop() const;
+  /** Whether others use the devices: pieces are small then, and nothing is asked for ahead. */
+  bool GivesWay() const;
   void AddFiles(uint64_t count);
 
  private:

@@ -204,8 +204,9 @@ function prepareOne(group: Group, request: MoveRequest, index: number): PrepareO
 
 function reserveFor(group: Group, candidate: Candidate, index: number): PrepareOutcome | Reserved {
   const { piece, plan } = candidate;
-  // What other files left becomes free with the next commit.
-  if (group.task.placeTry > 0) syncFileSystem(group.mount);
+  // What other files left becomes free with the next commit. Where others use the disk it is not
+  // hurried, which would write all that they have to write, too: it comes while we rest.
+  if (group.task.placeTry > 0 && !group.pace.givesWay) syncFileSystem(group.mount);
   if (group.method === 'defragment-range') {
     const { file, status } = candidate;
     const { sizeBytes } = status.mark;

@@ -3,9 +3,9 @@
 import { statfsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { makeScanControl, SCAN_CONTROL } from '../domain/file-scan.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MaintenanceError } from '../domain/errors.js';
 import type { FsAnalysis } from '../domain/fs-analysis.js';
-import { dutyOf } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { claimFileSystem } from '../kernel/file-system-claim.js';
 import { fsPoolDirectory } from '../pool/fs-pool/context.js';
@@ -15,6 +15,7 @@ import { mountOfRegistered } from '../pool/fs-pool/register.js';
 import { analyzeMount } from '../pool/fs-pool/scan.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
 import type { RegisteredFileSystem } from '../store/registry.js';
+import { AnalysisWatch } from './analysis-watch.js';
 import { beginWanted } from './begin-wanted.js';
 import { wantsAnalysis } from './fs-analysis-due.js';
 import { FsDefragBatches } from './fs-defrag-batch.js';
@@ -28,6 +29,8 @@ import { recordTrend } from './trends.js';
 const WORST_COUNT = 20;
 /** Of the time, in which an analysis works that nobody waits for. */
 const UNASKED_SHARE = 0.25;
+/** A tick waits no longer for an analysis that nobody asked for. */
+const TICK_WAIT_MS = 20_000;
 
 export class FsPoolWork implements PoolWork {
   readonly pool: FsPool;
@@ -35,6 +38,7 @@ export class FsPoolWork implements PoolWork {
   readonly reclaimer: Reclaimer;
   readonly #ground: FsPoolGround;
   readonly #giveUpClaim: () => void;
+  #isAnalysing = false;
 
   /**
    * @throws MaintenanceError ERR_DISK_UNAVAILABLE while it is not mounted, ERR_TARGET_BUSY while the
@@ -67,22 +71,38 @@ export class FsPoolWork implements PoolWork {
     return this.#analyze(1);
   }
 
-  /** @param share of the time in which its threads may work, all together. */
-  async #analyze(share: number): Promise<FsAnalysis> {
+  /**
+   * @param shareMax of the time in which its threads may work, all together.
+   * @throws MaintenanceError ERR_TARGET_BUSY when the agent ends before it does.
+   */
+  async #analyze(shareMax: number): Promise<FsAnalysis> {
     const { context } = this.pool;
+    const mount = context.mount();
     const threadCount = availableParallelism();
-    const control = makeScanControl();
-    Atomics.store(control, SCAN_CONTROL.duty, dutyOf(share, threadCount));
-    const { analysis } = await analyzeMount(context.workers, context.mount(), {
+    const deviceNames = () => mount.devices.map(({ name }) => name);
+    using watch = new AnalysisWatch(context, { threadCount, shareMax, deviceNames });
+    const { analysis, scan } = await analyzeMount(context.workers, mount, {
       subtree: null,
       threadCount,
-      control,
+      control: watch.scan,
       mapCellCount: 0,
       worstCount: WORST_COUNT,
       nowMs: context.clock(),
     });
+    if (scan.stopped) throw endedTooSoon(context.path);
     context.store.settings.write({ lastAnalysis: analysis });
     return analysis;
+  }
+
+  /** Others may keep it from its end for hours: then it goes on beside the ticks that follow. */
+  async #analyzeUnasked(): Promise<void> {
+    const analysis = this.#analyze(UNASKED_SHARE).finally(() => {
+      this.#isAnalysing = false;
+    });
+    this.#isAnalysing = true;
+    // What fails while nobody waits any more is tried again by a later tick.
+    analysis.catch(() => {});
+    await Promise.race([analysis, sleep(TICK_WAIT_MS, null, { ref: false })]);
   }
 
   async defrag(payload: DefragPayload): Promise<DefragReport> {
@@ -103,7 +123,7 @@ export class FsPoolWork implements PoolWork {
   async tick(): Promise<{ reclamationId: number | null }> {
     const { context } = this.pool;
     recordTrend(context);
-    if (wantsAnalysis(context)) await this.#analyze(UNASKED_SHARE);
+    if (!this.#isAnalysing && wantsAnalysis(context)) await this.#analyzeUnasked();
     return { reclamationId: beginWanted(this.#ground) };
   }
 
@@ -156,4 +176,10 @@ export class FsPoolWork implements PoolWork {
     this.pool.context.store.close();
     this.#giveUpClaim();
   }
+}
+
+function endedTooSoon(path: string): MaintenanceError {
+  return new MaintenanceError('ERR_TARGET_BUSY', `the agent ended before ${path} was analysed`, {
+    nextStep: 'The next agent does it.',
+  });
 }

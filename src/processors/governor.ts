@@ -94,11 +94,13 @@ class Governor {
   #write(): void {
     this.#writtenAtMs = performance.now();
     const { store } = this.#context;
-    const statuses = [...this.#seats.values()].map((seat) => seat.status());
+    // An analysis has a seat, but nobody asks for its status.
+    const ofRuns = [...this.#seats].filter(([runId]) => runId > 0);
+    const statuses = ofRuns.map(([, seat]) => seat.status());
     try {
       store.transactionWithoutFlush(() => {
         store.governor.setStatuses(statuses);
-        for (const [runId, seat] of this.#seats) this.#writeTimes(runId, seat);
+        for (const [runId, seat] of ofRuns) this.#writeTimes(runId, seat);
       });
     } catch {
       // Only for show: a store that is busy or closed is told about by whoever works with it.

@@ -25,6 +25,10 @@ export function drain(context: MaintenanceContext): void {
   draining.add(context);
 }
 
+export function isDraining(context: MaintenanceContext): boolean {
+  return draining.has(context);
+}
+
 /** @returns the run, or null when another job or owner took over, or the run is not running. */
 export function claimBatch(context: MaintenanceContext, payload: RunBatchPayload): Run | null {
   const run = context.store.runs.get(payload.runId);
