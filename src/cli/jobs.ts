@@ -5,14 +5,17 @@ import { MaintenanceError } from '../domain/errors.js';
 import { isOpen } from '../domain/runs.js';
 import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
+import { stopReclamation } from '../pool/reclamation.js';
 import type { PoolQueues } from '../queue/pool-queues.js';
 import { withAnyPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
+import { groundOf } from './reclamation-control.js';
 import type { JobView } from './schemas.js';
 
 export const JOB_STATES = [
   'active',
   'waiting',
+  'waiting-children',
   'prioritized',
   'delayed',
   'completed',
@@ -56,10 +59,20 @@ export function cancelJob(poolPath: string, jobId: string): Promise<JobView> {
     if (job.repeatJobKey !== undefined) throw scheduled(jobId);
     const view = await jobView(pool, job);
     // First the run, whose next batch the agent would queue at once.
+    const isFlow = stopReclamationOf(pool, job);
     stopRunOf(pool, job);
-    if (state !== 'active') await job.remove();
-    return { ...view, state: state === 'active' ? 'cancelling' : 'cancelled' };
+    // The jobs of a flow end by themselves, one after the other.
+    if (state !== 'active' && !isFlow) await job.remove();
+    return { ...view, state: state === 'active' || isFlow ? 'cancelling' : 'cancelled' };
   });
+}
+
+/** A step is not cancelled by itself. @returns whether the job is of a reclamation. */
+function stopReclamationOf(pool: AnyPool, job: Job): boolean {
+  if (job.data?.kind !== 'phase') return false;
+  const open = pool.context.store.reclamations.open();
+  if (open && open.reclamationId === job.data.reclamationId) stopReclamation(groundOf(pool));
+  return true;
 }
 
 function stopRunOf(pool: AnyPool, job: Job): void {

@@ -36,7 +36,7 @@ export interface ReclamationStart {
   readonly note: (message: string) => void;
 }
 
-function groundOf(pool: ExtentPool | FsPool): ReclamationGround {
+export function groundOf(pool: ExtentPool | FsPool): ReclamationGround {
   return pool.kind === 'extent'
     ? new ExtentPoolGround(pool.context)
     : new FsPoolGround(pool.context);

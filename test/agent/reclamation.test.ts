@@ -19,6 +19,7 @@ import {
   untilOver,
   withAgent,
 } from '../support/agent-lab.js';
+import { runCommand } from '../support/agent-process.js';
 import { withQueues } from '../support/agent-queues.js';
 
 const REQUEST = { trigger: 'manual', scope: null, reason: 'a test', actor: 'test' } as const;
@@ -223,4 +224,30 @@ it('ends with its time budget, whatever is left', async () => {
   expect(candidateCount(lab.pool)).toBeGreaterThan(0);
   const { ledger } = lab.pool.context.store;
   expect(ledger.head()?.entryCount).toBeGreaterThan(2);
+});
+
+it('is stopped whole when one of its jobs is cancelled, and its flow ends', async () => {
+  const lab = await makeLab({ objectCount: 6 });
+  everyTier(lab, true);
+  const { store } = lab.pool.context;
+  const { reclamationId } = beginReclamation(ground(lab), REQUEST);
+  await withAgent(lab, async () => {
+    await until('something was moved', () => store.runs.open('defrag')?.progress.doneCount);
+    const listed = await runCommand(['jobs', 'list', '--pool', lab.pool.path, '--json'], lab.env);
+    const jobs: { jobId: string; state: string }[] = JSON.parse(listed.stdout).jobs;
+    const whole = phaseJobId(reclamationId, null);
+    expect(jobs.find(({ jobId }) => jobId === whole)?.state).toBe('waiting-children');
+    const trim = phaseJobId(reclamationId, 4);
+    const cancelled = await runCommand(['jobs', 'cancel', trim, '--pool', lab.pool.path], lab.env);
+    expect(cancelled).toMatchObject({ code: 0 });
+    expect(get(lab, reclamationId).state).toBe('stopped');
+    expect(store.runs.openRuns()).toEqual([]);
+    await withQueues(lab, async ({ queues }) => {
+      await until('the flow is over', async () => {
+        const job = await queues.queue('policy-tick').getJob(whole);
+        return job?.finishedOn !== undefined;
+      });
+    });
+  });
+  await expectIntact(lab);
 });
