@@ -20,6 +20,7 @@ export const LEDGER_EVENTS = [
   'reclamation-paused',
   'reclamation-resumed',
   'reclamation-ended',
+  'payback-measured',
   'policy-set',
   'replica-bad',
   'replica-repaired',

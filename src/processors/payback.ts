@@ -81,7 +81,15 @@ export async function measureAfter(context: AnyContext, runId: number): Promise<
   const { doneBytes, busyMs } = run.progress;
   const pairs = pairReads(before, reply.reads);
   if (pairs.itemCount === 0) return end(null, 'nothing of the sample was moved and is unchanged');
-  end({ ...pairs, rewrittenBytes: doneBytes, busyMs }, null);
+  const figures = { ...pairs, rewrittenBytes: doneBytes, busyMs };
+  store.transaction(() => {
+    end(figures, null);
+    const { reclamationId, media } = payback;
+    store.ledger.append({
+      ...{ atMs: clock(), event: 'payback-measured', runId, reclamationId },
+      figures: { media, ...figures },
+    });
+  });
 }
 
 type ColdReads = { readonly reads: SampledRead[] } | { readonly skippedReason: string };

@@ -75,6 +75,10 @@ describe('payback of an extent pool', () => {
     expect(payback?.figures?.beforeMs).toBeGreaterThan(0);
     expect(payback?.figures?.afterMs).toBeGreaterThan(0);
     expect(payback?.figures?.busyMs).toBe(runOf(runId).progress.busyMs);
+    const told = [...pool.context.store.ledger.entries({ event: 'payback-measured' })];
+    expect(told.map(({ entry }) => entry)).toMatchObject([
+      { runId, figures: { media: payback?.media, ...payback?.figures } },
+    ]);
     // The sample is kept for as long as it is of use.
     expect(paybacks().readsBefore(runId)).toEqual([]);
     expect(await inventory(pool)).toEqual(before);
