@@ -21,6 +21,7 @@ import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js
 import { type FileLock, tryLockFile } from '../kernel/file-lock.js';
 import type { Log } from '../observability/log.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { expirePauses } from '../processors/pauses.js';
 import type { PoolWork } from '../processors/pool-work.js';
 import { claimBatch, drain } from '../processors/run-batch.js';
 import { JOB_KINDS, type JobKind, queuePrefix } from '../queue/names.js';
@@ -187,6 +188,7 @@ export class AgentPool {
     if (this.#closing) return;
     const { store, ownerEpoch } = this.pool.context;
     this.work.forgetIdle();
+    expirePauses(this.pool.context);
     this.work.beginUrgent();
     this.work.reclaimer.advance();
     const reclamation = store.reclamations.open();

@@ -3,7 +3,8 @@
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { fileSystemsOnly, locate, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
-import { beginDefrag, setDefragPaused } from './run-control.js';
+import { beginDefrag } from './run-control.js';
+import { setDefragPaused } from './run-pause.js';
 import type { Output } from './schemas.js';
 import type { FsStartOptions, StartOptions } from './start-options.js';
 import { runView } from './views.js';

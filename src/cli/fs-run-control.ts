@@ -38,7 +38,7 @@ export function beginFsDefrag(pool: FsPool, intent: FsDefragIntent): Run {
     if (open) {
       askGovernor(store, open.runId, intensity, sloMs);
       store.runs.setIntensity(open.runId, intensity, threadCount);
-      store.runs.setState(open.runId, 'running', clock());
+      store.runs.setState(open.runId, 'running', clock(), null, '`defrag start`');
       return store.runs.get(open.runId) ?? open;
     }
     const runId = store.runs.insert({

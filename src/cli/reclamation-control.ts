@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvariantError, MaintenanceError } from '../domain/errors.js';
+import type { PauseRequest } from '../domain/pauses.js';
 import { PRESET_DESCRIPTIONS } from '../domain/policy.js';
 import type { Reclamation } from '../domain/reclamation.js';
 import { currentStep, outcomeOf } from '../domain/reclamation-plan.js';
@@ -12,6 +13,7 @@ import { ExtentPoolGround } from '../pool/extent-pool/reclamation-ground.js';
 import type { FsPool } from '../pool/fs-pool/fs-pool.js';
 import { FsPoolGround } from '../pool/fs-pool/reclamation-ground.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { pauseOf } from '../pool/pauses.js';
 import {
   beginReclamation,
   type ReclamationGround,
@@ -60,9 +62,9 @@ export function startReclamation(path: string, start: ReclamationStart): Promise
   });
 }
 
-export function pauseReclamation(path: string): Promise<ReclamationView> {
+export function pauseReclamation(path: string, request: PauseRequest): Promise<ReclamationView> {
   return withAnyPool(path, 'write', (pool) =>
-    reclamationView(pool, setReclamationPaused(groundOf(pool), true)),
+    reclamationView(pool, setReclamationPaused(groundOf(pool), true, request)),
   );
 }
 
@@ -132,6 +134,7 @@ function reclamationView(pool: MaintainedPool, reclamation: Reclamation): Reclam
     // Of one that goes on: so far.
     ...(isOpen(rest.state) ? outcomeOf(runs.filter((run) => run !== null)) : outcome),
     error: error && { ...error, details: { ...error.details } },
+    pause: pauseOf(pool.context, { kind: 'reclamation', id: reclamation.reclamationId }),
     steps: steps.map(({ plan, state, reason, startedAtMs, endedAtMs }, index) => {
       const [tier, intensity] = plan.what === 'defrag' ? [plan.tier, plan.intensity] : [null, null];
       const run = runs[index] ?? null;

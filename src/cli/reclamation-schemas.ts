@@ -11,6 +11,7 @@ import {
   STEP_STATES,
 } from '../domain/reclamation.js';
 import { GovernorOutput } from './governor-view.js';
+import { PauseOutput } from './pause-view.js';
 import {
   bytes,
   count,
@@ -68,6 +69,8 @@ const Reclamation = z.strictObject({
   helped: z.boolean().nullable(),
   steps: z.array(Step),
   error: WireErrorSchema.nullable(),
+  /** Who paused it; null where it is not paused. */
+  pause: PauseOutput.nullable(),
 });
 
 export const ReclamationRunOutput = z.strictObject({

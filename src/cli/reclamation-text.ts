@@ -2,6 +2,7 @@
 
 import { formatBytes, MIB } from '../domain/units.js';
 import { governorLines } from './governor-view.js';
+import { pauseLines } from './pause-view.js';
 import type { ReclamationView } from './reclamation-schemas.js';
 import type { Output } from './schemas.js';
 import { bytesText, capitalised, durationText, percent } from './text.js';
@@ -52,6 +53,7 @@ export function reclamationLines(one: ReclamationView, nowMs: number): string[] 
   const lines = [
     `Reclamation ${one.reclamationId}: ${one.state}${one.endCause ? ` (${one.endCause})` : ''}, ${durationText(Math.max(0, lastedMs))}`,
     `  Because: ${one.reason}`,
+    ...pauseLines(one.pause),
     ...one.steps.map((step) => `  ${stepLine(step)}`),
   ];
   if (one.rewrittenBytes > 0) lines.push(`  Rewritten: ${formatBytes(one.rewrittenBytes)}`);

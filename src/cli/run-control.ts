@@ -36,7 +36,7 @@ export function beginDefrag(pool: ExtentPool, intent: DefragIntent): Run | null 
     if (open) {
       askGovernor(store, open.runId, intensity, sloMs);
       store.runs.setIntensity(open.runId, intensity, threadCount);
-      store.runs.setState(open.runId, 'running', clock());
+      store.runs.setState(open.runId, 'running', clock(), null, '`defrag start`');
       return store.runs.get(open.runId);
     }
     const planned = store.candidates.planFragmented(WHOLE_SCOPE);
@@ -78,34 +78,6 @@ export function stopDefrag(pool: MaintainedPool): Run | null {
     const open = store.runs.open('defrag');
     if (open) store.runs.setState(open.runId, 'stopped', clock());
     return open;
-  });
-}
-
-/** @throws MaintenanceError ERR_TARGET_NOT_FOUND when no run is open. */
-export function setDefragPaused(pool: MaintainedPool, paused: boolean): Run {
-  return setPaused(pool, 'defrag', paused);
-}
-
-/** @throws MaintenanceError ERR_TARGET_NOT_FOUND when no trim is open. */
-export function setTrimPaused(pool: MaintainedPool, paused: boolean): Run {
-  return setPaused(pool, 'trim', paused);
-}
-
-function setPaused(pool: MaintainedPool, kind: 'defrag' | 'trim', paused: boolean): Run {
-  const { store, clock } = pool.context;
-  return store.transaction(() => {
-    const open = store.runs.open(kind);
-    if (!open) {
-      const [what, start] = {
-        defrag: ['defragmentation', 'defrag start'],
-        trim: ['trim', 'trim now'],
-      }[kind] as [string, string];
-      throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `no ${what} runs on ${pool.path}`, {
-        nextStep: `Start one with \`dynamicfs ${start}\`.`,
-      });
-    }
-    store.runs.setState(open.runId, paused ? 'paused' : 'running', clock());
-    return store.runs.get(open.runId) ?? open;
   });
 }
 

@@ -6,6 +6,7 @@ import { MAP_KINDS } from '../domain/disk-map.js';
 import { ERROR_KINDS, type ErrorCode } from '../domain/errors.js';
 import { TIERS } from '../domain/heat.js';
 import { RUN_KINDS, RUN_STATES } from '../domain/runs.js';
+import { PauseOutput } from './pause-view.js';
 
 export const count = z.int().nonnegative();
 export const bytes = z.int().nonnegative();
@@ -66,6 +67,8 @@ export const RunOutput = z.strictObject({
     z.strictObject({ outcome: z.enum(['skipped', 'failed']), reason: z.string(), count }),
   ),
   error: WireErrorSchema.nullable(),
+  /** Who paused it; null where it is not paused. */
+  pause: PauseOutput.nullable(),
 });
 
 export const Failure = z.strictObject({ name: z.string(), error: WireErrorSchema });

@@ -7,6 +7,7 @@ import type { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import type { DiskRow } from '../store/disks.js';
 import { findNamedDisk, withPool } from './pool-access.js';
 import { linkQueue } from './queue-link.js';
+import { setScrubPaused } from './run-pause.js';
 import type { Output } from './schemas.js';
 import { runView } from './views.js';
 import { waitForRun } from './wait-for-run.js';
@@ -51,7 +52,7 @@ export function beginScrub(
     if (open) {
       if (open.diskId !== diskId) throw otherScrub(open);
       store.runs.setIntensity(open.runId, intensity, threadCount);
-      store.runs.setState(open.runId, 'running', clock());
+      store.runs.setState(open.runId, 'running', clock(), null, '`scrub start`');
       store.scrubs.setRepairs(open.runId, repair);
       return { run: store.runs.get(open.runId) ?? open, continuesRunId: null };
     }
@@ -101,21 +102,6 @@ export function stopScrub(pool: ExtentPool): Run | null {
     const open = store.runs.open('scrub');
     if (open) store.runs.setState(open.runId, 'stopped', clock());
     return open;
-  });
-}
-
-/** @throws MaintenanceError ERR_TARGET_NOT_FOUND when no scrub is open. */
-export function setScrubPaused(pool: ExtentPool, paused: boolean): Run {
-  const { store, clock } = pool.context;
-  return store.transaction(() => {
-    const open = store.runs.open('scrub');
-    if (!open) {
-      throw new MaintenanceError('ERR_TARGET_NOT_FOUND', `no scrub runs on ${pool.path}`, {
-        nextStep: 'Start one with `dynamicfs scrub start`.',
-      });
-    }
-    store.runs.setState(open.runId, paused ? 'paused' : 'running', clock());
-    return store.runs.get(open.runId) ?? open;
   });
 }
 

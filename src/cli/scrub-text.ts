@@ -1,5 +1,6 @@
 /** What the scrub commands print for people. */
 
+import { pauseLines } from './pause-view.js';
 import { counted, printable } from './printable.js';
 import type { Output } from './schemas.js';
 import { bytesText, capitalised, durationText } from './text.js';
@@ -27,6 +28,7 @@ export function scrubText(status: Status): string {
   if (status.running && run.estimatedRemainingMs !== null) {
     lines.push(`  Estimated remaining: ${durationText(run.estimatedRemainingMs)}`);
   }
+  lines.push(...pauseLines(run.pause));
   if (run.error) lines.push(`  Error: ${printable(run.error.message)}`);
   lines.push(...badLines(status));
   return lines.join('\n');

@@ -2,6 +2,7 @@
 
 import { formatBytes } from '../domain/units.js';
 import { governorLines } from './governor-view.js';
+import { pauseLines } from './pause-view.js';
 import { counted, printable } from './printable.js';
 import type { DiskView, Output, RunView } from './schemas.js';
 import { deviceLines, windowLines } from './trim-text.js';
@@ -90,7 +91,7 @@ export function defragStatusText(status: Output<'defrag status'>): string {
   if (status.estimatedRemainingMs !== null) {
     lines.push(`  Estimated remaining: ${durationText(status.estimatedRemainingMs)}`);
   }
-  lines.push(...governorLines(status.governor));
+  lines.push(...pauseLines(status.run?.pause ?? null), ...governorLines(status.governor));
   if (status.run && !status.running) {
     lines.push(`  Last run: ${status.run.state}, ${durationText(runMs(status.run))}`);
   }
@@ -135,7 +136,7 @@ export function trimStatusText(status: Output<'trim status'>, nowMs: number): st
     `  Automatic: ${status.enabled ? status.intensity : 'off'}, batches of ${formatBytes(status.batchBytes)}${status.secureErase ? ', secure erase' : ''}`,
   ];
   if (status.unsupported > 0) lines.push(`  Unsupported: ${status.unsupported} ranges`);
-  lines.push(...governorLines(status.governor));
+  lines.push(...pauseLines(status.run?.pause ?? null), ...governorLines(status.governor));
   lines.push(...deviceLines(status.devices ?? []));
   if (status.run?.error) lines.push(`  Last run failed: ${printable(status.run.error.message)}`);
   return lines.join('\n');

@@ -3,6 +3,7 @@
 import { estimatedRemainingMs, type Run } from '../domain/runs.js';
 import type { DiskInfo, ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { pauseOfRun } from '../pool/pauses.js';
 import { governorView } from './governor-view.js';
 import type { DiskView, Output, RunView } from './schemas.js';
 
@@ -22,6 +23,7 @@ export function runView(pool: MaintainedPool, run: Run): RunView {
     estimatedRemainingMs: remainingMs(run),
     exclusions: store.candidates.exclusions(runId),
     error: error && { ...error, details: { ...error.details } },
+    pause: pauseOfRun(pool.context, runId),
   };
 }
 

@@ -9,6 +9,7 @@ import type { RunExclusion } from '../domain/runs.js';
 import type { GovernorStore } from '../store/governor.js';
 import type { LedgerStore } from '../store/ledger.js';
 import type { OwnerStore } from '../store/owner.js';
+import type { PauseStore } from '../store/pauses.js';
 import type { PaybackStore } from '../store/paybacks.js';
 import type { PolicyStore } from '../store/policies.js';
 import type { ReclamationStore } from '../store/reclamations.js';
@@ -33,6 +34,7 @@ export interface MaintenanceStore {
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
   readonly ledger: LedgerStore;
+  readonly pauses: PauseStore;
   readonly triggers: TriggerStateStore;
   readonly candidates: { exclusions(runId: number): RunExclusion[] };
   transaction<T>(body: () => T): T;

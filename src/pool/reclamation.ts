@@ -3,6 +3,7 @@
 import type { Intensity } from '../domain/defrag-plan.js';
 import { MaintenanceError, type WireError } from '../domain/errors.js';
 import type { Tier } from '../domain/heat.js';
+import { type PauseRequest, PLAIN_PAUSE } from '../domain/pauses.js';
 import type {
   EndCause,
   PoolStanding,
@@ -12,6 +13,7 @@ import type {
 } from '../domain/reclamation.js';
 import { currentStep, hasHelped, outcomeOf, planSteps } from '../domain/reclamation-plan.js';
 import type { MaintenanceContext } from './maintained-pool.js';
+import { notePause } from './pauses.js';
 
 /** What a reclamation asks of a pool that is particular to its kind. */
 export interface ReclamationGround {
@@ -67,16 +69,28 @@ export function beginReclamation(
   });
 }
 
-/** The whole of it: its run, too. @throws MaintenanceError ERR_TARGET_NOT_FOUND when none is open. */
-export function setReclamationPaused({ context }: ReclamationGround, paused: boolean): Reclamation {
+/**
+ * The whole of it: its run, too.
+ *
+ * @param request why, and of a pause for how long.
+ * @throws MaintenanceError ERR_TARGET_NOT_FOUND when none is open.
+ */
+export function setReclamationPaused(
+  { context }: Pick<ReclamationGround, 'context'>,
+  paused: boolean,
+  request: Partial<PauseRequest> = {},
+): Reclamation {
   const { store, clock } = context;
   return store.transaction(() => {
     const open = openOne(context);
     const { reclamationId } = open;
     store.reclamations.setPaused(reclamationId, paused);
-    const event = paused ? 'reclamation-paused' : 'reclamation-resumed';
-    if ((open.state === 'paused') !== paused) {
-      store.ledger.append({ atMs: clock(), event, reclamationId });
+    if (paused) {
+      const subject = { kind: 'reclamation', id: reclamationId } as const;
+      notePause(context, subject, { ...PLAIN_PAUSE, ...request });
+    } else if (open.state === 'paused') {
+      const reason = request.reason ?? null;
+      store.ledger.append({ atMs: clock(), event: 'reclamation-resumed', reason, reclamationId });
     }
     const runId = currentStep(store.reclamations.steps(reclamationId))?.runId ?? null;
     if (runId !== null) store.runs.setState(runId, paused ? 'paused' : 'running', clock());

@@ -8,6 +8,7 @@ import { GovernorStore } from './governor.js';
 import { type LedgerOptions, LedgerStore } from './ledger.js';
 import { MoveIntents } from './move-intents.js';
 import { OwnerStore } from './owner.js';
+import { PauseStore } from './pauses.js';
 import { PaybackStore } from './paybacks.js';
 import { PolicyStore } from './policies.js';
 import { ReclamationStore } from './reclamations.js';
@@ -45,6 +46,7 @@ export class FsPoolStore {
   readonly triggers: TriggerStateStore;
   readonly governor: GovernorStore;
   readonly ledger: LedgerStore;
+  readonly pauses: PauseStore;
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
@@ -72,6 +74,7 @@ export class FsPoolStore {
     this.reclamations = new ReclamationStore(db);
     this.triggers = new TriggerStateStore(db);
     this.governor = new GovernorStore(db);
+    this.pauses = new PauseStore(db);
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */

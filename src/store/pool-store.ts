@@ -11,6 +11,7 @@ import { GovernorStore } from './governor.js';
 import { type LedgerOptions, LedgerStore } from './ledger.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
+import { PauseStore } from './pauses.js';
 import { PaybackStore } from './paybacks.js';
 import { PolicyStore } from './policies.js';
 import { ReclamationStore } from './reclamations.js';
@@ -50,6 +51,7 @@ export class PoolStore {
   readonly triggers: TriggerStateStore;
   readonly governor: GovernorStore;
   readonly ledger: LedgerStore;
+  readonly pauses: PauseStore;
   readonly #db: Db;
 
   /** @throws MaintenanceError ERR_STORE, ERR_NEWER_VERSION, as `openDatabase`. */
@@ -88,6 +90,7 @@ export class PoolStore {
     this.reclamations = new ReclamationStore(db);
     this.triggers = new TriggerStateStore(db);
     this.governor = new GovernorStore(db);
+    this.pauses = new PauseStore(db);
   }
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */

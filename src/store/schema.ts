@@ -4,6 +4,7 @@
  */
 
 import { LEDGER_STEP } from './ledger.js';
+import { PAUSE_STEP } from './pauses.js';
 import { PAYBACK_STEP } from './paybacks.js';
 import { POLICY_STEP } from './policies.js';
 import { RECLAMATION_STEP } from './reclamations.js';
@@ -192,6 +193,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   TRIGGER_STEP,
   SHORT_STEP,
   PAYBACK_STEP,
+  PAUSE_STEP,
 ];
 
 /**
@@ -268,4 +270,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   LEDGER_STEP,
   TRIGGER_STEP,
   PAYBACK_STEP,
+  PAUSE_STEP,
 ];

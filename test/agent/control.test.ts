@@ -7,7 +7,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { beginDefrag, setDefragPaused, stopDefrag } from '../../src/cli/run-control.js';
+import { beginDefrag, stopDefrag } from '../../src/cli/run-control.js';
+import { setDefragPaused } from '../../src/cli/run-pause.js';
 import {
   beginRun,
   candidateCount,

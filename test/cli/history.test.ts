@@ -4,14 +4,16 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseSinceMs } from '../../src/cli/history.js';
+import { beginDefrag } from '../../src/cli/run-control.js';
 import { LEDGER_EVENTS } from '../../src/domain/ledger.js';
 import { PoolStore } from '../../src/store/pool-store.js';
-import { emptyPool } from '../support/cli-pools.js';
+import { emptyPool, fragmentedPool } from '../support/cli-pools.js';
 import { CliNode, RUN_JS } from '../support/cli-run.js';
+import { closePool, openPool } from '../support/pool-fixture.js';
 
 const node = new CliNode();
 afterAll(() => node.stop());
@@ -143,6 +145,52 @@ describe('history', () => {
     expect(text).not.toContain('\u001b');
     expect(text).not.toContain('\u0007');
   });
+});
+
+describe('a pause', () => {
+  it('takes a reason and an end, which the status and the history show', async () => {
+    const { path } = await fragmentedPool();
+    const none = await node.failure(['defrag', 'pause', '-p', path, '--for', '2h']);
+    expect(none).toMatchObject({ code: 'ERR_TARGET_NOT_FOUND', exitCode: 10 });
+    const pool = openPool(path);
+    beginDefrag(pool, { intensity: 'low', threadCount: 1, once: true });
+    await closePool(pool);
+
+    for (const wrong of [
+      ['--for', 'soon'],
+      ['--reason', 'x'.repeat(501)],
+    ]) {
+      const refused = await node.jsonFailure(['defrag', 'pause', '-p', path, ...wrong]);
+      expect(refused).toMatchObject({ code: 'ERR_USAGE', exitCode: 2 });
+    }
+    const beforeMs = Date.now();
+    const args = ['-p', path, '--reason', 'backup at night', '--for', '2h'];
+    const status = await node.json('defrag pause', args);
+    const pause = status.run?.pause;
+    expect(pause).toMatchObject({ reason: 'backup at night', actor: expect.any(String) });
+    const untilMs = pause?.untilMs ?? 0;
+    expect(untilMs).toBeGreaterThan(beforeMs + 7_100_000);
+    expect(untilMs).toBeLessThan(Date.now() + 7_300_000);
+    const text = await node.text('defrag', 'status', '-p', path);
+    expect(text).toMatch(/^ {2}Paused by \S+.* at .* UTC, until .* UTC: backup at night$/m);
+    const history = await node.text('history', '-p', path, '--event', 'run-paused');
+    expect(history).toMatch(
+      /defrag run 1 paused until \d{4}-\d\d-\d\d \d\d:\d\d — backup at night$/m,
+    );
+  });
+});
+
+it('of a pool that was recovered begins anew, and says that the one before was lost', async () => {
+  const { path, disks } = await emptyPool();
+  rmSync(join(path, 'pool.sqlite'));
+  await node.text('recover', '-p', path, ...disks.flatMap((disk) => ['--disk', disk]));
+  const { entries } = await node.json('history', ['-p', path]);
+  expect(entries[0]).toMatchObject({
+    ...{ event: 'ledger-began', figures: { beginning: 'recovered' } },
+    reason: expect.stringContaining('was lost'),
+  });
+  expect(entries[1]).toMatchObject({ event: 'disk-added', figures: { disk: disks[0] } });
+  expect(await node.json('history verify', ['-p', path])).toMatchObject({ whole: true });
 });
 
 describe('history verify', () => {

@@ -11,9 +11,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agentStatusText } from '../../src/cli/agent-views.js';
 import { diskHealthText } from '../../src/cli/disk-health.js';
 import { mapText } from '../../src/cli/map-text.js';
-import { beginDefrag, setDefragPaused } from '../../src/cli/run-control.js';
+import { beginDefrag } from '../../src/cli/run-control.js';
+import { setDefragPaused, setScrubPaused } from '../../src/cli/run-pause.js';
 import { OUTPUT_SCHEMAS } from '../../src/cli/schemas.js';
-import { beginScrub, setScrubPaused } from '../../src/cli/scrub-control.js';
+import { beginScrub } from '../../src/cli/scrub-control.js';
 import { scrubText } from '../../src/cli/scrub-text.js';
 import { isUtf8 } from '../../src/cli/sparkline.js';
 import {

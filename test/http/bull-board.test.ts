@@ -9,7 +9,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
-import { setDefragPaused } from '../../src/cli/run-control.js';
+import { setDefragPaused } from '../../src/cli/run-pause.js';
 import {
   beginRun,
   type Lab,

@@ -1,7 +1,7 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { withAnyPool } from '../../cli/pool-access.js';
 import { prose } from '../../cli/prose.js';
-import { setDefragPaused } from '../../cli/run-control.js';
+import { pauseFlags, pauseRequest, setDefragPaused } from '../../cli/run-pause.js';
 import type { Output } from '../../cli/schemas.js';
 import { defragStatus } from '../../cli/views.js';
 
@@ -14,13 +14,17 @@ export default class DefragPause extends BaseCommand {
 
 EXIT STATUS: 0 paused, 2 usage, 10 nothing runs.`);
 
-  static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
-  static override flags = { pool: poolFlag };
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --pool /pool',
+    '<%= config.bin %> <%= command.id %> --pool /pool --reason "backup" --for 2h',
+  ];
+  static override flags = { pool: poolFlag, ...pauseFlags };
 
   async run(): Promise<Output<'defrag pause'>> {
     const { flags } = await this.parse(DefragPause);
+    const request = pauseRequest(flags);
     const status = await withAnyPool(flags.pool, 'write', (pool) => {
-      setDefragPaused(pool, true);
+      setDefragPaused(pool, true, request);
       return defragStatus(pool);
     });
     this.log('Defragmentation paused');

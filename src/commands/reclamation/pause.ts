@@ -1,6 +1,7 @@
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { prose } from '../../cli/prose.js';
 import { pauseReclamation } from '../../cli/reclamation-control.js';
+import { pauseFlags, pauseRequest } from '../../cli/run-pause.js';
 import type { Output } from '../../cli/schemas.js';
 
 /** Pause the open reclamation, its run too. */
@@ -13,12 +14,15 @@ resumed or stopped.
 
 EXIT STATUS: 0 paused, 2 usage, 10 none is open, 21 not registered.`);
 
-  static override examples = ['<%= config.bin %> <%= command.id %> --pool /pool'];
-  static override flags = { pool: poolFlag };
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> --pool /pool',
+    '<%= config.bin %> <%= command.id %> --pool /pool --reason "backup" --for 2h',
+  ];
+  static override flags = { pool: poolFlag, ...pauseFlags };
 
   async run(): Promise<Output<'reclamation pause'>> {
     const { flags } = await this.parse(ReclamationPause);
-    const reclamation = await pauseReclamation(flags.pool);
+    const reclamation = await pauseReclamation(flags.pool, pauseRequest(flags));
     this.log('Reclamation paused');
     return { schemaVersion: 1, reclamation };
   }
