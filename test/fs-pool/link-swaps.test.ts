@@ -51,7 +51,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:
 print(swaps)
 `;
 
-describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a run limited to a path of a %s', (fsType) => {
+describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a run limited to a path of %s', (fsType) => {
   it('follows no path out of it while its owner swaps directories for links', async () => {
     using mount = new LoopMount(fsType);
     using outside = new LoopMount(fsType);
