@@ -39,6 +39,7 @@ export function openDatabase(
   const readonly = options.readonly ?? false;
   let db: Db | undefined;
   try {
+    if (readonly) bringUpToDate(path, steps);
     db = new Database(path, { readonly, fileMustExist: !options.create, timeout: BUSY_TIMEOUT_MS });
     db.pragma(`cache_size = -${PAGE_CACHE_KIB}`);
     db.pragma('foreign_keys = ON');
@@ -49,7 +50,7 @@ export function openDatabase(
       // 64 MiB: pages that change again and again are copied into the database less often.
       db.pragma('wal_autocheckpoint = 16000');
     }
-    migrate(db, steps, path, readonly);
+    migrate(db, steps, path);
     return db;
   } catch (cause) {
     db?.close();
@@ -65,7 +66,23 @@ function refuseForeign(db: Db, path: string): void {
   });
 }
 
-function migrate(db: Db, steps: readonly string[], path: string, readonly: boolean): void {
+/** Who only looks at a store from an older version may do so, if that user may write to it. */
+function bringUpToDate(path: string, steps: readonly string[]): void {
+  const db = new Database(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+  const version = db.pragma('user_version', { simple: true }) as number;
+  db.close();
+  if (version === 0 || version >= steps.length) return;
+  try {
+    openDatabase(path, steps).close();
+  } catch (cause) {
+    throw new MaintenanceError('ERR_STORE', `${path} is from an older version of dynamicfs`, {
+      cause,
+      nextStep: 'Run any command on the pool as its owner once, which brings it up to date.',
+    });
+  }
+}
+
+function migrate(db: Db, steps: readonly string[], path: string): void {
   const version = db.pragma('user_version', { simple: true }) as number;
   if (version > steps.length) {
     throw new MaintenanceError(
@@ -75,12 +92,6 @@ function migrate(db: Db, steps: readonly string[], path: string, readonly: boole
     );
   }
   if (version === steps.length) return;
-  if (readonly) {
-    throw new MaintenanceError('ERR_STORE', `${path} has an older schema and is opened read-only`, {
-      nextStep:
-        'Open it once with write permission, for example with `dynamicfs status` as its owner.',
-    });
-  }
   transaction(db, () => {
     const current = db.pragma('user_version', { simple: true }) as number;
     for (const step of steps.slice(current)) db.exec(step);

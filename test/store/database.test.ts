@@ -269,3 +269,15 @@ it('the registry keeps one path per pool, and one pool per path', () => {
   registry.forget('b');
   expect(registry.byId('b')).toBeNull();
 });
+
+it('brings a store of an older version up to date for who only looks at it', () => {
+  const path = join(tempDirectory('store'), 'old.sqlite');
+  const old = openDatabase(path, ['CREATE TABLE rows (x)'], { create: true });
+  old.exec('INSERT INTO rows VALUES (7)');
+  old.close();
+  const steps = ['CREATE TABLE rows (x)', 'ALTER TABLE rows ADD COLUMN y DEFAULT 8'];
+  const db = openDatabase(path, steps, { readonly: true });
+  open.push(db);
+  expect(db.prepare('SELECT * FROM rows').all()).toEqual([{ x: 7, y: 8 }]);
+  expect(() => db.exec('INSERT INTO rows VALUES (1, 2)')).toThrow(/readonly/);
+});
