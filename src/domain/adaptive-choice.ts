@@ -1,6 +1,8 @@
 /** What adaptive mode makes of the facts of now; see src/domain/adaptive.ts. Pure. */
 
 import { type AdaptiveChoice, chooseHour } from './adaptive.js';
+import { INTENSITIES, type Intensity } from './defrag-plan.js';
+import { TIERS } from './heat.js';
 import type { Policy } from './policy.js';
 import type { TriggerFacts } from './trigger-facts.js';
 import { lastWhole } from './trigger-waits.js';
@@ -17,7 +19,15 @@ export function adaptiveChoice(policy: Policy, facts: TriggerFacts): AdaptiveCho
     fragmentationRatio: fragmentation.pool?.ratio ?? 0,
     thresholdRatio: policy.fragmentationThresholdRatio,
     hoursToSchedule: Math.max(0, (dueAtMs - nowMs) / HOUR_MS),
-    intensity: policy.defrag.intensity,
+    intensity: mostOf(policy),
     allowedHours: adaptive.allowedHours,
   });
+}
+
+/** The most that any tier may: a quiet hour holds none of them back. */
+function mostOf({ defrag, tiers }: Policy): Intensity {
+  const ranks = [defrag, ...TIERS.map((tier) => tiers[tier].defrag)].map(({ intensity }) =>
+    INTENSITIES.indexOf(intensity),
+  );
+  return INTENSITIES[Math.max(...ranks)] ?? defrag.intensity;
 }

@@ -8,6 +8,7 @@
 import type { RunExclusion } from '../domain/runs.js';
 import type { GovernorStore } from '../store/governor.js';
 import type { LedgerStore } from '../store/ledger.js';
+import type { LoadHourStore } from '../store/load-hours.js';
 import type { OwnerStore } from '../store/owner.js';
 import type { PauseStore } from '../store/pauses.js';
 import type { PaybackStore } from '../store/paybacks.js';
@@ -36,6 +37,7 @@ export interface MaintenanceStore {
   readonly ledger: LedgerStore;
   readonly pauses: PauseStore;
   readonly triggers: TriggerStateStore;
+  readonly loadHours: LoadHourStore;
   readonly candidates: { exclusions(runId: number): RunExclusion[] };
   transaction<T>(body: () => T): T;
   transactionWithoutFlush<T>(body: () => T): T;

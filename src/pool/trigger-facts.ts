@@ -1,12 +1,15 @@
 /** Gathers what is known of a pool for `decide` in src/domain/triggers.ts; begins and changes nothing. */
 
 import { statfsSync } from 'node:fs';
+import { HOURS_PER_WEEK } from '../domain/adaptive.js';
 import { ratio } from '../domain/fragmentation.js';
 import { TIERS, type Tier } from '../domain/heat.js';
+import { hourOfWeek, zoneOf } from '../domain/hour-samples.js';
 import type { Policy } from '../domain/policy.js';
 import { quietUntilMs } from '../domain/quiet-hours.js';
 import { asOfNow, type TickClock, ticked, timeAsOfNow } from '../domain/tick-clock.js';
 import type {
+  AdaptiveFact,
   ByScope,
   FragmentationFact,
   FreedFact,
@@ -62,7 +65,26 @@ export function triggerFacts(
     quietUntilMs: quietUntilMs(policy.quietHours, nowMs),
     wornTodayBytes: wornTodayBytes(store, nowMs),
     payback: paybackFact(context),
-    adaptive: null,
+    adaptive: policy.adaptive ? adaptiveFact(context, policy, nowMs) : null,
+  };
+}
+
+const HOUR_MS = 60 * 60 * 1000;
+
+function adaptiveFact({ store }: MaintenanceContext, policy: Policy, nowMs: number): AdaptiveFact {
+  const zone = zoneOf(policy);
+  const { windows, quietHours } = policy;
+  const mayBegin = (atMs: number) =>
+    (windows.length === 0 || windowState(windows, atMs).openUntilMs !== null) &&
+    quietUntilMs(quietHours, atMs) === null;
+  const hours = Array.from({ length: HOURS_PER_WEEK }, (_, n) => nowMs + n * HOUR_MS);
+  const isAlways = windows.length === 0 && quietHours.length === 0;
+  return {
+    week: store.loadHours.week(),
+    hourOfWeek: hourOfWeek(zone, nowMs),
+    allowedHours: isAlways
+      ? null
+      : new Set(hours.filter(mayBegin).map((atMs) => hourOfWeek(zone, atMs))),
   };
 }
 

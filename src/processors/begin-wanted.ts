@@ -5,6 +5,7 @@ import type { ExtentPoolGround } from '../pool/extent-pool/reclamation-ground.js
 import type { FsPoolGround } from '../pool/fs-pool/reclamation-ground.js';
 import { beginReclamation } from '../pool/reclamation.js';
 import { noteTick, triggerFacts } from '../pool/trigger-facts.js';
+import { sampleHour } from './hour-samples.js';
 
 /** @returns the reclamation that this call began; null when nothing is to be done, or something holds it. */
 export function beginWanted(ground: ExtentPoolGround | FsPoolGround): number | null {
@@ -12,7 +13,9 @@ export function beginWanted(ground: ExtentPoolGround | FsPoolGround): number | n
   const { store } = context;
   return store.transaction(() => {
     const policy = store.policies.effective();
-    const decision = decide(policy, triggerFacts(context, policy));
+    const facts = triggerFacts(context, policy);
+    const decision = decide(policy, facts);
+    sampleHour(context, facts);
     noteTick(context, decision);
     const { chosen, intensityMax } = decision;
     if (!chosen) return null;

@@ -6,6 +6,7 @@ import { type Db, openDatabase, transaction, transactionWithoutFlush } from './d
 import { FsCandidates } from './fs-candidates.js';
 import { GovernorStore } from './governor.js';
 import { type LedgerOptions, LedgerStore } from './ledger.js';
+import { LoadHourStore } from './load-hours.js';
 import { MoveIntents } from './move-intents.js';
 import { OwnerStore } from './owner.js';
 import { PauseStore } from './pauses.js';
@@ -44,6 +45,7 @@ export class FsPoolStore {
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
   readonly triggers: TriggerStateStore;
+  readonly loadHours: LoadHourStore;
   readonly governor: GovernorStore;
   readonly ledger: LedgerStore;
   readonly pauses: PauseStore;
@@ -73,6 +75,7 @@ export class FsPoolStore {
     this.policies = new PolicyStore(db, this.ledger);
     this.reclamations = new ReclamationStore(db);
     this.triggers = new TriggerStateStore(db);
+    this.loadHours = new LoadHourStore(db);
     this.governor = new GovernorStore(db);
     this.pauses = new PauseStore(db);
   }

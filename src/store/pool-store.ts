@@ -9,6 +9,7 @@ import { ExtentStore } from './extents.js';
 import { FragmentationQueries } from './fragmentation.js';
 import { GovernorStore } from './governor.js';
 import { type LedgerOptions, LedgerStore } from './ledger.js';
+import { LoadHourStore } from './load-hours.js';
 import { ObjectStore } from './objects.js';
 import { OwnerStore } from './owner.js';
 import { PauseStore } from './pauses.js';
@@ -49,6 +50,7 @@ export class PoolStore {
   readonly policies: PolicyStore;
   readonly reclamations: ReclamationStore;
   readonly triggers: TriggerStateStore;
+  readonly loadHours: LoadHourStore;
   readonly governor: GovernorStore;
   readonly ledger: LedgerStore;
   readonly pauses: PauseStore;
@@ -89,6 +91,7 @@ export class PoolStore {
     this.policies = new PolicyStore(db, this.ledger);
     this.reclamations = new ReclamationStore(db);
     this.triggers = new TriggerStateStore(db);
+    this.loadHours = new LoadHourStore(db);
     this.governor = new GovernorStore(db);
     this.pauses = new PauseStore(db);
   }

@@ -4,6 +4,7 @@
  */
 
 import { LEDGER_STEP } from './ledger.js';
+import { LOAD_HOUR_STEP } from './load-hours.js';
 import { PAUSE_STEP } from './pauses.js';
 import { PAYBACK_STEP } from './paybacks.js';
 import { POLICY_STEP } from './policies.js';
@@ -194,6 +195,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   SHORT_STEP,
   PAYBACK_STEP,
   PAUSE_STEP,
+  LOAD_HOUR_STEP,
 ];
 
 /**
@@ -271,4 +273,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   TRIGGER_STEP,
   PAYBACK_STEP,
   PAUSE_STEP,
+  LOAD_HOUR_STEP,
 ];

@@ -67,9 +67,15 @@ export class TriggerStateStore {
     return Object.fromEntries(rows.map(({ key, sinceMs }) => [key, sinceMs]));
   }
 
-  /** Those that were passed already keep their time. Safe while: in a transaction. */
+  /**
+   * Those that were passed already keep their time, unless the clock was set back before it: they
+   * would wait until it is there again. Safe while: in a transaction.
+   */
   setPassed(keys: readonly string[], nowMs: number): void {
     const list = JSON.stringify(keys);
+    this.#db
+      .prepare('UPDATE passed_thresholds SET since_ms = @nowMs WHERE since_ms > @nowMs')
+      .run({ nowMs });
     this.#db
       .prepare(
         'DELETE FROM passed_thresholds WHERE verdict_key NOT IN (SELECT value FROM json_each(?))',

@@ -53,6 +53,17 @@ describe('policy explain', () => {
     expect(after.begins).toEqual(view.begins);
   });
 
+  it('says what adaptive mode makes of this hour', async () => {
+    const { path } = await emptyPool();
+    const input = 'adaptive: true\nquietHours: [{ from: "08:00", to: "20:00" }]\n';
+    const end = await node.run(['policy', 'explain', '-p', path, '--file', '-', '--json'], {
+      input,
+    });
+    const { adaptive } = JSON.parse(end.stdout);
+    expect(adaptive).toMatchObject({ begin: false, intensity: 'high' });
+    expect(adaptive.reason).toContain('still learning: 0 of 168 hours');
+  });
+
   it('names the errors of a file', async () => {
     const { path } = await emptyPool();
     const bad = await node.run(['policy', 'explain', '-p', path, '--file', '-'], {
