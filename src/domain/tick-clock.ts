@@ -13,7 +13,7 @@ export interface SetBack {
   /** The newest reclamation that was begun before it, and whether it ended before it, too. */
   readonly throughReclamationId: number;
   readonly wasOpen: boolean;
-  /** Trims that ended before it were not later than this, by the clock of then. */
+  /** When the last trim before it ended, by the clock of then. */
   readonly throughTrimAtMs: number;
 }
 
@@ -64,6 +64,7 @@ export function asOfNow<T extends Pick<Reclamation, 'reclamationId' | 'startedAt
 
 /** As `asOfNow`, of the end of a trim, or of when the pool was made. */
 export function timeAsOfNow({ setBacks }: TickClock, atMs: number, nowMs: number): number {
-  const isBefore = (one: SetBack) => atMs <= one.throughTrimAtMs || atMs > nowMs;
+  // Not what is less: trims since then have lesser times, too.
+  const isBefore = (one: SetBack) => atMs === one.throughTrimAtMs || atMs > nowMs;
   return setBacks.filter(isBefore).reduce((at, { byMs }) => at - byMs, atMs);
 }
