@@ -1,7 +1,7 @@
 /** Whether moving data pays on a pool, for people and as data. */
 
 import { z } from 'zod';
-import type { PaybackVerdict } from '../domain/payback.js';
+import { type PaybackVerdict, VERDICT_TEXTS } from '../domain/payback.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { paybackVerdict } from '../pool/payback.js';
 import { bytes, count, timeMs } from './schema-parts.js';
@@ -26,15 +26,9 @@ export function paybackView({ context }: MaintainedPool): z.infer<typeof Payback
   return paybackVerdict(context);
 }
 
-const VERDICTS: Readonly<Record<PaybackVerdict['verdict'], string>> = {
-  pays: 'moving data pays',
-  'does-not-pay': 'moving data does not pay',
-  unknown: 'not known yet',
-};
-
 export function paybackLines(view: PaybackVerdict): string[] {
   const { verdict, text, backsOffUntilMs } = view;
-  const lines = [`  Payback: ${VERDICTS[verdict]}: ${text}`];
+  const lines = [`  Payback: ${VERDICT_TEXTS[verdict]}: ${text}`];
   if (backsOffUntilMs !== null) {
     const until = new Date(backsOffUntilMs).toISOString().slice(0, 16).replace('T', ' ');
     lines.push(`    Triggers move nothing before ${until} UTC, unless it is twice as fragmented`);

@@ -114,6 +114,13 @@ export function pairReads(
 
 export type PaybackVerdictKind = 'pays' | 'does-not-pay' | 'unknown';
 
+/** For people. */
+export const VERDICT_TEXTS: Readonly<Record<PaybackVerdict['verdict'], string>> = {
+  pays: 'moving data pays',
+  'does-not-pay': 'moving data does not pay',
+  unknown: 'whether moving data pays is not known yet',
+};
+
 export interface PaybackVerdict {
   readonly verdict: PaybackVerdictKind;
   /** For people, with the figures. */

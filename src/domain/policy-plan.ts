@@ -63,9 +63,11 @@ export function forecastTiers(policy: Policy, facts: TriggerFacts): TierForecast
         pendingBytes,
         reason: !trim.enabled
           ? 'trim is off'
-          : pendingBytes === null
-            ? 'how much can be given back is known by a look at all free space only'
-            : `${formatBytes(pendingBytes)} wait for it`,
+          : pendingBytes !== null
+            ? `${formatBytes(pendingBytes)} wait for it`
+            : 'pool' in facts.freed
+              ? 'how much can be given back is known by a look at all free space only'
+              : 'no disk is of this tier',
       },
     };
   });

@@ -1,6 +1,6 @@
 /** Whether moving data pays on a pool, by its last runs and how fragmented it has become since. */
 
-import { judgePayback, type PaybackVerdict } from '../domain/payback.js';
+import { judgePayback, type PaybackVerdict, VERDICT_TEXTS } from '../domain/payback.js';
 import { DAY_MS } from '../domain/trends.js';
 import type { PaybackFact } from '../domain/trigger-facts.js';
 import type { MaintenanceContext } from './maintained-pool.js';
@@ -24,6 +24,6 @@ export function paybackVerdict({
 
 /** What a trigger is told. */
 export function paybackFact(context: MaintenanceContext): PaybackFact {
-  const { text, backsOffUntilMs } = paybackVerdict(context);
-  return { backsOffUntilMs, reason: `moving data does not pay here: ${text}` };
+  const { verdict, text, backsOffUntilMs } = paybackVerdict(context);
+  return { backsOffUntilMs, reason: `${VERDICT_TEXTS[verdict]}: ${text}` };
 }

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agentStatusText } from '../../src/cli/agent-views.js';
 import { diskHealthText } from '../../src/cli/disk-health.js';
 import { mapText } from '../../src/cli/map-text.js';
+import { reclamationStatusText } from '../../src/cli/reclamation-text.js';
 import { beginDefrag } from '../../src/cli/run-control.js';
 import { setDefragPaused, setScrubPaused } from '../../src/cli/run-pause.js';
 import { OUTPUT_SCHEMAS } from '../../src/cli/schemas.js';
@@ -28,6 +29,8 @@ import {
 } from '../../src/cli/text.js';
 import { extentsText, jobsText, jobText, objectsText } from '../../src/cli/text-lists.js';
 import { trendsText } from '../../src/cli/trends-text.js';
+import { ExtentPoolGround } from '../../src/pool/extent-pool/reclamation-ground.js';
+import { beginReclamation, setReclamationPaused } from '../../src/pool/reclamation.js';
 import { type CliPool, emptyPool, fragmentedPool } from '../support/cli-pools.js';
 import { CliNode, ofExtents } from '../support/cli-run.js';
 import { closePool, openPool } from '../support/pool-fixture.js';
@@ -241,6 +244,46 @@ describe('with an agent', () => {
     expect(refused).toMatchObject({ code: 'ERR_POLICY_REFUSED', exitCode: 14 });
   });
 
+  it('reclamation run, pause, resume, stop, status, policy explain', async () => {
+    const shown = async () => {
+      const view = await json('reclamation status', flags);
+      const text = reclamationStatusText(view, Date.now(), isUtf8(node.env));
+      const printed = await node.text('reclamation', 'status', ...flags);
+      // What is so long ago goes on.
+      const still = (lines: string) => lines.replaceAll(/\d+m?s ago/g, 'ago').trimEnd();
+      expect(still(printed)).toBe(still(text));
+      return view;
+    };
+    const { reclamation } = await json('reclamation run', [...flags, '--wait']);
+    expect(reclamation).toMatchObject({ state: 'completed', trigger: 'manual', failedCount: 0 });
+    expect(await shown()).toMatchObject({ open: null, recent: [{ state: 'completed' }] });
+
+    // Begun and paused at once: nothing of it is done before the commands are asked.
+    const begin = async () => {
+      const open = openPool(pool.path);
+      const ground = new ExtentPoolGround(open.context);
+      open.context.store.transaction(() => {
+        const request = {
+          trigger: 'manual',
+          scope: null,
+          reason: 'a test',
+          actor: 'test',
+        } as const;
+        beginReclamation(ground, request);
+        setReclamationPaused(ground, true);
+      });
+      await closePool(open);
+    };
+    await begin();
+    const paused = await json('reclamation pause', [...flags, '--reason', 'lunch']);
+    expect(paused.reclamation).toMatchObject({ state: 'paused', pause: { reason: 'lunch' } });
+    expect(await shown()).toMatchObject({ open: { state: 'paused' } });
+    expect((await json('reclamation stop', flags)).reclamation.state).toBe('stopped');
+    await begin();
+    expect((await json('reclamation resume', flags)).reclamation.state).not.toBe('paused');
+    await json('policy explain', flags);
+  });
+
   it('defrag analyze --background', async () => {
     const queued = await json('defrag analyze', [...flags, '--background']);
     expect(queued).toMatchObject({ jobId: expect.any(String) });
@@ -257,8 +300,8 @@ describe('with an agent', () => {
 });
 
 it('was asked of every command that has a schema', () => {
-  // What is of mounted file systems only is in test/fs-pool; the ledger has tests of its own.
-  const elsewhere = ['history', 'history verify', 'trim pause', 'trim resume', 'doctor'];
+  // What is of mounted file systems only is in test/fs-pool; the ledger and the editor have tests of their own.
+  const elsewhere = ['history', 'history verify', 'policy edit', 'trim pause', 'trim resume', 'doctor'];
   const untested = new Set(['error', 'jobs retry', 'jobs cancel', ...elsewhere]);
   const missing = Object.keys(OUTPUT_SCHEMAS).filter((id) => !seen.has(id) && !untested.has(id));
   expect(missing).toEqual([]);
