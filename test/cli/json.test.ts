@@ -277,7 +277,7 @@ describe('with an agent', () => {
     await begin();
     const paused = await json('reclamation pause', [...flags, '--reason', 'lunch']);
     expect(paused.reclamation).toMatchObject({ state: 'paused', pause: { reason: 'lunch' } });
-    expect(await shown()).toMatchObject({ open: { state: 'paused' } });
+    expect(await json('reclamation status', flags)).toMatchObject({ open: { state: 'paused' } });
     expect((await json('reclamation stop', flags)).reclamation.state).toBe('stopped');
     await begin();
     expect((await json('reclamation resume', flags)).reclamation.state).not.toBe('paused');
@@ -301,7 +301,14 @@ describe('with an agent', () => {
 
 it('was asked of every command that has a schema', () => {
   // What is of mounted file systems only is in test/fs-pool; the ledger and the editor have tests of their own.
-  const elsewhere = ['history', 'history verify', 'policy edit', 'trim pause', 'trim resume', 'doctor'];
+  const elsewhere = [
+    'history',
+    'history verify',
+    'policy edit',
+    'trim pause',
+    'trim resume',
+    'doctor',
+  ];
   const untested = new Set(['error', 'jobs retry', 'jobs cancel', ...elsewhere]);
   const missing = Object.keys(OUTPUT_SCHEMAS).filter((id) => !seen.has(id) && !untested.has(id));
   expect(missing).toEqual([]);
