@@ -62,9 +62,16 @@ export function asOfNow<T extends Pick<Reclamation, 'reclamationId' | 'startedAt
   return { ...reclamation, startedAtMs, endedAtMs };
 }
 
-/** As `asOfNow`, of the end of a trim, or of when the pool was made. */
-export function timeAsOfNow({ setBacks }: TickClock, atMs: number, nowMs: number): number {
-  // Not what is less: trims since then have lesser times, too.
-  const isBefore = (one: SetBack) => atMs === one.throughTrimAtMs || atMs > nowMs;
-  return setBacks.filter(isBefore).reduce((at, { byMs }) => at - byMs, atMs);
+/** As `asOfNow`, of the end of the last trim, as it was noted then. */
+export function trimAsOfNow({ setBacks }: TickClock, atMs: number, nowMs: number): number {
+  // By its very time: trims that ended after a set-back may have lesser ones than those before.
+  const isBefore = (one: SetBack) => one.throughTrimAtMs === atMs;
+  const asOf = setBacks.filter(isBefore).reduce((at, { byMs }) => at - byMs, atMs);
+  return Math.min(asOf, nowMs);
+}
+
+/** As `asOfNow`, of when the pool was made: before all that is remembered. */
+export function beginAsOfNow({ setBacks }: TickClock, atMs: number, nowMs: number): number {
+  const asOf = setBacks.reduce((at, { byMs }) => at - byMs, atMs);
+  return Math.min(asOf, nowMs);
 }

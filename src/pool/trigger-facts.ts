@@ -7,7 +7,13 @@ import { TIERS, type Tier } from '../domain/heat.js';
 import { hourOfWeek, zoneOf } from '../domain/hour-samples.js';
 import type { Policy } from '../domain/policy.js';
 import { quietUntilMs } from '../domain/quiet-hours.js';
-import { asOfNow, type TickClock, ticked, timeAsOfNow } from '../domain/tick-clock.js';
+import {
+  asOfNow,
+  beginAsOfNow,
+  type TickClock,
+  ticked,
+  trimAsOfNow,
+} from '../domain/tick-clock.js';
 import type {
   AdaptiveFact,
   ByScope,
@@ -49,7 +55,7 @@ export function triggerFacts(
   const { store } = context;
   const nowMs = context.clock();
   const clock = clockOf(context);
-  const createdAtMs = timeAsOfNow(clock, context.settings().createdAtMs, nowMs);
+  const createdAtMs = beginAsOfNow(clock, context.settings().createdAtMs, nowMs);
   const ofKind =
     context instanceof FsPoolContext
       ? fileSystemFacts(context, clock, createdAtMs)
@@ -146,7 +152,7 @@ function freedOf(
     )
     .reduce((sum, { bytes }) => sum + bytes, 0);
   const lastAtMs = context.settings().trimmedAtMs?.[tier] ?? store.totals.read().trim_last_at_ms;
-  const trimmedAtMs = lastAtMs === 0 ? createdAtMs : timeAsOfNow(clock, lastAtMs, nowMs);
+  const trimmedAtMs = lastAtMs === 0 ? createdAtMs : trimAsOfNow(clock, lastAtMs, nowMs);
   return { pendingBytes, trimmedAtMs };
 }
 
@@ -195,7 +201,7 @@ function measuredFragmentation(context: PoolContext): ByScope<FragmentationFact>
 
 function fileSystemFacts(context: FsPoolContext, clock: TickClock, createdAtMs: number): OfKind {
   const lastAtMs = context.store.totals.read().trim_last_at_ms;
-  const trimmedAtMs = lastAtMs === 0 ? createdAtMs : timeAsOfNow(clock, lastAtMs, context.clock());
+  const trimmedAtMs = lastAtMs === 0 ? createdAtMs : trimAsOfNow(clock, lastAtMs, context.clock());
   return {
     space: { pool: mountSpace(context) },
     fragmentation: fileFragmentation(context),
