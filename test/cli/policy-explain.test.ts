@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { policyExplainText } from '../../src/cli/policy-explain-text.js';
 import { emptyPool, fragmentedPool } from '../support/cli-pools.js';
 import { CliNode } from '../support/cli-run.js';
+import { closePool, openPool } from '../support/pool-fixture.js';
 
 const node = new CliNode();
 afterAll(() => node.stop());
@@ -28,6 +29,15 @@ describe('policy explain', () => {
 
   it('says what fires with the figures, what holds it and until when, and changes nothing', async () => {
     const { path } = await fragmentedPool();
+    const young = await explain(path);
+    expect(young.begins).toBeNull();
+    const settling = young.triggers.find(({ state }) => state === 'held');
+    expect(settling?.reason).toContain('begins if it still is so at');
+    // As ticks of more than ten minutes leave it.
+    const pool = openPool(path);
+    const keys = young.triggers.map(({ trigger, scope }) => `${trigger}/${scope}`);
+    pool.context.store.triggers.setPassed(keys, Date.now() - 11 * 60_000);
+    await closePool(pool);
     const view = await explain(path);
     // Most of this small pool was just deleted, and waits for a trim.
     expect(view.begins).toMatchObject({ trigger: 'capacity', scope: 'pool' });

@@ -160,13 +160,15 @@ export class PowerCuts {
     const before = this.#events.slice(0, eventCount);
     const marks = before.flatMap(({ mark }) => (mark === null ? [] : [mark]));
     const perDisk = this.#disks.map((_, disk) => before.filter((event) => event.disk === disk));
-    return CUT_KINDS.map((kind) => ({
+    // With one disk, `mixed` is nothing but one of the others.
+    const kinds = this.#disks.length > 1 ? CUT_KINDS : ONE_FOR_ALL;
+    return kinds.map((kind) => ({
       kind,
       eventCount,
       marks,
       arrived: perDisk.map((requests) => {
-        const drawn = ONE_FOR_ALL[Math.floor(random() * ONE_FOR_ALL.length)] ?? 'prefix';
-        return arrivedOf(requests, { kind: kind === 'mixed' ? drawn : kind, random, isAtomic });
+        const drawn = () => ONE_FOR_ALL[Math.floor(random() * ONE_FOR_ALL.length)] ?? 'prefix';
+        return arrivedOf(requests, { kind: kind === 'mixed' ? drawn() : kind, random, isAtomic });
       }),
     }));
   }
