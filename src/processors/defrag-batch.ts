@@ -138,7 +138,11 @@ export class DefragBatches {
     const gate = new TaskGate(run.threadCount);
     using watch = new RunWatch(this.#context, run, governanceOf(this.#context, run));
     const laneCount = run.threadCount + 1;
-    const size = Math.min(EXTENTS_PER_TASK_MAX, Math.ceil(batch.length / laneCount));
+    // Who gives way flushes seldom: each flush is felt by others. Else every thread has work at once.
+    const size =
+      watch.paceRatio < 1
+        ? EXTENTS_PER_TASK_MAX
+        : Math.min(EXTENTS_PER_TASK_MAX, Math.ceil(batch.length / laneCount));
     const waiting = Array.from({ length: Math.ceil(batch.length / size) }, (_, i) =>
       batch.slice(i * size, (i + 1) * size),
     );
