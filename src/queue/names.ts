@@ -10,3 +10,11 @@ export function queuePrefix(poolId: string): string {
 
 /** Lower is sooner. Manual work goes before scheduled work. */
 export const PRIORITY = { manual: 1, scheduled: 10 } as const;
+
+/** Kept for `jobs list` and Bull Board; BullMQ forgets the rest when another job ends. */
+export const JOB_OPTIONS = {
+  attempts: 3,
+  backoff: { type: 'exponential', delay: 1_000 },
+  removeOnComplete: { count: 200, age: 24 * 60 * 60 },
+  removeOnFail: { count: 200 },
+} as const;

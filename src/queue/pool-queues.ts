@@ -5,19 +5,11 @@ import { DEFRAG_PASS_EVERY_MS } from '../domain/defrag-plan.js';
 import { MaintenanceError } from '../domain/errors.js';
 import type { ReclamationStep } from '../domain/reclamation.js';
 import { isOpen, type Run } from '../domain/runs.js';
-import { JOB_KINDS, type JobKind, PRIORITY, queuePrefix } from './names.js';
+import { JOB_KINDS, JOB_OPTIONS, type JobKind, PRIORITY, queuePrefix } from './names.js';
 import type { RunBatchPayload } from './payloads.js';
 import { addReclamationFlow, phaseJobId } from './reclamation-flow.js';
 
 const POLICY_TICK_EVERY_MS = 60_000;
-
-/** Kept for `jobs list` and Bull Board; BullMQ forgets the rest when another job ends. */
-const JOB_OPTIONS = {
-  attempts: 3,
-  backoff: { type: 'exponential', delay: 1_000 },
-  removeOnComplete: { count: 200, age: 24 * 60 * 60 },
-  removeOnFail: { count: 200 },
-} as const;
 
 export class PoolQueues {
   readonly poolId: string;

@@ -5,7 +5,7 @@
 
 import type { FlowJob, FlowProducer } from 'bullmq';
 import type { ReclamationStep, StepPlan } from '../domain/reclamation.js';
-import { type JobKind, PRIORITY, queuePrefix } from './names.js';
+import { JOB_OPTIONS, type JobKind, PRIORITY, queuePrefix } from './names.js';
 import type { PhasePayload } from './payloads.js';
 
 const QUEUES: Readonly<Record<StepPlan['what'], JobKind>> = {
@@ -30,6 +30,8 @@ export async function addReclamationFlow(
   const job = (queueName: JobKind, name: string, stepIndex: number | null): FlowJob => {
     const data: PhasePayload = { v: 1, poolId, kind: 'phase', reclamationId, stepIndex };
     const opts = {
+      // A flow does not take the defaults of its queues.
+      ...JOB_OPTIONS,
       ...{ jobId: phaseJobId(reclamationId, stepIndex), priority: PRIORITY.manual },
       // An analysis that fails for good ends the reclamation, and with it the jobs that wait.
       failParentOnFailure: true,

@@ -87,6 +87,9 @@ it('analyzes, defragments each tier, trims and analyzes again, and tells what ca
         const whole = await queues.queue('policy-tick').getJob(phaseJobId(reclamationId, null));
         return whole?.finishedOn !== undefined && whole.returnvalue?.state === 'completed';
       });
+      // As every job: tried again, and forgotten some day.
+      const analysis = await queues.queue('analyze').getJob(phaseJobId(reclamationId, 0));
+      expect(analysis?.opts).toMatchObject({ attempts: 3, removeOnComplete: { count: 200 } });
     });
   });
   expect(candidateCount(lab.pool)).toBe(0);
