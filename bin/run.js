@@ -2,8 +2,8 @@
 /** Starts the command line. `--version` is answered here, since scripts ask it often. */
 
 import { existsSync, readFileSync } from 'node:fs';
-import module, { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { loadScript } from './load-script.js';
 
 const argument = process.argv.length === 3 ? process.argv[2] : null;
 const commandLine = fileURLToPath(new URL('../dist/command-line.cjs', import.meta.url));
@@ -15,10 +15,7 @@ if (argument === '--version' || argument === '-v') {
   const { platform, arch } = process;
   process.stdout.write(`${name}/${version} ${platform}-${arch} node-${process.version}\n`);
 } else if (existsSync(commandLine)) {
-  // Node.js 22 and later keep what they compiled.
-  module.enableCompileCache?.();
-  const { runCommandLine } = createRequire(import.meta.url)(commandLine);
-  await runCommandLine(process.argv.slice(2));
+  await loadScript(commandLine).runCommandLine(process.argv.slice(2));
 } else {
   process.stderr.write('dynamicfs is not built here: run npm run build\n');
   process.exitCode = 12;

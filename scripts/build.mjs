@@ -16,17 +16,24 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { include_dir as napiHeaders } from 'node-api-headers';
+import { compiledMark, compiledPath, readScript, runScript } from '../bin/load-script.js';
 import { writeManifest } from './manifest.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+const COMMAND_LINE = 'dist/command-line.cjs';
+const QUEUE_SCRIPT = 'dist/queue-packages.cjs';
+
+const NATIVE = ['better-sqlite3', '@napi-rs/blake-hash', '@node-rs/crc32'];
+
 const EXTERNAL = [
-  'better-sqlite3',
+  ...NATIVE,
   'bullmq',
   'ioredis',
   'piscina',
@@ -35,10 +42,11 @@ const EXTERNAL = [
   '@bull-board/*',
   'pino',
   'prom-client',
-  '@napi-rs/blake-hash',
-  '@node-rs/crc32',
   'testcontainers',
 ];
+
+/** For the agent and commands that talk to it; a file of their own, since the others start without. */
+const QUEUE_PACKAGES = ['bullmq', 'ioredis', 'pino'];
 
 const SHARED_OPTIONS = {
   bundle: true,
@@ -62,6 +70,7 @@ process.chdir(root);
 await bundle();
 if (!process.argv.includes('--no-declarations')) emitDeclarations();
 compileAddon();
+writeCompiled();
 await writeManifest(root);
 
 /**
@@ -85,10 +94,13 @@ async function bundle() {
     format: 'esm',
     banner: { js: COMMONJS_GLOBALS },
   });
-  const commandLine = await bundleCommandLine();
+  const scripts = [await bundleCommandLine(), await bundleQueuePackages()];
 
   // Afterwards, not before: a running agent may load a chunk at any time.
-  const outputs = { ...result.metafile.outputs, ...commandLine.metafile.outputs };
+  const outputs = Object.assign(
+    {},
+    ...[result, ...scripts].map(({ metafile }) => metafile.outputs),
+  );
   for (const path of filesUnder('dist', '.js', '.cjs', '.map')) {
     if (!(path in outputs)) rmSync(path);
   }
@@ -100,22 +112,73 @@ function bundleCommandLine() {
     const id = path.replace(/^src\/commands\//, '').replace(/\.ts$/, '');
     return `get '${id.replaceAll('/', ':')}'() { return require('./${path}').default; },`;
   });
-  return build({
-    ...SHARED_OPTIONS,
+  return buildScript(COMMAND_LINE, {
     stdin: {
       contents: `export { runCommandLine } from './src/cli/main.ts';
 export const COMMANDS = {\n${commands.join('\n')}\n};`,
       resolveDir: root,
       sourcefile: 'command-line.ts',
     },
-    outfile: 'dist/command-line.cjs',
-    // A start is mostly parsing: what few commands need is left out, what remains is kept short.
-    external: [...EXTERNAL, 'zod', 'yaml', 'cron-parser'],
-    minifyWhitespace: true,
-    format: 'cjs',
+    external: [...EXTERNAL, 'yaml'],
+    plugins: [{ name: 'queue packages', setup: takeQueuePackages }],
     banner: { js: "const __url = require('node:url').pathToFileURL(__filename).href;" },
     define: { 'import.meta.url': '__url' },
   });
+}
+
+function takeQueuePackages({ onResolve }) {
+  onResolve({ filter: new RegExp(`^(${QUEUE_PACKAGES.join('|')})$`) }, () => ({
+    path: `./${basename(QUEUE_SCRIPT)}`,
+    external: true,
+  }));
+}
+
+function bundleQueuePackages() {
+  return buildScript(QUEUE_SCRIPT, {
+    stdin: {
+      contents: QUEUE_PACKAGES.map((name) => `export * from '${name}';`).join('\n'),
+      resolveDir: root,
+      sourcefile: 'queue-packages.ts',
+    },
+    external: NATIVE,
+  });
+}
+
+async function buildScript(outfile, options) {
+  const result = await build({
+    ...SHARED_OPTIONS,
+    ...options,
+    outfile,
+    minifyWhitespace: true,
+    format: 'cjs',
+    // V8 forgets who would do an import() when it takes compiled code.
+    supported: { 'dynamic-import': false },
+    write: false,
+  });
+  for (const { path, text, hash } of result.outputFiles) {
+    // See bin/load-script.js for the last line.
+    writeWhole(path, path.endsWith('.cjs') ? `${text}// ${hash}\n` : text);
+  }
+  return result;
+}
+
+/** What V8 makes of the scripts, with the top level of every command's modules. */
+function writeCompiled() {
+  const [commandLine, queue] = [COMMAND_LINE, QUEUE_SCRIPT].map((path) => {
+    const source = readScript(resolve(path));
+    return { path, source, ...runScript(resolve(path), source) };
+  });
+  for (const id of Object.keys(commandLine.exports.COMMANDS)) commandLine.exports.COMMANDS[id];
+  for (const { path, source, script } of [commandLine, queue]) {
+    const compiled = [script.createCachedData(), Buffer.from(compiledMark(source), 'latin1')];
+    writeWhole(compiledPath(path), Buffer.concat(compiled));
+  }
+}
+
+/** Whole or not at all: a command that starts meanwhile reads it. */
+function writeWhole(path, content) {
+  writeFileSync(`${path}.new`, content);
+  renameSync(`${path}.new`, path);
 }
 
 function emitDeclarations() {

@@ -169,6 +169,20 @@ describe('commands', () => {
   });
 });
 
+describe('zod', () => {
+  it('is imported as a namespace: a bundle then leaves out all languages but one', () => {
+    const imports = ['src', 'workers'].flatMap((directory) =>
+      filesUnder(directory, '.ts').flatMap((path) =>
+        [...read(path).matchAll(/^import (.+) from 'zod';$/gm)].map(
+          ([, what]) => `${path}: ${what}`,
+        ),
+      ),
+    );
+    expect(imports.length).toBeGreaterThan(0);
+    expect(imports.filter((one) => !one.endsWith(': * as z'))).toEqual([]);
+  });
+});
+
 describe('the length of files', () => {
   it.each(['workers', 'src/commands', 'src/cli', 'src/domain', 'src/store'])(
     'is 300 lines at most in %s: split what is longer',

@@ -1,6 +1,6 @@
 /** What `--json` prints of mounted file systems; see schemas.ts for the rules. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { BULK_METHODS } from '../domain/file-scan.js';
 import { FINDING_SEVERITIES } from '../domain/findings.js';
 import { TIERS } from '../domain/heat.js';

@@ -1,6 +1,6 @@
 /** What is shown of the governor of a pool. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { GOVERNOR_CAUSES, GOVERNOR_STATES, type GovernorCause } from '../domain/governor.js';
 import { isCurrent } from '../domain/governor-pace.js';
 import { RUN_KINDS, type RunKind } from '../domain/runs.js';

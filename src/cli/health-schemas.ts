@@ -1,6 +1,6 @@
 /** What `--json` prints of the health of disks; see schemas.ts for the rules. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { HEALTH_STATES } from '../domain/disk-health.js';
 import { bytes, count, Disk, timeMs, versioned } from './schema-parts.js';
 

@@ -1,6 +1,6 @@
 /** What the history commands print with `--json`. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { LEDGER_EVENTS, LEDGER_PROBLEMS } from '../domain/ledger.js';
 import { count, timeMs, versioned } from './schema-parts.js';
 

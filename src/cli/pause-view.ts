@@ -1,6 +1,6 @@
 /** How a pause is shown. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PauseView } from '../pool/pauses.js';
 import { printable } from './printable.js';
 

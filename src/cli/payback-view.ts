@@ -1,6 +1,6 @@
 /** Whether moving data pays on a pool, for people and as data. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { type PaybackVerdict, VERDICT_TEXTS } from '../domain/payback.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { paybackVerdict } from '../pool/payback.js';

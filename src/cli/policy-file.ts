@@ -5,7 +5,7 @@
 
 import { CronExpressionParser } from 'cron-parser';
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { INTENSITIES, THREADS_MAX } from '../domain/defrag-plan.js';
 import { LATENCY_MS_MAX, parseDurationMs, parseLatencyMs } from '../domain/durations.js';
 import { MaintenanceError } from '../domain/errors.js';

@@ -1,6 +1,6 @@
 /** What the commands of `policy` print with `--json`. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
 import { TIERS } from '../domain/heat.js';
 import { POLICY_PRESETS } from '../domain/policy.js';

@@ -1,6 +1,6 @@
 /** What the outputs of several commands are made of. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
 import { MAP_KINDS } from '../domain/disk-map.js';
 import { ERROR_KINDS, type ErrorCode } from '../domain/errors.js';

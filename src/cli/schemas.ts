@@ -6,7 +6,7 @@
  * removed or given another meaning within one `schemaVersion`.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
 import { TIERS } from '../domain/heat.js';
 import {

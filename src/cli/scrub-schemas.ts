@@ -1,6 +1,6 @@
 /** What `--json` prints of scrubs; see schemas.ts for the rules. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { INTENSITIES } from '../domain/defrag-plan.js';
 import { FINDINGS } from '../domain/repairs.js';
 import { bytes, count, RunOutput, timeMs, versioned } from './schema-parts.js';

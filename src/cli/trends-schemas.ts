@@ -1,6 +1,6 @@
 /** Output of `reclamation trends`. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { PaybackOutput } from './payback-view.js';
 import { bytes, ratio, timeMs, versioned } from './schema-parts.js';
 

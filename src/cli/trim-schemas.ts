@@ -1,6 +1,6 @@
 /** What `--json` prints of trims; see schemas.ts for the rules. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { TRIM_INTENSITIES } from '../domain/trim-schedule.js';
 import { GovernorOutput } from './governor-view.js';
 import { bytes, count, RunOutput, timeMs, versioned } from './schema-parts.js';

@@ -61,9 +61,14 @@ export async function connectCommand(target: RedisTarget): Promise<Redis> {
     await redis.ping();
     return redis;
   } catch (cause) {
-    redis.disconnect();
+    disconnect(redis);
     throw unreachable(target, lastError ?? cause);
   }
+}
+
+/** ioredis waits two seconds for the end of a connection that there never was, and the process with it. */
+export function disconnect(redis: Redis): void {
+  if (redis.status !== 'end') redis.disconnect();
 }
 
 function unreachable(target: RedisTarget, cause: unknown): MaintenanceError {

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { MaintenanceError } from '../domain/errors.js';
+import { disconnect } from './connection.js';
 
 /** Generous: on a disk that is busy its journal takes seconds to open. */
 const START_TIMEOUT_MS = 30_000;
@@ -144,7 +145,7 @@ async function withClient<T>(path: string, ask: (redis: Redis) => Promise<T>): P
   } catch {
     return null;
   } finally {
-    redis.disconnect();
+    disconnect(redis);
   }
 }
 

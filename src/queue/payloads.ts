@@ -3,7 +3,7 @@
  * nothing done but the work that a registered pool already has on its books.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { MaintenanceError } from '../domain/errors.js';
 import type { JobKind } from './names.js';
 

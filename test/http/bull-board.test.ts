@@ -91,7 +91,8 @@ async function queueState({ queues }: QueueView): Promise<unknown> {
     schedulers: (await queue.getJobSchedulers()).map(({ key, every }) => [key, every]),
     rate: await queue.getGlobalRateLimit(),
     concurrency: await queue.getGlobalConcurrency(),
-    delayed: (await queue.getDelayed()).map(({ id, data, delay }) => [id, data, delay]),
+    // When it is due: a scheduler that is set again while a test runs counts from then.
+    delayed: (await queue.getDelayed()).map((job) => [job.id, job.data, job.timestamp + job.delay]),
   }));
   return await Promise.all(states);
 }
