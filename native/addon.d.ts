@@ -13,7 +13,7 @@ export interface Addon {
    *
    * @throws RangeError when there is no memory left.
    *
-   * Source: posix_memalign(3), open(2) (O_DIRECT).
+   * Source: mmap(2), open(2) (O_DIRECT).
    */
   allocateAligned(sizeBytes: number): ArrayBuffer;
 

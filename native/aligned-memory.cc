@@ -1,25 +1,32 @@
 /** Memory for O_DIRECT. */
 
-#include <cstdlib>
-#include <cstring>
+#include <sys/mman.h>
 
 #include "device-calls.h"
 
 namespace {
 
-/** Logical block size of every disk that O_DIRECT meets; a multiple of the 512 bytes of others. */
-constexpr size_t kAlignmentBytes = 4096;
+/**
+ * Of this size on, pages of this size are asked for: with a fault for each 4 KiB, 8 MiB took 40 to
+ * 140 ms in a virtual machine, four threads at it.
+ */
+constexpr size_t kHugePageBytes = 2 * 1024 * 1024;
 
 /** The size is passed as the hint, since V8 forgets it by the time the memory is freed. */
 void FreeAligned(napi_env env, void* memory, void* size_hint) {
   int64_t external_bytes = 0;
   napi_adjust_external_memory(env, -reinterpret_cast<intptr_t>(size_hint), &external_bytes);
-  free(memory);
+  munmap(memory, reinterpret_cast<size_t>(size_hint));
 }
 
 }  // namespace
 
-/** Source: posix_memalign(3). */
+/**
+ * Whole pages of their own, which suit every disk that O_DIRECT meets. They are zeros: what an
+ * earlier owner of the memory left in it must not reach a disk.
+ *
+ * Source: mmap(2) (MAP_ANONYMOUS), madvise(2) (MADV_HUGEPAGE).
+ */
 napi_value AllocateAligned(napi_env env, napi_callback_info info) {
   napi_value argument;
   size_t count = 1;
@@ -29,19 +36,20 @@ napi_value AllocateAligned(napi_env env, napi_callback_info info) {
     return addon::RejectCall(env, "expected (sizeBytes: number), greater than 0");
   }
 
-  void* memory = nullptr;
-  if (posix_memalign(&memory, kAlignmentBytes, static_cast<size_t>(size_bytes)) != 0) {
+  const auto size = static_cast<size_t>(size_bytes);
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
     napi_throw_range_error(env, "ERR_MEMORY_ALLOCATION_FAILED", "no memory for an aligned buffer");
     return nullptr;
   }
-  // What an earlier owner of the memory left in it must not reach a disk.
-  memset(memory, 0, static_cast<size_t>(size_bytes));
+  // A wish: where there are none the memory is as good.
+  if (size >= kHugePageBytes) madvise(memory, size, MADV_HUGEPAGE);
 
   napi_value buffer = nullptr;
   void* size_hint = reinterpret_cast<void*>(static_cast<intptr_t>(size_bytes));
-  if (napi_create_external_arraybuffer(env, memory, static_cast<size_t>(size_bytes), FreeAligned,
-                                       size_hint, &buffer) != napi_ok) {
-    free(memory);
+  if (napi_create_external_arraybuffer(env, memory, size, FreeAligned, size_hint, &buffer) !=
+      napi_ok) {
+    munmap(memory, size);
     napi_throw_error(env, nullptr, "this Node.js does not allow external array buffers");
     return nullptr;
   }
