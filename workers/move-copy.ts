@@ -6,17 +6,20 @@ import type { FileMark } from '../src/domain/move-tasks.js';
 import type { ByteRun } from '../src/domain/units.js';
 import { writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
-import { adviseRandom, dropPageCache } from '../src/kernel/page-cache.js';
+import { adviseRandom, dropPageCache, readAhead } from '../src/kernel/page-cache.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
 import { type ContentReader, type ContentSource, openFromDisk } from './move-content.js';
 
-/** What `prepareMoves` knows of a file. */
-export interface PieceToRead {
-  readonly handle: string;
+interface KnownPiece {
   readonly file: OpenFile;
   readonly mark: FileMark;
   readonly records: Float64Array;
   readonly piece: ByteRun;
+}
+
+/** What `prepareMoves` knows of a file. */
+export interface PieceToRead extends KnownPiece {
+  readonly handle: string;
 }
 
 /**
@@ -32,6 +35,11 @@ export function cachedSource(from: PieceToRead): ContentSource {
 /** Btrfs: through the page cache, where its defragmentation finds it. */
 export function bufferedSource(from: PieceToRead): ContentSource {
   return { file: from.file, ranges: writtenRanges(from) };
+}
+
+/** Asks the page cache for a piece, and returns at once. */
+export function readPieceAhead(from: KnownPiece): void {
+  for (const range of writtenRanges(from)) readAhead(from.file, range);
 }
 
 export interface CopySource extends ContentSource {
@@ -62,6 +70,6 @@ export function closeReader({ reader }: CopySource): void {
   closeSync(reader.file.fd);
 }
 
-function writtenRanges({ records, piece, mark }: PieceToRead): ByteRun[] {
+function writtenRanges({ records, piece, mark }: KnownPiece): ByteRun[] {
   return cutAt(rangesOf(records, piece, true), mark.sizeBytes);
 }

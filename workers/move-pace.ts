@@ -31,7 +31,12 @@ export class Pace {
   }
 
   get windowBytes(): number {
-    return this.#rateKib() > 0 || this.givesWay ? PACED_WINDOW_BYTES : WINDOW_BYTES_MAX;
+    return this.isAtFullSpeed ? WINDOW_BYTES_MAX : PACED_WINDOW_BYTES;
+  }
+
+  /** Neither a rate nor others who use the devices: the disk may be asked for all at once. */
+  get isAtFullSpeed(): boolean {
+    return this.#rateKib() === 0 && !this.givesWay;
   }
 
   /** Whether others use the devices: then work is done in pieces, each finished before a rest. */

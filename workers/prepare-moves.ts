@@ -14,6 +14,7 @@ import type {
   PrepareOutcome,
 } from '../src/domain/move-tasks.js';
 import { isGoodPlace } from '../src/domain/place-forecast.js';
+import { MIB } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openMount } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
@@ -29,6 +30,7 @@ import {
   cachedSource,
   closeReader,
   copySource,
+  readPieceAhead,
 } from './move-copy.js';
 import { Donors, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
@@ -79,12 +81,15 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
   return outcomes;
 }
 
+const READ_AHEAD_BYTES_MIN = 4 * MIB;
 const NOT_BEGUN: PrepareOutcome = { kind: 'not-begun' };
 
 /** A file whose donor there is, and whose content is still to be read. */
 interface Reserved {
   readonly candidate: Candidate;
   readonly donor: ReservedDonor;
+  /** Whether the page cache was asked for all of the piece. */
+  readonly isReadAhead: boolean;
 }
 
 type Contents = ReadonlyMap<Reserved, string | MaintenanceError> | 'stopped';
@@ -104,18 +109,20 @@ function outcomeOf(error: MaintenanceError): PrepareOutcome {
 }
 
 /**
- * Reads what is to move, all files of the group side by side. Without verification as well: the
- * kernel finds in the page cache what it would read piece by piece.
+ * Reads what is to move, all files of the group side by side. Without verification as well, unless it
+ * was read ahead: the kernel finds in the page cache what it would read piece by piece.
  */
 function readContents(
   { task, mount, method, pace }: Group,
   reserved: readonly Reserved[],
 ): Contents {
   const copies: CopySource[] = [];
-  const sources = reserved.map(({ candidate, donor }): ContentSource | MaintenanceError => {
+  const sources = reserved.map((one): ContentSource | MaintenanceError => {
+    const { candidate, donor, isReadAhead } = one;
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
     try {
       if (method === 'move-extents') return cachedSource(from);
+      if (isReadAhead) return { file: candidate.file, ranges: [] };
       if (method === 'defragment-range') return bufferedSource(from);
       if (method === 'share-range') return cachedCopySource(from, donor.donor);
       const copy = copySource(mount, from, donor.donor);
@@ -211,15 +218,27 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
     const { file, status } = candidate;
     const { sizeBytes } = status.mark;
     if (!group.space.hasPlaceFor(piece)) return noBetterPlace(candidate);
-    return { candidate, donor: group.donors.reserveClone(piece, file, sizeBytes, index) };
+    const isReadAhead = isWorthReadingAhead(group, piece);
+    if (isReadAhead) readPieceAhead({ ...candidate, mark: status.mark });
+    const donor = group.donors.reserveClone(piece, file, sizeBytes, index);
+    return { candidate, donor, isReadAhead };
   }
   const donor = reserve(group, candidate, index);
   const pieceFragmentsAfter = donor.fragments.length;
   if (isGoodPlace(piece, pieceFragmentsAfter, group.task.placeTry)) {
-    return { candidate: { ...candidate, plan: { ...plan, pieceFragmentsAfter } }, donor };
+    const withPlace = { ...candidate, plan: { ...plan, pieceFragmentsAfter } };
+    return { candidate: withPlace, donor, isReadAhead: false };
   }
   giveUp(group, donor, piece);
   return noBetterPlace(candidate);
+}
+
+/**
+ * Where nothing is compared the page cache is only asked for a large piece: it comes while the donor is
+ * made, and is not copied. Small ones are read faster by several threads.
+ */
+function isWorthReadingAhead({ task, pace }: Group, { lengthBytes }: Piece): boolean {
+  return !task.verify && pace.isAtFullSpeed && lengthBytes >= READ_AHEAD_BYTES_MIN;
 }
 
 function noBetterPlace({ plan }: Candidate): PrepareOutcome {
