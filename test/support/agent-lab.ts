@@ -36,6 +36,7 @@ export interface LabShape {
   readonly replicaCount?: number;
   /** Each of three extents of 1 MiB, in pieces of 256 KiB. */
   readonly objectCount?: number;
+  /** By default, about what it takes to have every object in holes, and whole again. */
   readonly capacityBytes?: number;
 }
 
@@ -50,7 +51,9 @@ export interface Lab {
 
 /** A registered pool in which every object is in pieces, with room to make them whole. */
 export async function makeLab(shape: LabShape = {}): Promise<Lab> {
-  const { diskCount = 2, replicaCount = 2, objectCount = 4, capacityBytes = 64 * MIB } = shape;
+  const { diskCount = 2, replicaCount = 2, objectCount = 4 } = shape;
+  // What is put into holes is half of a disk at most; a filled disk is most of what a lab costs.
+  const { capacityBytes = (12 + 2 * EXTENTS_PER_OBJECT * objectCount) * MIB } = shape;
   const pool = makePool({ diskCount, replicaCount, capacityBytes, extentBytes: MIB });
   await fragmentFreeSpace(pool, HOLE_BYTES);
   const entries = Array.from({ length: objectCount }, (_, n) =>

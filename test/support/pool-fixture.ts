@@ -15,11 +15,13 @@ import { dirname, join } from 'node:path';
 import { afterEach, expect } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
 import type { OpenPoolOptions } from '../../src/pool/extent-pool/context.js';
+import { createPool } from '../../src/pool/extent-pool/create.js';
 import { type DiskInfo, ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import type { PutOptions, PutReport } from '../../src/pool/extent-pool/put.js';
 import type { PutEntry } from '../../src/pool/extent-pool/put-source.js';
 import { LoopDevice, type LoopDeviceOptions } from './loop-device.js';
 import { canMount } from './loop-mounts.js';
+import { sharedWorkers } from './shared-workers.js';
 import { tempDirectory } from './temp-directory.js';
 
 const open = new Set<ExtentPool>();
@@ -53,8 +55,8 @@ export interface PoolShape {
 export function makePool(shape: PoolShape = {}): ExtentPool {
   const { diskCount = 1, capacityBytes = 256 * MIB, devices: onDevices = [], ...options } = shape;
   const root = tempDirectory('pool');
-  const pool = ExtentPool.create(join(root, 'pool'), options);
-  open.add(pool);
+  createPool(join(root, 'pool'), options);
+  const pool = openPool(join(root, 'pool'), options.clock ? { clock: options.clock } : {});
   for (let n = 1; n <= diskCount; n += 1) {
     if (canMount && onDevices.includes(n)) {
       pool.addDisk(makeDevice({ sizeBytes: capacityBytes + MIB }).path);
@@ -64,7 +66,8 @@ export function makePool(shape: PoolShape = {}): ExtentPool {
 }
 
 export function openPool(path: string, options: OpenPoolOptions = {}): ExtentPool {
-  const pool = ExtentPool.open(path, options);
+  const workers = options.threadCount === undefined ? { workers: sharedWorkers } : {};
+  const pool = ExtentPool.open(path, { ...workers, ...options });
   open.add(pool);
   return pool;
 }
