@@ -19,6 +19,7 @@ import { canFault, FaultDisk } from '../support/fault-disk.js';
 import { LoopMount } from '../support/loop-mounts.js';
 import { content, fragmentFreeSpace, putFiles } from '../support/pool-fixture.js';
 import { PoolHistory, structureProblems } from '../support/pool-history.js';
+import { sharedWorkers } from '../support/shared-workers.js';
 import {
   CONTROL_STATE_COUNT,
   PowerCutRecorder,
@@ -211,7 +212,7 @@ async function problemsAfter(state: PowerCutState, { cuts, mount }: Lab): Promis
     return [String(cause)];
   }
   try {
-    const pool = ExtentPool.open(mount.path('pool'));
+    const pool = ExtentPool.open(mount.path('pool'), { workers: sharedWorkers });
     try {
       return [...structureProblems(pool), ...(await HISTORY.problems(pool, state.marks.length))];
     } finally {

@@ -24,6 +24,21 @@ export function spawnTypeScript(
   env: NodeJS.ProcessEnv = {},
   options: Pick<SpawnOptions, 'detached' | 'stdio'> = { stdio: 'pipe' },
 ): ChildProcess {
+  const child = spawn(process.execPath, ['--input-type=module', '-'], {
+    cwd: packageRoot(),
+    env: { ...process.env, ...env },
+    ...options,
+  });
+  child.stdin?.end(bundleOf(source));
+  return child;
+}
+
+/** Many tests start the same program again and again. */
+const bundles = new Map<string, string>();
+
+function bundleOf(source: string): string {
+  const known = bundles.get(source);
+  if (known !== undefined) return known;
   const { outputFiles } = buildSync({
     stdin: { contents: source, resolveDir: packageRoot(), loader: 'ts' },
     bundle: true,
@@ -33,13 +48,9 @@ export function spawnTypeScript(
     target: 'node20',
     packages: 'external',
   });
-  const child = spawn(process.execPath, ['--input-type=module', '-'], {
-    cwd: packageRoot(),
-    env: { ...process.env, ...env },
-    ...options,
-  });
-  child.stdin?.end(outputFiles[0]?.text);
-  return child;
+  const bundle = outputFiles[0]?.text ?? '';
+  bundles.set(source, bundle);
+  return bundle;
 }
 
 /** Runs one to its end. */

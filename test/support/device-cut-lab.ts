@@ -23,6 +23,7 @@ import {
 } from './pool-fixture.js';
 import { structureProblems } from './pool-history.js';
 import { PowerCutRecorder, type PowerCutState, type PowerCuts } from './power-cut.js';
+import { sharedWorkers } from './shared-workers.js';
 
 const CATALOGUE_BYTES = 48 * MIB;
 const DEVICE_BYTES = 24 * MIB;
@@ -197,7 +198,7 @@ export class DeviceCutLab implements AsyncDisposable {
 }
 
 async function withPool<T>(path: string, use: (pool: ExtentPool) => Promise<T>): Promise<T> {
-  const pool = ExtentPool.open(path);
+  const pool = ExtentPool.open(path, { workers: sharedWorkers });
   try {
     return await use(pool);
   } finally {
