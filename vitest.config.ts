@@ -13,6 +13,8 @@ export default defineConfig({
     // The tests share their disk with each other; those of the governor switch it on.
     env: { DYNAMICFS_GOVERNOR: 'off' },
     sequence: { sequencer: LongFirst },
+    // The pools of a file share their threads: what one test spies on is nothing for the next.
+    restoreMocks: true,
     // Generous: a test waits for conditions, and a loaded machine takes its time.
     testTimeout: 240_000,
     hookTimeout: 240_000,

@@ -114,7 +114,7 @@ it('is refused when too few disks would be left', async () => {
 });
 
 it('is refused when the other disks have no room', async () => {
-  const lab = await makeLab({ diskCount: 3, objectCount: 1 });
+  const lab = await makeLab({ diskCount: 3, objectCount: 1, capacityBytes: 64 * MIB });
   const { pool } = lab;
   const files = Array.from({ length: 21 }, (_, n) => [`full/${n}`, content(n, 4 * MIB)]);
   await putFiles(pool, Object.fromEntries(files));
