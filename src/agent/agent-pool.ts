@@ -39,6 +39,8 @@ const REDIS_GRACE_MS = 3_000;
 /** What `parsePayload` says of a job that is none of ours. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['ERR_USAGE', 'ERR_POLICY_REFUSED']);
 
+const LET_GO = 'the agent lets this pool go';
+
 export class AgentPool {
   readonly registered: RegisteredPool;
   readonly work: PoolWork;
@@ -117,6 +119,8 @@ export class AgentPool {
         if (redis.status === 'ready') this.#log.warn({ kind, error: error.message }, 'worker');
       });
       worker.on('failed', (job, error) => {
+        // What was turned away has not failed: the next agent begins it anew.
+        if (wireOf(error)?.message === LET_GO) return;
         const { id, data } = job ?? {};
         this.#log.error({ kind, jobId: id, data, error: error.message }, 'job failed');
         // Without an end it is tried again.
@@ -207,7 +211,7 @@ export class AgentPool {
   /** BullMQ keeps only the message of an error, so the message is the error in full. */
   async #process(kind: JobKind, job: Job, token = ''): Promise<unknown> {
     const work = this.#closing
-      ? Promise.reject(new MaintenanceError('ERR_AGENT', 'the agent lets this pool go'))
+      ? Promise.reject(new MaintenanceError('ERR_AGENT', LET_GO))
       : dispatchJob(this.work, kind, job, token, () => this.#prepare());
     this.#underWay.add(work);
     try {
