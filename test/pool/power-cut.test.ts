@@ -19,7 +19,6 @@ import { canFault, FaultDisk } from '../support/fault-disk.js';
 import { LoopMount } from '../support/loop-mounts.js';
 import { content, fragmentFreeSpace, putFiles } from '../support/pool-fixture.js';
 import { PoolHistory, structureProblems } from '../support/pool-history.js';
-import { sharedWorkers } from '../support/shared-workers.js';
 import {
   CONTROL_STATE_COUNT,
   PowerCutRecorder,
@@ -30,6 +29,7 @@ import {
   STATE_MS_MAX,
   sayProgress,
 } from '../support/power-cut.js';
+import { sharedWorkers } from '../support/shared-workers.js';
 
 const SETUP_MS_MAX = 60_000;
 const DISKS = ['disk-1', 'disk-2'];
