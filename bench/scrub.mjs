@@ -8,7 +8,7 @@
 
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { pickForScrub, TaskGate, verifyPicked } from '../dist/index.js';
+import { pickForScrub, verifyPicked } from '../dist/index.js';
 import { mibPerSecond, row, timeMs } from './support/figures.mjs';
 import { diskOf, EXTENT_BYTES, extentsOf, makePool } from './support/fragmented-pool.mjs';
 import { removeScratch, scratchDirectory } from './support/scratch.mjs';
@@ -91,9 +91,8 @@ async function plain(pool, threads) {
 }
 
 async function scrub(pool, threadCount) {
-  const gate = new TaskGate(threadCount);
   const stopFlag = new Int32Array(new SharedArrayBuffer(16));
   const pick = pickForScrub(pool.context, 0, null, TOTAL_BYTES);
-  const verified = await verifyPicked(pool.context, pick, { runId: 1, gate: gate.run, stopFlag });
+  const verified = await verifyPicked(pool.context, pick, { runId: 1, threadCount, stopFlag });
   if (verified?.goodCount !== EXTENT_COUNT) throw new Error('not all extents are good');
 }

@@ -214,7 +214,8 @@ constexpr ExportedFunction kExports[] = {
     {"setIdlePriority", SetIdlePriority},
     {"syncFileSystem", SyncFileSystem},
     {"beginReads", BeginReads},
-    {"finishReads", FinishReads},
+    {"beginWrites", BeginWrites},
+    {"finishTransfers", FinishTransfers},
     {"openByHandle", OpenByHandle},
     {"fileHandle", FileHandle},
     {"fileAttributes", FileAttributes},
@@ -246,6 +247,8 @@ constexpr ExportedFunction kExports[] = {
     {"secureDiscardRange", SecureDiscardRange},
     {"zeroRange", ZeroRange},
     {"duplicateDescriptor", DuplicateDescriptor},
+    {"probeDisk", ProbeDisk},
+    {"endProcess", EndProcess},
 };
 
 }  // namespace

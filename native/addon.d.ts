@@ -68,21 +68,28 @@ export interface Addon {
 
   /**
    * Begins to read many ranges into one buffer with threads of its own, and returns at once. The
-   * buffer must live, and nobody else use it, until `finishReads`.
+   * buffer must live, and nobody else use it, until `finishTransfers`.
    *
    * @param requests four numbers each: fd, where in the file, how many bytes, where in the buffer.
    *
    * Source: pread(2).
    */
-  beginReads(requests: Float64Array, buffer: Uint8Array, threadCount: number): ReadsHandle;
+  beginReads(requests: Float64Array, buffer: Uint8Array, threadCount: number): TransfersHandle;
 
   /**
-   * Waits until all is read.
+   * As `beginReads`, from the buffer into the files.
    *
-   * @param results one number each: bytes read, or a negative errno.
+   * Source: pwrite(2).
+   */
+  beginWrites(requests: Float64Array, buffer: Uint8Array, threadCount: number): TransfersHandle;
+
+  /**
+   * Waits until all is done.
+   *
+   * @param results one number each: bytes read or written, or a negative errno.
    * @returns 0.
    */
-  finishReads(reads: ReadsHandle, results: Float64Array): number;
+  finishTransfers(transfers: TransfersHandle, results: Float64Array): number;
 
   /**
    * Opens a file by its handle: follows no path and no link, and stays on its file system.
@@ -350,6 +357,24 @@ export interface Addon {
    * Source: pidfd_getfd(2). EPERM: this process may not trace that one.
    */
   duplicateDescriptor(pid: number, fd: number): OpenReply;
+
+  /**
+   * Asks a disk for its first block, in a process of its own, which is left behind when it takes too
+   * long. Blocks this thread so long.
+   *
+   * @param path a device or a file.
+   * @returns 0 or the errno of the answer; ETIMEDOUT when there is none.
+   *
+   * Source: vfork(2), open(2) (O_DIRECT).
+   */
+  probeDisk(path: string, timeoutMs: number): number;
+
+  /**
+   * Ends this process without waiting for its threads, one of which may wait for a disk that hangs.
+   *
+   * Source: _exit(2).
+   */
+  endProcess(code: number): never;
 }
 
 export interface DeviceGeometryReply {
@@ -361,8 +386,8 @@ export interface DeviceGeometryReply {
   readonly isReadOnly: number;
 }
 
-/** Reads under way: only `finishReads` looks into it. */
-export type ReadsHandle = object & { readonly reads: unique symbol };
+/** Reads or writes under way: only `finishTransfers` looks into it. */
+export type TransfersHandle = object & { readonly transfers: unique symbol };
 
 export interface OpenReply {
   readonly errno: number;

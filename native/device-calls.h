@@ -10,3 +10,5 @@ napi_value DiscardRange(napi_env env, napi_callback_info info);
 napi_value SecureDiscardRange(napi_env env, napi_callback_info info);
 napi_value ZeroRange(napi_env env, napi_callback_info info);
 napi_value DuplicateDescriptor(napi_env env, napi_callback_info info);
+napi_value ProbeDisk(napi_env env, napi_callback_info info);
+napi_value EndProcess(napi_env env, napi_callback_info info);

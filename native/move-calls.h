@@ -5,7 +5,8 @@
 #include "arguments.h"
 
 napi_value BeginReads(napi_env env, napi_callback_info info);
-napi_value FinishReads(napi_env env, napi_callback_info info);
+napi_value BeginWrites(napi_env env, napi_callback_info info);
+napi_value FinishTransfers(napi_env env, napi_callback_info info);
 napi_value OpenByHandle(napi_env env, napi_callback_info info);
 napi_value FileHandle(napi_env env, napi_callback_info info);
 napi_value FileAttributes(napi_env env, napi_callback_info info);

@@ -6,11 +6,11 @@
 export { type ErrorCode, MaintenanceError, type WireError } from './domain/errors.js';
 export type { FragmentationAnalysis } from './domain/fragmentation.js';
 export type { Tier } from './domain/heat.js';
-export type { OpenPoolOptions } from './pool/extent-pool/context.js';
 export type { AddDiskOptions, CreatePoolOptions } from './pool/extent-pool/create.js';
 export { type DiskInfo, ExtentPool } from './pool/extent-pool/extent-pool.js';
 export { FileTree } from './pool/extent-pool/file-tree.js';
 export type { GetOptions, GetReport } from './pool/extent-pool/get.js';
+export type { OpenPoolOptions } from './pool/extent-pool/open-options.js';
 export type { PutOptions, PutReport } from './pool/extent-pool/put.js';
 export type { PutEntry } from './pool/extent-pool/put-source.js';
 export type { ReadOptions } from './pool/extent-pool/read-object.js';

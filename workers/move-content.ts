@@ -11,7 +11,7 @@ import { fileMappings } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError, KernelCallError } from '../src/kernel/kernel-error.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
-import { ReadBatch } from '../src/kernel/read-batch.js';
+import { TransferBatch } from '../src/kernel/transfer-batch.js';
 import { Pace, Stopped } from './move-pace.js';
 import { extentBuffer } from './replica-io.js';
 
@@ -149,7 +149,7 @@ function* chunksOf(state: HashState, chunkBytes: number): Generator<Omit<Chunk, 
 
 /** Reads one batch while the one before is hashed: neither the disk nor the processor waits. */
 class ReadPipeline implements Disposable {
-  #underWay: { readonly chunks: readonly Chunk[]; readonly reads: ReadBatch } | null = null;
+  #underWay: { readonly chunks: readonly Chunk[]; readonly reads: TransferBatch } | null = null;
   #slot = 0;
 
   push(chunks: readonly Chunk[]): void {
@@ -163,7 +163,7 @@ class ReadPipeline implements Disposable {
       lengthBytes: roundUp(lengthBytes, BLOCK_BYTES),
       bufferBytes,
     }));
-    const reads = new ReadBatch(requests, extentBuffer(BATCH_BYTES, this.#slot));
+    const reads = TransferBatch.read(requests, extentBuffer(BATCH_BYTES, this.#slot));
     this.#underWay = { chunks, reads };
     before?.();
   }
@@ -189,7 +189,7 @@ class ReadPipeline implements Disposable {
 
 function hashChunks(
   chunks: readonly Chunk[],
-  results: ReturnType<ReadBatch['finish']>,
+  results: ReturnType<TransferBatch['finish']>,
   buffer: Buffer,
 ): void {
   for (const [index, result] of results.entries()) {

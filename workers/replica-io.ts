@@ -1,13 +1,16 @@
 /** Moves the content of an extent between memory and the runs of one replica. */
 
 import { closeSync, constants, openSync } from 'node:fs';
-import { MaintenanceError } from '../src/domain/errors.js';
+import { InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import type { ReplicaLocation } from '../src/domain/tasks.js';
 import { roundUp, totalBytes } from '../src/domain/units.js';
 import { ALIGNMENT_BYTES, alignedBuffer } from '../src/kernel/aligned-buffer.js';
-import { readFullyAsync, writeFully, writeFullyAsync } from '../src/kernel/file-io.js';
+import { writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
-import { fromNodeError } from '../src/kernel/kernel-error.js';
+import { fromNodeError, KernelCallError } from '../src/kernel/kernel-error.js';
+import { TransferBatch, type TransferRequest } from '../src/kernel/transfer-batch.js';
+
+const EIO = 5;
 
 export type Access = 'read' | 'write';
 
@@ -61,7 +64,7 @@ export class DiskFiles implements Disposable {
 const buffers: Buffer[] = [];
 
 /**
- * Aligned buffers, two per thread so that one is filled while the other is used; each task runs
+ * Aligned buffers, several per thread so that some are filled while another is used; each task runs
  * alone. As large as the largest extent seen.
  */
 export function extentBuffer(sizeBytes: number, slot = 0): Buffer {
@@ -74,55 +77,97 @@ export function extentBuffer(sizeBytes: number, slot = 0): Buffer {
   return buffer.subarray(0, neededBytes);
 }
 
-/** Fills `whole` (whole blocks) from the runs of a replica, of which several are read at a time. */
-export async function readRuns(
+/** Begins to fill `whole` (whole blocks) from the runs of a replica, of which several are read at a time. */
+export function beginReadRuns(
   file: OpenFile,
   replica: ReplicaLocation,
   whole: Buffer,
-): Promise<void> {
+): TransferBatch {
+  return TransferBatch.read(requestsOf(file, replica, whole), whole);
+}
+
+/** Waits for what `beginReadRuns` began. @throws KernelCallError the first there is. */
+export function finishReadRuns(
+  file: OpenFile,
+  replica: ReplicaLocation,
+  batch: TransferBatch,
+): void {
+  for (const [index, result] of batch.finish().entries()) {
+    if (typeof result !== 'number') throw result;
+    if (result < (replica.runs[index]?.lengthBytes ?? 0)) {
+      throw new KernelCallError('read past the end of', EIO, file.path);
+    }
+  }
+}
+
+/** Waits for a batch of writes. @throws KernelCallError the first there is. */
+export function finishWrites(batch: TransferBatch): void {
+  const failure = batch.finish().find((result) => typeof result !== 'number');
+  if (failure) throw failure;
+}
+
+/** Fills `whole` from the runs of a replica. @throws as `finishReadRuns`. */
+export function readRuns(file: OpenFile, replica: ReplicaLocation, whole: Buffer): void {
+  finishReadRuns(file, replica, beginReadRuns(file, replica, whole));
+}
+
+/** To move all of `whole` (whole blocks) from or to the runs of a replica. */
+export function requestsOf(
+  file: OpenFile,
+  replica: ReplicaLocation,
+  whole: Buffer,
+): TransferRequest[] {
   checkLength(replica, whole);
-  let at = 0;
-  const reads = replica.runs.map((run) => {
-    const part = whole.subarray(at, at + run.lengthBytes);
-    at += run.lengthBytes;
-    return readFullyAsync(file, part, run.startBytes);
+  let bufferBytes = 0;
+  return replica.runs.map(({ startBytes, lengthBytes }) => {
+    const request = { file, atBytes: startBytes, lengthBytes, bufferBytes };
+    bufferBytes += lengthBytes;
+    return request;
   });
-  // All have ended when this does, well or not: nothing may write into the buffer afterwards.
-  const failure = (await Promise.allSettled(reads)).find((read) => read.status === 'rejected');
-  if (failure) throw failure.reason;
+}
+
+/** Whatever `readingAhead` begins. */
+export interface Begun {
+  /** Waits for the disk, whatever came of it; again for nothing. */
+  settle(): void;
 }
 
 /**
- * Goes through `items` in order, each with what `begin` found for it; the next is begun before one is
- * used, so that the disk works while this thread does.
+ * Goes through `items` in order, each with what was begun for it; the next are begun before one is used,
+ * so that the disk works while this thread does.
  *
- * @param begin fills the buffer of a slot, 0 or 1.
+ * @param begin fills the buffer of a slot, of which there is one more than are begun ahead.
+ * @param aheadMax how many are begun before one is used.
+ * @param aheadNow as many at the moment, from 1; asked before each.
  * @throws the first of what `begin` and `use` throw; nothing is under way any more then.
  */
-export async function readingAhead<T, R>(
+export function readingAhead<T, R extends Begun>(
   items: readonly T[],
-  begin: (item: T, slot: number) => Promise<R>,
-  use: (item: T, found: R) => Promise<void> | void,
-): Promise<void> {
-  const beginAt = (index: number) => {
-    const item = items[index];
-    if (item === undefined) return null;
-    const found = begin(item, index % 2);
-    // Handled where it is awaited; until then a failure must not count as unhandled.
-    found.catch(() => {});
-    return found;
-  };
-  let next = beginAt(0);
-  for (const [index, item] of items.entries()) {
-    const found = (await next) as R;
-    next = beginAt(index + 1);
-    try {
-      await use(item, found);
-    } catch (cause) {
-      // It may still be filling its buffer.
-      await next?.catch(() => {});
-      throw cause;
+  begin: (item: T, slot: number) => R,
+  use: (item: T, begun: R) => void,
+  aheadMax = 1,
+  aheadNow: () => number = () => aheadMax,
+): void {
+  const ahead: R[] = [];
+  let nextIndex = 0;
+  const beginUntil = (endIndex: number) => {
+    for (; nextIndex < Math.min(items.length, endIndex); nextIndex += 1) {
+      ahead.push(begin(items[nextIndex] as T, nextIndex % (aheadMax + 1)));
     }
+  };
+  try {
+    for (const [index, item] of items.entries()) {
+      beginUntil(index + aheadNow());
+      const [begun] = ahead;
+      if (!begun) throw new InvariantError('nothing was begun');
+      begun.settle();
+      beginUntil(index + 1 + aheadNow());
+      use(item, begun);
+      ahead.shift();
+    }
+  } finally {
+    // After an error they may still be filling their buffers.
+    for (const begun of ahead) begun.settle();
   }
 }
 
@@ -132,20 +177,6 @@ export function writeRuns(file: OpenFile, replica: ReplicaLocation, whole: Buffe
   let at = 0;
   for (const run of replica.runs) {
     writeFully(file, whole.subarray(at, at + run.lengthBytes), run.startBytes);
-    at += run.lengthBytes;
-  }
-}
-
-/** As `writeRuns`, while the thread that asks does something else; it must not change `whole` then. */
-export async function writeRunsAsync(
-  file: OpenFile,
-  replica: ReplicaLocation,
-  whole: Buffer,
-): Promise<void> {
-  checkLength(replica, whole);
-  let at = 0;
-  for (const run of replica.runs) {
-    await writeFullyAsync(file, whole.subarray(at, at + run.lengthBytes), run.startBytes);
     at += run.lengthBytes;
   }
 }

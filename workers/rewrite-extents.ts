@@ -14,57 +14,111 @@ import type {
   RewriteOutcome,
   RewriteTask,
 } from '../src/domain/tasks.js';
+import { MIB } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
-import { syncData, writeFully } from '../src/kernel/file-io.js';
+import { syncData } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
+import { TransferBatch } from '../src/kernel/transfer-batch.js';
 import { Pace } from './move-pace.js';
-import { DiskFiles, readingAhead } from './replica-io.js';
+import { DiskFiles, finishWrites, readingAhead } from './replica-io.js';
 import { settle } from './settle.js';
-import { beginRead, finishRead, type GoodReplica, type OpenReplicaFile } from './verified-read.js';
+import {
+  beginRead,
+  type FirstRead,
+  finishRead,
+  type GoodReplica,
+  type OpenReplicaFile,
+} from './verified-read.js';
 
 export default (task: RewriteTask) => settle(() => rewriteExtents(task));
 
+/** Larger extents are written before the next is read, so that memory stays bounded. */
+const OVERLAP_BYTES_MAX = 16 * MIB;
+
 /** @returns one outcome per extent, in order. */
-export async function rewriteExtents({
-  extents,
-  stopFlag,
-}: RewriteTask): Promise<RewriteOutcome[]> {
+export function rewriteExtents({ extents, stopFlag }: RewriteTask): RewriteOutcome[] {
   using disks = new DiskFiles();
   const pace = new Pace(stopFlag);
-  const outcomes: RewriteOutcome[] = [];
+  const overlaps = extents.every(({ sizeBytes }) => sizeBytes <= OVERLAP_BYTES_MAX);
+  using writes = new TargetWrites(disks);
   const openSource: OpenReplicaFile = ({ path }) => disks.open(path, 'read', true).file;
-  await readingAhead(
-    extents.map((extent) => ({ ...extent, replicas: extent.sources })),
-    async (extent, slot) => {
-      if (pace.isStopped) return null;
-      return await beginRead(extent, slot, openSource);
+  readingAhead(
+    extents.map((extent, index) => ({ ...extent, index, replicas: extent.sources })),
+    (extent, slot) => (pace.isStopped ? NOT_BEGUN : beginRead(extent, slot, openSource)),
+    (extent, first) => {
+      if (first === NOT_BEGUN) return;
+      writes.begin(extent, () => finishRead(extent, first, openSource));
+      // Others use the disk: a piece is finished before a rest.
+      if (!overlaps || pace.givesWay) writes.finish();
+      pace.breathe();
     },
-    async (extent, first) => {
-      if (first === null) outcomes.push({ kind: 'not-begun' });
-      else {
-        const copy = async () =>
-          writeTarget(extent, await finishRead(extent, first, openSource), disks);
-        outcomes.push(await attempt(copy));
-        pace.breathe();
-      }
-    },
+    // One is read and one is written while a third is hashed.
+    overlaps ? 2 : 1,
+    () => 1,
   );
+  writes.finish();
+  const outcomes = extents.map((_, index) => writes.outcomes.get(index) ?? NOT_BEGUN_OUTCOME);
   crashPoint('rewrite-written');
-  const flushed = await flushTargets(extents, outcomes, disks);
+  const flushed = flushTargets(extents, outcomes, disks);
   crashPoint('rewrite-synced');
   pace.breathe();
-  const verified = await readBack(extents, flushed, disks, pace);
+  const verified = readBack(extents, flushed, { disks, pace, aheadMax: overlaps ? 2 : 1 });
   crashPoint('rewrite-verified');
   return verified;
 }
 
+const NOT_BEGUN: FirstRead = { slot: 0, attempt: () => null, settle: () => {} };
+const NOT_BEGUN_OUTCOME: RewriteOutcome = { kind: 'not-begun' };
+
+/** Writes one target at a time, while its thread does something else. */
+class TargetWrites implements Disposable {
+  /** By the index of the extent. */
+  readonly outcomes = new Map<number, RewriteOutcome>();
+  readonly #disks: DiskFiles;
+  #underWay: { readonly index: number; readonly batch: TransferBatch } | null = null;
+
+  constructor(disks: DiskFiles) {
+    this.#disks = disks;
+  }
+
+  begin(extent: RewriteExtent & { readonly index: number }, read: () => GoodReplica): void {
+    const { index } = extent;
+    const outcome = attempt(() => {
+      const good = read();
+      this.finish();
+      const batch = beginWrite(extent, good, this.#disks);
+      this.#underWay = { index, batch };
+      return good.badReplicas;
+    });
+    this.outcomes.set(index, outcome);
+  }
+
+  finish(): void {
+    const underWay = this.#underWay;
+    if (!underWay) return;
+    this.#underWay = null;
+    const { index, batch } = underWay;
+    const written = attempt(() => {
+      finishWrites(batch);
+      return [];
+    });
+    if (written.kind !== 'failed') return;
+    const before = this.outcomes.get(index);
+    const badReplicas = before?.kind === 'verified' ? before.badReplicas : [];
+    this.outcomes.set(index, { ...written, badReplicas });
+  }
+
+  /** After an error: the files are closed next. */
+  [Symbol.dispose](): void {
+    this.#underWay?.batch.finish();
+  }
+}
+
 /** `verified` so far: each step turns it into `failed` or leaves it. */
-async function attempt(
-  step: () => Promise<readonly BadReplica[]> | readonly BadReplica[],
-): Promise<RewriteOutcome> {
+function attempt(step: () => readonly BadReplica[]): RewriteOutcome {
   try {
-    return { kind: 'verified', badReplicas: await step() };
+    return { kind: 'verified', badReplicas: step() };
   } catch (cause) {
     const error = asMaintenanceError(cause);
     const badReplicas = (error.details.badReplicas ?? []) as readonly BadReplica[];
@@ -72,11 +126,11 @@ async function attempt(
   }
 }
 
-function writeTarget(
+function beginWrite(
   extent: RewriteExtent,
   { whole, badReplicas }: GoodReplica,
   disks: DiskFiles,
-): readonly BadReplica[] {
+): TransferBatch {
   if (whole === null) {
     throw new MaintenanceError('ERR_CHECKSUM_MISMATCH', 'no replica of the extent is good', {
       details: { badReplicas },
@@ -86,23 +140,25 @@ function writeTarget(
   whole.fill(0, extent.sizeBytes);
   crashPoint('rewrite-read');
   const { file } = disks.open(extent.target.path, 'write', true);
-  for (const { run, contentOffsetBytes } of extent.writes) {
-    const content = whole.subarray(contentOffsetBytes, contentOffsetBytes + run.lengthBytes);
-    writeFully(file, content, run.startBytes);
-  }
-  return badReplicas;
+  const requests = extent.writes.map(({ run, contentOffsetBytes }) => ({
+    file,
+    atBytes: run.startBytes,
+    lengthBytes: run.lengthBytes,
+    bufferBytes: contentOffsetBytes,
+  }));
+  return TransferBatch.write(requests, whole);
 }
 
 /** A flush that fails fails every extent on its disk: the kernel does not say whose data was lost. */
-async function flushTargets(
+function flushTargets(
   extents: readonly RewriteExtent[],
   outcomes: readonly RewriteOutcome[],
   disks: DiskFiles,
-): Promise<RewriteOutcome[]> {
+): RewriteOutcome[] {
   const failures = new Map<string, RewriteOutcome>();
   const written = extents.filter((_, index) => outcomes[index]?.kind === 'verified');
   for (const path of new Set(written.map((extent) => extent.target.path))) {
-    const outcome = await attempt(() => {
+    const outcome = attempt(() => {
       syncData(disks.open(path, 'write', true).file);
       return [];
     });
@@ -114,27 +170,28 @@ async function flushTargets(
   });
 }
 
-/** Step by step as before the flush: the next target is read while one is hashed. */
-async function readBack(
+/** Step by step as before the flush: the next targets are read while one is hashed. */
+function readBack(
   extents: readonly RewriteExtent[],
   flushed: readonly RewriteOutcome[],
-  disks: DiskFiles,
-  pace: Pace,
-): Promise<RewriteOutcome[]> {
+  { disks, pace, aheadMax }: { disks: DiskFiles; pace: Pace; aheadMax: number },
+): RewriteOutcome[] {
   const outcomes = [...flushed];
   const written = extents.flatMap((extent, index) =>
     flushed[index]?.kind === 'verified' ? [{ ...extent, replicas: [extent.target], index }] : [],
   );
   const open: OpenReplicaFile = (target) => openTarget(target, disks);
-  await readingAhead(
+  readingAhead(
     written,
     (extent, slot) => beginRead(extent, slot, open),
-    async (extent, first) => {
+    (extent, first) => {
       const before = outcomes[extent.index];
-      const { whole, badReplicas } = await finishRead(extent, first, open);
+      const { whole, badReplicas } = finishRead(extent, first, open);
       if (whole === null) outcomes[extent.index] = notKept(extent, badReplicas, before);
       pace.breathe();
     },
+    aheadMax,
+    () => (pace.givesWay ? 1 : aheadMax),
   );
   return outcomes;
 }

@@ -11,9 +11,11 @@ import { asMaintenanceError, MaintenanceError, type WireError } from '../src/dom
 import type { StoredExtent, StoreExtent, StoreTask } from '../src/domain/tasks.js';
 import { MIB, totalBytes } from '../src/domain/units.js';
 import { readUpTo } from '../src/kernel/file-io.js';
+import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError } from '../src/kernel/kernel-error.js';
+import { TransferBatch } from '../src/kernel/transfer-batch.js';
 import { checksumOf } from './checksum.js';
-import { DiskFiles, extentBuffer, writeRuns, writeRunsAsync } from './replica-io.js';
+import { DiskFiles, extentBuffer, finishWrites, requestsOf, writeRuns } from './replica-io.js';
 import { settle } from './settle.js';
 
 /** What was a file when it was listed may be a link or a pipe by now: neither follow nor wait. */
@@ -24,34 +26,48 @@ const DIRECT_BYTES_MIN = MIB;
 
 export default (task: StoreTask) => settle(() => storeExtents(task));
 
+/** As many as the disk takes at a time from this thread, so that it never waits for the next. */
+const WRITES_UNDER_WAY = 2;
+/** Of larger extents one, so that memory stays bounded. */
+const OVERLAP_BYTES_MAX = 16 * MIB;
+
 /**
- * While the disk takes one extent, this thread hashes it and reads the next.
+ * While the disk takes some extents, this thread hashes them and reads the next.
  *
  * @throws MaintenanceError when a disk cannot be written; a bad source is an outcome of its extent.
  */
-export async function storeExtents(task: StoreTask): Promise<StoredExtent[]> {
+export function storeExtents(task: StoreTask): StoredExtent[] {
   using disks = new DiskFiles();
   const outcomes: StoredExtent[] = [];
-  let writing: Promise<void> = Promise.resolve();
+  const isLarge = task.extents.some(({ sizeBytes }) => sizeBytes > OVERLAP_BYTES_MAX);
+  const underWayMax = isLarge ? 1 : WRITES_UNDER_WAY;
+  const underWay: TransferBatch[] = [];
+  // Says which buffer is free: those of the last ones may still be read from.
+  let begunCount = 0;
+  const finishUntil = (count: number) => {
+    for (; underWay.length > count; underWay.shift()) finishWrites(underWay[0] as TransferBatch);
+  };
   try {
-    for (const [index, extent] of task.extents.entries()) {
-      const content = contentOf(extent, index % 2);
+    for (const extent of task.extents) {
+      const content = contentOf(extent, begunCount % (underWayMax + 1));
       if ('error' in content) {
         outcomes.push({ kind: 'source-failed', error: content.error });
         continue;
       }
-      await writing;
-      writing = writeReplicas(extent, content.whole, disks);
-      // Handled where it is awaited; until then a failure must not count as unhandled.
-      writing.catch(() => {});
+      finishUntil(underWayMax - 1);
+      const writing = writeReplicas(extent, content.whole, disks);
+      if (writing) {
+        underWay.push(writing);
+        begunCount += 1;
+      }
       const checksum = checksumOf(content.whole.subarray(0, extent.sizeBytes));
       outcomes.push({ kind: 'stored', checksum });
     }
+    finishUntil(0);
   } finally {
-    // It reads from a buffer of this thread, and writes to a file that is closed next.
-    await Promise.allSettled([writing]);
+    // They read from buffers of this thread, and write to files that are closed next.
+    for (const writing of underWay) writing.finish();
   }
-  await writing;
   return outcomes;
 }
 
@@ -75,17 +91,24 @@ function contentOf(
   return { whole };
 }
 
-async function writeReplicas(
+/** @returns what is under way: all replicas of a large extent, or nothing of a small one. */
+function writeReplicas(
   { targets }: StoreExtent,
   whole: Buffer,
   disks: DiskFiles,
-): Promise<void> {
+): TransferBatch | null {
   const direct = whole.length >= DIRECT_BYTES_MIN;
-  for (const replica of targets) {
-    const { file } = disks.open(replica.path, 'write', direct);
-    if (direct) await writeRunsAsync(file, replica, whole);
-    else writeRuns(file, replica, whole);
+  const files = targets.map(({ path }) => disks.open(path, 'write', direct).file);
+  if (direct) {
+    const requests = targets.flatMap((replica, index) =>
+      requestsOf(files[index] as OpenFile, replica, whole),
+    );
+    return TransferBatch.write(requests, whole);
   }
+  for (const [index, replica] of targets.entries()) {
+    writeRuns(files[index] as OpenFile, replica, whole);
+  }
+  return null;
 }
 
 function readSource({ source, sizeBytes }: StoreExtent, content: Buffer): void {

@@ -29,7 +29,7 @@ const PIECE_BYTES = MIB;
 export default (task: TimeReadsTask) => settle(() => timeReads(task));
 
 /** @throws MaintenanceError ERR_TARGET_NOT_FOUND when the mount is not there any more. */
-export async function timeReads(task: TimeReadsTask): Promise<TimeReadsReply> {
+export function timeReads(task: TimeReadsTask): TimeReadsReply {
   using disks = new DiskFiles();
   using mount = task.mount && openMount(task.mount.mountPath, task.mount.mountId);
   const endAtMs = performance.now() + task.durationMsMax;
@@ -39,7 +39,7 @@ export async function timeReads(task: TimeReadsTask): Promise<TimeReadsReply> {
     for (const source of task.sources) {
       if (isStopped()) return { reads: [], stopped: true };
       if (performance.now() >= endAtMs) return { reads: medians(rounds), stopped: false };
-      const read = await timeOne(source, disks, mount);
+      const read = timeOne(source, disks, mount);
       if (read) rounds.set(read.key, [...(rounds.get(read.key) ?? []), read]);
     }
   }
@@ -54,13 +54,13 @@ function medians(rounds: Map<string, TimedRead[]>): TimedRead[] {
 }
 
 /** @returns null for what cannot be read. */
-async function timeOne(
+function timeOne(
   source: TimedSource,
   disks: DiskFiles,
   mount: MountedDirectory | null,
-): Promise<TimedRead | null> {
+): TimedRead | null {
   try {
-    if (source.kind === 'replica') return await timeReplica(source, disks);
+    if (source.kind === 'replica') return timeReplica(source, disks);
     return mount && timeFile(source.key, mount.file);
   } catch (cause) {
     if (cause instanceof KernelCallError) return null;
@@ -69,16 +69,16 @@ async function timeOne(
 }
 
 /** As the pool itself reads: several runs at a time. */
-async function timeReplica(
+function timeReplica(
   { key, replica }: Extract<TimedSource, { kind: 'replica' }>,
   disks: DiskFiles,
-): Promise<TimedRead> {
+): TimedRead {
   const { file, direct } = disks.open(replica.path, 'read', true);
   if (!direct) for (const run of replica.runs) dropPageCache(file, run);
   const bytes = totalBytes(replica.runs);
   const buffer = extentBuffer(bytes);
   const beganAtMs = performance.now();
-  await readRuns(file, replica, buffer);
+  readRuns(file, replica, buffer);
   return { key, bytes, ms: performance.now() - beganAtMs, mark: '' };
 }
 

@@ -5,7 +5,7 @@ import type { BadReplica, ReplicaLocation } from '../src/domain/tasks.js';
 import { totalBytes } from '../src/domain/units.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { hasChecksum } from './checksum.js';
-import { extentBuffer, readRuns } from './replica-io.js';
+import { type Begun, beginReadRuns, extentBuffer, finishReadRuns } from './replica-io.js';
 
 export interface WantedExtent {
   readonly sizeBytes: number;
@@ -14,10 +14,11 @@ export interface WantedExtent {
   readonly replicas: readonly ReplicaLocation[];
 }
 
-/** The first replica as it was read, not verified yet. */
-export interface FirstRead {
+/** The first replica while it is read; not verified yet. */
+export interface FirstRead extends Begun {
   readonly slot: number;
-  readonly attempt: Attempt | null;
+  /** Waits for the disk. @returns null when there is no replica. */
+  attempt(): Attempt | null;
 }
 
 /** Whole blocks in the buffer of the slot, or why there are none. */
@@ -34,25 +35,28 @@ export interface GoodReplica {
 /** @throws KernelCallError when the disk cannot be opened. */
 export type OpenReplicaFile = (replica: ReplicaLocation, sizeBytes: number) => OpenFile;
 
-/** Only reads, so that the thread is free to hash another extent meanwhile. */
-export async function beginRead(
-  extent: WantedExtent,
-  slot: number,
-  open: OpenReplicaFile,
-): Promise<FirstRead> {
+/** Begins to read, so that the thread can hash another extent meanwhile. */
+export function beginRead(extent: WantedExtent, slot: number, open: OpenReplicaFile): FirstRead {
   const [first] = extent.replicas;
-  return { slot, attempt: first ? await read(first, extent, slot, open) : null };
+  const finish = first ? begin(first, extent, slot, open) : () => null;
+  let found: Attempt | null | undefined;
+  const attempt = () => {
+    found = found === undefined ? finish() : found;
+    return found;
+  };
+  return { slot, attempt, settle: () => void attempt() };
 }
 
 /** Verifies what `beginRead` brought, and goes on to the other replicas when it is no good. */
-export async function finishRead(
+export function finishRead(
   extent: WantedExtent,
   { slot, attempt }: FirstRead,
   open: OpenReplicaFile,
-): Promise<GoodReplica> {
+): GoodReplica {
+  const first = attempt();
   const badReplicas: BadReplica[] = [];
   for (const [index, replica] of extent.replicas.entries()) {
-    const tried = index === 0 && attempt ? attempt : await read(replica, extent, slot, open);
+    const tried = index === 0 && first ? first : begin(replica, extent, slot, open)();
     const { whole } = tried;
     if (whole && hasChecksum(whole.subarray(0, extent.sizeBytes), extent.checksum)) {
       return { whole, badReplicas };
@@ -62,18 +66,32 @@ export async function finishRead(
   return { whole: null, badReplicas };
 }
 
-async function read(
+/** @returns what waits for the disk. */
+function begin(
   replica: ReplicaLocation,
   { sizeBytes }: WantedExtent,
   slot: number,
   open: OpenReplicaFile,
-): Promise<Attempt> {
+): () => Attempt {
   try {
     const whole = extentBuffer(totalBytes(replica.runs), slot);
-    await readRuns(open(replica, sizeBytes), replica, whole);
-    return { whole, problem: null };
+    const file = open(replica, sizeBytes);
+    const batch = beginReadRuns(file, replica, whole);
+    return () => {
+      try {
+        finishReadRuns(file, replica, batch);
+        return { whole, problem: null };
+      } catch (cause) {
+        return failed(cause);
+      }
+    };
   } catch (cause) {
-    if (cause instanceof MaintenanceError && cause.code === 'ERR_INVARIANT') throw cause;
-    return { whole: null, problem: asMaintenanceError(cause).message };
+    const attempt = failed(cause);
+    return () => attempt;
   }
+}
+
+function failed(cause: unknown): Attempt {
+  if (cause instanceof MaintenanceError && cause.code === 'ERR_INVARIANT') throw cause;
+  return { whole: null, problem: asMaintenanceError(cause).message };
 }

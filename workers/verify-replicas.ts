@@ -6,63 +6,88 @@
  */
 
 import { WRONG_CHECKSUM } from '../src/domain/repairs.js';
-import { planSweeps, type Sweep } from '../src/domain/scrub.js';
+import { planSweeps, type Sweep, sweepsAhead } from '../src/domain/scrub.js';
 import type { VerifyOutcome, VerifyReplica, VerifyTask } from '../src/domain/tasks.js';
 import { totalBytes } from '../src/domain/units.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
 import { hasChecksum } from './checksum.js';
 import { Pace } from './move-pace.js';
-import { DiskFiles, extentBuffer, readingAhead, readRuns } from './replica-io.js';
+import {
+  type Begun,
+  beginReadRuns,
+  DiskFiles,
+  extentBuffer,
+  finishReadRuns,
+  readingAhead,
+} from './replica-io.js';
 import { settle } from './settle.js';
 import { beginRead, finishRead } from './verified-read.js';
+
+/** Not of `readingAhead`: the next sweeps are being read into its. */
+const OWN_SLOT = 3;
 
 export default (task: VerifyTask) => settle(() => verifyReplicas(task));
 
 /** @returns one outcome per replica, in order. */
-export async function verifyReplicas({ replicas, stopFlag }: VerifyTask): Promise<VerifyOutcome[]> {
+export function verifyReplicas({ replicas, stopFlag }: VerifyTask): VerifyOutcome[] {
   using disks = new DiskFiles();
   const pace = new Pace(stopFlag);
   const outcomes = replicas.map((): VerifyOutcome => ({ kind: 'not-begun' }));
-  await readingAhead(
-    planSweeps(replicas.map(({ replica }) => replica)),
-    async (sweep, slot) => {
-      if (pace.isStopped) return { kind: 'stopped' as const };
-      return await readSweep(replicas, sweep, slot, disks);
-    },
-    async (sweep, found) => {
-      if (found.kind === 'stopped') return;
+  const sweeps = planSweeps(replicas.map(({ replica }) => replica));
+  const aheadMax = sweepsAhead(sweeps);
+  readingAhead(
+    sweeps,
+    (sweep, slot) => (pace.isStopped ? STOPPED : beginSweep(replicas, sweep, slot, disks)),
+    (sweep, begun) => {
+      if (begun === STOPPED) return;
+      const whole = begun.whole();
       for (const { index, offsetBytes } of sweep.members) {
         const one = replicas[index];
         if (!one) continue;
-        outcomes[index] =
-          found.kind === 'read'
-            ? verdict(one, found.whole, offsetBytes)
-            : await verifyAlone(one, disks);
+        outcomes[index] = whole ? verdict(one, whole, offsetBytes) : verifyAlone(one, disks);
       }
       pace.breathe();
     },
+    aheadMax,
+    // Others wait for whatever the disk was asked.
+    () => (pace.givesWay ? 1 : aheadMax),
   );
   return outcomes;
 }
 
-type SweepRead = { readonly kind: 'read'; readonly whole: Buffer } | { readonly kind: 'failed' };
+interface SweepRead extends Begun {
+  /** Null when it cannot be read: which of them it was is found out one by one. */
+  whole(): Buffer | null;
+}
 
-async function readSweep(
+const UNREADABLE: SweepRead = { whole: () => null, settle: () => {} };
+const STOPPED: SweepRead = { ...UNREADABLE };
+
+function beginSweep(
   replicas: readonly VerifyReplica[],
   { runs, members }: Sweep,
   slot: number,
   disks: DiskFiles,
-): Promise<SweepRead> {
+): SweepRead {
   const first = replicas[members[0]?.index ?? 0]?.replica;
-  if (!first) return { kind: 'failed' };
+  if (!first) return UNREADABLE;
   try {
     const whole = extentBuffer(totalBytes(runs), slot);
-    await readRuns(openSource(first.path, runs, disks), { ...first, runs }, whole);
-    return { kind: 'read', whole };
+    const file = openSource(first.path, runs, disks);
+    const replica = { ...first, runs };
+    const batch = beginReadRuns(file, replica, whole);
+    const finish = () => {
+      try {
+        finishReadRuns(file, replica, batch);
+        return whole;
+      } catch {
+        return null;
+      }
+    };
+    return { whole: finish, settle: () => void batch.finish() };
   } catch {
-    // Which of them it was is found out one by one.
-    return { kind: 'failed' };
+    return UNREADABLE;
   }
 }
 
@@ -77,12 +102,11 @@ function verdict(
     : { kind: 'bad', reason: WRONG_CHECKSUM };
 }
 
-/** In the third buffer: the next sweep is being read into one of the others. */
-async function verifyAlone(one: VerifyReplica, disks: DiskFiles): Promise<VerifyOutcome> {
+function verifyAlone(one: VerifyReplica, disks: DiskFiles): VerifyOutcome {
   const { replica, sizeBytes, checksum } = one;
   const extent = { sizeBytes, checksum, replicas: [replica] };
   const open = () => openSource(replica.path, replica.runs, disks);
-  const { whole, badReplicas } = await finishRead(extent, await beginRead(extent, 2, open), open);
+  const { whole, badReplicas } = finishRead(extent, beginRead(extent, OWN_SLOT, open), open);
   if (whole !== null) return { kind: 'good' };
   return { kind: 'bad', reason: badReplicas[0]?.reason ?? WRONG_CHECKSUM };
 }

@@ -32,9 +32,9 @@ import { storeError } from '../store/database.js';
 import type { RegisteredPool } from '../store/registry.js';
 import { dispatchJob } from './dispatch-job.js';
 import { agentLockPath, openWork } from './open-work.js';
-import { within } from './within.js';
+import { DRAIN_MS_MAX, finished, within } from './within.js';
 
-/** What closing waits for Redis; what concerns data is waited for without a limit. */
+/** What closing waits for Redis. */
 const REDIS_GRACE_MS = 3_000;
 /** What `parsePayload` says of a job that is none of ours. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['ERR_USAGE', 'ERR_POLICY_REFUSED']);
@@ -52,6 +52,7 @@ export class AgentPool {
   #reconciling: Promise<void> = Promise.resolve();
   #prepared: Promise<void> | null = null;
   #closing = false;
+  #left: readonly string[] = [];
   #closed: Promise<void> | null = null;
 
   private constructor(
@@ -167,7 +168,15 @@ export class AgentPool {
     return this.work.fragmentation();
   }
 
-  /** Waits for the extents under way, then lets the pool go. A second call waits for the first. */
+  /** What still waits for a disk after `close`: the pool stays locked until this process is gone. */
+  get left(): readonly string[] {
+    return this.#left;
+  }
+
+  /**
+   * Waits for the extents under way, then lets the pool go. A second call waits for the first. What
+   * waits for a disk that does not answer is left as it is: see `left`.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -176,15 +185,22 @@ export class AgentPool {
   async #close(): Promise<void> {
     this.#closing = true;
     drain(this.pool.context);
+    const endAtMs = performance.now() + DRAIN_MS_MAX;
+    const look = () => this.work.probeDisks();
     const workersClosed = Promise.allSettled(this.#workers.map((worker) => worker.close()));
-    await Promise.allSettled(this.#underWay);
+    await finished(this.#underWay, endAtMs, look);
     await within(REDIS_GRACE_MS, workersClosed);
     await within(REDIS_GRACE_MS, this.queues.close());
-    await Promise.allSettled(this.#underWay);
+    if (!(await finished(this.#underWay, endAtMs, look))) {
+      this.#left = [this.registered.path];
+      return;
+    }
+    this.#left = this.work.stuckPaths();
     try {
       await this.work.close();
     } finally {
-      this.#lock.release();
+      // Nobody else may work on it while a thread may still come back and write.
+      if (this.#left.length === 0) this.#lock.release();
     }
   }
 

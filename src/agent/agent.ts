@@ -11,7 +11,13 @@ import type { Redis } from 'ioredis';
 import type { AgentInfo } from '../domain/agent-info.js';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import { createHttpServer, type HttpServer } from '../http/server.js';
-import { lockAgent, removeAgentFile, writeAgentFile } from '../kernel/agent-file.js';
+import {
+  lockAgent,
+  removeAgentFile,
+  takeAgentLeft,
+  writeAgentFile,
+  writeAgentLeft,
+} from '../kernel/agent-file.js';
 import type { FileLock } from '../kernel/file-lock.js';
 import { packageVersion } from '../kernel/package-root.js';
 import { makeStateDirectory } from '../kernel/state-directory.js';
@@ -58,6 +64,7 @@ export class Agent {
   #looking: Promise<void> | null = null;
   #lookCount = 0;
   #stopping: Promise<void> | null = null;
+  #left: readonly string[] = [];
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -89,6 +96,7 @@ export class Agent {
   async #startLocked(): Promise<AgentInfo> {
     // One that was killed left its own, with a process id that may be somebody else's by now.
     removeAgentFile(this.#stateDirectory);
+    takeAgentLeft(this.#stateDirectory);
     const target = redisTarget(this.#stateDirectory);
     if (target.kind === 'embedded') {
       this.#embedded = new EmbeddedRedis(this.#stateDirectory, (event) => this.#log.warn(event));
@@ -124,6 +132,11 @@ export class Agent {
     return info;
   }
 
+  /** Disks and pools that something of this process still waits for; it cannot end by itself then. */
+  get left(): readonly string[] {
+    return this.#left;
+  }
+
   /** Drains and stops; a second call waits for the first. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -133,15 +146,19 @@ export class Agent {
   async #stop(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer);
     if (this.#lock) removeAgentFile(this.#stateDirectory);
-    const pools = [...this.#pools.values()].map((pool) => pool.close());
+    const own = [...this.#pools.values()];
+    const pools = own.map((pool) => pool.close());
     await within(LOOK_GRACE_MS, this.#looking ?? Promise.resolve());
     await this.#http?.close();
     await Promise.allSettled([...pools, ...this.#dropping.values()]);
     this.#redis?.disconnect();
     await this.#embedded?.stop();
     this.#registry?.close();
+    this.#left = own.flatMap((pool) => pool.left);
+    if (this.#lock && this.#left.length > 0) writeAgentLeft(this.#stateDirectory, this.#left);
     this.#lock?.release();
-    this.#log.info('agent stopped');
+    if (this.#left.length === 0) this.#log.info('agent stopped');
+    else this.#log.warn({ left: this.#left }, 'agent stopped; these do not answer');
   }
 
   #watchRedis(redis: Redis): void {

@@ -2,6 +2,7 @@
 
 import { constants, setPriority } from 'node:os';
 import type { AgentInfo } from '../domain/agent-info.js';
+import { endProcess } from '../kernel/end-process.js';
 import { Agent, type AgentOptions } from './agent.js';
 
 const EXIT_GRACE_MS = 1_000;
@@ -25,6 +26,8 @@ export async function runAgent(
   onReady(await agent.start());
   await told;
   await agent.stop();
+  // Nothing else ends a process of which a thread waits for a disk that hangs.
+  if (agent.left.length > 0) endProcess(0);
   // A connection that still waits for a Redis that is away must not keep the process.
   setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
 }

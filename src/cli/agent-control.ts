@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentInfo } from '../domain/agent-info.js';
 import { MaintenanceError } from '../domain/errors.js';
-import { agentIsRunning, readAgentFile } from '../kernel/agent-file.js';
+import { agentIsRunning, readAgentFile, takeAgentLeft } from '../kernel/agent-file.js';
 import { packageRoot } from '../kernel/package-root.js';
 import { makeStateDirectory } from '../kernel/state-directory.js';
 
@@ -61,8 +61,15 @@ export function findAgent(): AgentInfo | null {
   return readAgentFile(makeStateDirectory());
 }
 
-/** Asks the agent to drain and waits until it is gone. @returns false when none ran. */
-export async function stopAgent(): Promise<boolean> {
+export interface StoppedAgent {
+  /** False when none ran. */
+  readonly found: boolean;
+  /** Disks and pools that it could not wait for. */
+  readonly left: readonly string[];
+}
+
+/** Asks the agent to drain and waits until it is gone. */
+export async function stopAgent(): Promise<StoppedAgent> {
   const stateDirectory = makeStateDirectory();
   const deadlineMs = Date.now() + STOP_TIMEOUT_MS;
   let toldPid: number | null = null;
@@ -78,7 +85,7 @@ export async function stopAgent(): Promise<boolean> {
     if (Date.now() > deadlineMs) throw stillDraining(toldPid);
     await sleep(LOOK_EVERY_MS);
   }
-  return found;
+  return { found, left: found ? takeAgentLeft(stateDirectory) : [] };
 }
 
 function tellToEnd(pid: number): void {

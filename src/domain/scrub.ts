@@ -19,8 +19,8 @@ export const SCRUB_PACE: Readonly<Record<Intensity, ScrubPace>> = {
 
 /** Bounds a batch of small extents. */
 export const SCRUB_EXTENTS_MAX = 4_096;
-/** What one thread takes at a time. */
-const SCRUB_TASK_BYTES = 64 * MIB;
+/** What one thread takes at a time, at most. */
+const SCRUB_TASK_BYTES_MAX = 256 * MIB;
 
 /** Read in one go: a replica in pieces alone, or contiguous ones that lie one behind the other. */
 export interface Sweep {
@@ -30,6 +30,16 @@ export interface Sweep {
 }
 
 const SWEEP_BYTES_MAX = 4 * MIB;
+/** Longer ones are read one ahead, so that memory stays bounded with large extents. */
+const SWEEP_BYTES_TWO_AHEAD_MAX = 16 * MIB;
+
+/**
+ * How many sweeps are read ahead of the one that is hashed. With two, the disk has the next request
+ * before the thread has heard of the last one, as a disk that is faster than that needs it.
+ */
+export function sweepsAhead(sweeps: readonly Sweep[]): 1 | 2 {
+  return sweeps.every(({ runs }) => totalBytes(runs) <= SWEEP_BYTES_TWO_AHEAD_MAX) ? 2 : 1;
+}
 
 /**
  * Small objects lie side by side: read one by one, each would cost the disk as much as a large one.
@@ -61,20 +71,27 @@ export function planSweeps(replicas: readonly Pick<ReplicaLocation, 'runs'>[]): 
   return sweeps;
 }
 
-/** Splits what is read of a disk into tasks; each has at least one item. */
+/**
+ * Splits what is read of a disk into `shareCount` tasks, or more where they would be too large. Few and
+ * alike, since at the beginning of each a thread waits for the disk, and at its end the disk for it.
+ *
+ * @returns tasks of at least one item, in the order of the items.
+ */
 export function splitTasks<T extends { readonly runs: readonly ByteRun[] }>(
   items: readonly T[],
+  shareCount: number,
 ): T[][] {
+  const allBytes = items.reduce((sum, { runs }) => sum + totalBytes(runs), 0);
+  const taskBytesMax = Math.min(SCRUB_TASK_BYTES_MAX, allBytes / shareCount);
   const tasks: T[][] = [];
   let taskBytes = Number.POSITIVE_INFINITY;
   for (const item of items) {
-    const bytes = totalBytes(item.runs);
-    if (taskBytes + bytes > SCRUB_TASK_BYTES) {
+    if (taskBytes >= taskBytesMax) {
       tasks.push([]);
       taskBytes = 0;
     }
     tasks.at(-1)?.push(item);
-    taskBytes += bytes;
+    taskBytes += totalBytes(item.runs);
   }
   return tasks;
 }

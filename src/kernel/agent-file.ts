@@ -39,6 +39,27 @@ export function readAgentFile(stateDirectory: string): AgentInfo | null {
   }
 }
 
+/** For `agent stop`: what the agent could not wait for. Safe while: its lock is held. */
+export function writeAgentLeft(stateDirectory: string, paths: readonly string[]): void {
+  writeFileSync(agentLeftFile(stateDirectory), JSON.stringify(paths), { mode: 0o600 });
+}
+
+/** @returns what the last agent left, once; nothing as a rule. */
+export function takeAgentLeft(stateDirectory: string): string[] {
+  const path = agentLeftFile(stateDirectory);
+  try {
+    const left = JSON.parse(readFileSync(path, 'utf8')) as string[];
+    rmSync(path, { force: true });
+    return left;
+  } catch {
+    return [];
+  }
+}
+
+function agentLeftFile(stateDirectory: string): string {
+  return join(stateDirectory, 'agent-left.json');
+}
+
 function agentFile(stateDirectory: string): string {
   return join(stateDirectory, 'agent.json');
 }

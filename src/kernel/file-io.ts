@@ -1,6 +1,6 @@
 /** pread(2) and pwrite(2) until all bytes are through: a call may end early and report no error. */
 
-import { closeSync, fdatasync, fdatasyncSync, read, readSync, write, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, readSync, writeSync } from 'node:fs';
 import type { OpenFile } from './kernel-call.js';
 import { fromNodeError, KernelCallError } from './kernel-error.js';
 
@@ -19,53 +19,11 @@ export function writeFully(file: OpenFile, bytes: Uint8Array, atBytes: number): 
   }
 }
 
-/** As `writeFully`, while the thread that asks does something else. */
-export async function writeFullyAsync(
-  file: OpenFile,
-  bytes: Uint8Array,
-  atBytes: number,
-): Promise<void> {
-  for (let doneBytes = 0; doneBytes < bytes.length; ) {
-    doneBytes += await writeOnce(file, bytes.subarray(doneBytes), atBytes + doneBytes);
-  }
-}
-
-function writeOnce(file: OpenFile, bytes: Uint8Array, atBytes: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    write(file.fd, bytes, 0, bytes.length, atBytes, (cause, writtenBytes) => {
-      if (cause) reject(fromNodeError('write', cause, file.path));
-      else resolve(writtenBytes);
-    });
-  });
-}
-
 /** @throws KernelCallError; EIO when the file ends before `bytes` is full. */
 export function readFully(file: OpenFile, bytes: Uint8Array, atBytes: number): void {
   if (readUpTo(file, bytes, atBytes) < bytes.length) {
     throw new KernelCallError('read past the end of', EIO, file.path);
   }
-}
-
-/** As `readFully`, while the thread that asks does something else. */
-export async function readFullyAsync(
-  file: OpenFile,
-  bytes: Uint8Array,
-  atBytes: number,
-): Promise<void> {
-  for (let doneBytes = 0; doneBytes < bytes.length; ) {
-    const readBytes = await readOnce(file, bytes.subarray(doneBytes), atBytes + doneBytes);
-    if (readBytes === 0) throw new KernelCallError('read past the end of', EIO, file.path);
-    doneBytes += readBytes;
-  }
-}
-
-function readOnce(file: OpenFile, bytes: Uint8Array, atBytes: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    read(file.fd, bytes, 0, bytes.length, atBytes, (cause, readBytes) => {
-      if (cause) reject(fromNodeError('read', cause, file.path));
-      else resolve(readBytes);
-    });
-  });
 }
 
 /** @returns how many bytes there were: fewer than asked only at the end of the file. */

@@ -3,7 +3,9 @@
  * writes SQLite, and a blocked main thread loses its jobs.
  *
  * A task is never aborted from outside: Piscina would kill the thread in the middle of a write. Runs
- * stop between tasks instead.
+ * stop between tasks instead. A task on a disk that hangs can be given up: whoever waits for it is told,
+ * its thread is left behind until the disk answers, and other tasks get new threads. What it holds stays
+ * held until then (`whenEnded`), since it may still read and write, late.
  */
 
 import { availableParallelism } from 'node:os';
@@ -61,9 +63,28 @@ interface Tasks {
 /** Threads hold buffers of an extent each: they go after this long without work. */
 const IDLE_THREAD_MS = 5_000;
 
+/** Threads that started together. */
+interface Threads {
+  readonly piscina: Promise<Piscina>;
+  freeCount: number;
+  underWayCount: number;
+}
+
+interface UnderWay {
+  readonly threads: Threads;
+  /** Files that it reads and writes. */
+  readonly paths: ReadonlySet<string>;
+  isGivenUp: boolean;
+  readonly tell: (error: MaintenanceError) => void;
+  /** When whoever waits for it knows what came of it. */
+  readonly told: Promise<void>;
+}
+
 export class WorkerPool {
   readonly #threadCount: number;
-  #piscina: Promise<Piscina> | null = null;
+  #threads: Threads | null = null;
+  readonly #underWay = new Set<UnderWay>();
+  readonly #waiting: (() => void)[] = [];
 
   constructor(threadCount: number = availableParallelism()) {
     this.#threadCount = threadCount;
@@ -75,17 +96,46 @@ export class WorkerPool {
    */
   static async starting(kind: 'store-extents' | 'read-extents'): Promise<WorkerPool> {
     const workers = new WorkerPool();
-    await workers.#threads().catch(() => {});
+    await workers.#current().piscina.catch(() => {});
     workers.run(kind, { extents: [] }).catch(() => {});
     return workers;
   }
 
-  /** @throws MaintenanceError whatever the worker returned as its error. */
-  async run<K extends keyof Tasks>(kind: K, task: Tasks[K]['task']): Promise<Tasks[K]['result']> {
+  /**
+   * @param paths files that the task depends on: see `giveUp`.
+   * @throws MaintenanceError whatever the worker returned as its error, or was given up for.
+   */
+  async run<K extends keyof Tasks>(
+    kind: K,
+    task: Tasks[K]['task'],
+    paths: Iterable<string> = [],
+  ): Promise<Tasks[K]['result']> {
+    while (this.#current().freeCount === 0) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    const threads = this.#current();
+    threads.freeCount -= 1;
+    threads.underWayCount += 1;
     const filename = join(packageRoot(), 'dist', 'workers', `${kind}.js`);
+    const answer = threads.piscina.then((piscina) => piscina.run(task, { filename }));
+    const ended = settled(answer);
+    let tell: UnderWay['tell'] = () => {};
+    const givenUp = new Promise<never>((_, reject) => {
+      tell = (error) => reject(new GivenUpError(error, ended));
+    });
+    const result = Promise.race([answer, givenUp]);
+    const underWay: UnderWay = {
+      threads,
+      paths: new Set(paths),
+      isGivenUp: false,
+      tell,
+      told: settled(result),
+    };
+    this.#underWay.add(underWay);
+    void ended.then(() => this.#end(underWay));
     let reply: TaskReply<Tasks[K]['result']>;
     try {
-      reply = await (await this.#threads()).run(task, { filename });
+      reply = await result;
     } catch (cause) {
       throw asMaintenanceError(cause);
     }
@@ -93,15 +143,80 @@ export class WorkerPool {
     return reply.value;
   }
 
-  /** Waits for the tasks under way. */
-  async close(): Promise<void> {
-    await (await this.#piscina)?.close();
+  /** Lets whoever waits for tasks on this file have the error, and tasks to come other threads. */
+  giveUp(path: string, error: MaintenanceError): void {
+    for (const underWay of this.#underWay) {
+      if (underWay.isGivenUp || !underWay.paths.has(path)) continue;
+      underWay.isGivenUp = true;
+      if (underWay.threads === this.#threads) this.#threads = null;
+      underWay.tell(error);
+    }
+    this.#wake();
   }
 
-  #threads(): Promise<Piscina> {
-    this.#piscina ??= startThreads(this.#threadCount);
-    return this.#piscina;
+  /** Files that threads wait for although their tasks were given up. */
+  get stuckPaths(): string[] {
+    const stuck = [...this.#underWay].filter(({ isGivenUp }) => isGivenUp);
+    return [...new Set(stuck.flatMap(({ paths }) => [...paths]))];
   }
+
+  /** Waits for the tasks under way, but for those that were given up. */
+  async close(): Promise<void> {
+    for (;;) {
+      const waitedFor = [...this.#underWay].filter(({ isGivenUp }) => !isGivenUp);
+      if (waitedFor.length === 0) break;
+      await Promise.all(waitedFor.map(({ told }) => told));
+    }
+    await (await this.#threads?.piscina)?.close();
+  }
+
+  #current(): Threads {
+    this.#threads ??= {
+      piscina: startThreads(this.#threadCount),
+      freeCount: this.#threadCount,
+      underWayCount: 0,
+    };
+    return this.#threads;
+  }
+
+  #end(underWay: UnderWay): void {
+    const { threads } = underWay;
+    this.#underWay.delete(underWay);
+    threads.freeCount += 1;
+    threads.underWayCount -= 1;
+    if (threads === this.#threads) this.#wake();
+    // Left behind, and the last of them has come back.
+    else if (threads.underWayCount === 0) void threads.piscina.then((piscina) => piscina.close());
+  }
+
+  /** Each looks whether a thread is free, in the order in which they came. */
+  #wake(): void {
+    for (const next of this.#waiting.splice(0)) next();
+  }
+}
+
+async function settled(work: Promise<unknown>): Promise<void> {
+  await work.catch(() => {});
+}
+
+/** Of a task whose disk does not answer: its thread may still be at work. */
+class GivenUpError extends MaintenanceError {
+  readonly ended: Promise<void>;
+
+  constructor({ code, message, details, nextStep }: MaintenanceError, ended: Promise<void>) {
+    super(code, message, { details, ...(nextStep === null ? {} : { nextStep }) });
+    this.ended = ended;
+  }
+}
+
+/**
+ * Does what must wait until no thread is at work on a task that threw: at once, or once the thread has
+ * come back of one that was given up.
+ */
+export function whenEnded(cause: unknown, body: () => void): void {
+  if (!(cause instanceof GivenUpError)) body();
+  // The pool may be closed by then: what it had reserved goes back when it is opened next.
+  else void cause.ended.then(body).catch(() => {});
 }
 
 /** Loaded at the first task: commands that only look at a pool start faster without it. */

@@ -6,7 +6,7 @@ import { isUnfit } from '../domain/disk-health.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { accountDisks } from '../pool/extent-pool/audit.js';
 import { CATALOGUE_FILE } from '../pool/extent-pool/catalogue.js';
-import { AGENT_LOCK_FILE } from '../pool/extent-pool/disk-calls.js';
+import { AGENT_LOCK_FILE, diskTimeoutMs } from '../pool/extent-pool/disk-calls.js';
 import { ExtentPool } from '../pool/extent-pool/extent-pool.js';
 import { ExtentPoolGround } from '../pool/extent-pool/reclamation-ground.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
@@ -20,8 +20,6 @@ import { Reclaimer } from './reclamation.js';
 import type { BatchReport } from './run-batch.js';
 import { processScrubBatch } from './scrub-batch.js';
 import { processTrimBatch } from './trim-batch.js';
-
-const DISK_TIMEOUT_S = 8;
 
 export class ExtentPoolWork implements PoolWork {
   readonly pool: ExtentPool;
@@ -109,6 +107,14 @@ export class ExtentPoolWork implements PoolWork {
     return this.pool.context.settings().lastAnalysis ?? null;
   }
 
+  probeDisks(): void {
+    this.pool.context.probeDisks();
+  }
+
+  stuckPaths(): string[] {
+    return this.pool.context.stuckPaths();
+  }
+
   close(): Promise<void> {
     return this.pool.close();
   }
@@ -116,15 +122,6 @@ export class ExtentPoolWork implements PoolWork {
   closeUnused(): void {
     this.pool.context.closeFiles();
   }
-}
-
-/**
- * The main thread waits as long, perhaps in a transaction: less than the lock of a job lasts, and than
- * other processes wait for a transaction.
- */
-function diskTimeoutMs(): number {
-  const seconds = Number(process.env.DYNAMICFS_DISK_TIMEOUT_S ?? DISK_TIMEOUT_S);
-  return (seconds > 0 ? Math.min(seconds, DISK_TIMEOUT_S) : DISK_TIMEOUT_S) * 1_000;
 }
 
 function catalogueOf(poolPath: string): Stats | undefined {

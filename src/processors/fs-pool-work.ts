@@ -164,6 +164,13 @@ export class FsPoolWork implements PoolWork {
     return this.pool.context.settings().lastAnalysis ?? null;
   }
 
+  /** A mount that hangs cannot be told from one that is slow. */
+  probeDisks(): void {}
+
+  stuckPaths(): string[] {
+    return [];
+  }
+
   async close(): Promise<void> {
     try {
       await this.pool.close();

@@ -104,9 +104,10 @@ async function readCold(context: AnyContext, samples: readonly Sample[]): Promis
     roundCount: ROUND_COUNT,
     durationMsMax: DURATION_MS_MAX,
   };
+  const paths = task.sources.flatMap((one) => ('replica' in one ? [one.replica.path] : []));
   try {
     const reply = await whileNobodyElse(deviceNamesOf(context), (stopFlag) =>
-      context.workers.run('time-reads', { ...task, stopFlag }),
+      context.workers.run('time-reads', { ...task, stopFlag }, paths),
     );
     if (!reply || reply.stopped) return { skippedReason: 'others use the disks' };
     return { reads: reply.reads.map((one) => ({ ...one, place: places.get(one.key) ?? '' })) };

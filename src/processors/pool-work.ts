@@ -40,6 +40,10 @@ export interface PoolWork {
   disks(): DiskFigures[];
   /** The last analysis, for metrics. */
   fragmentation(): FragmentationGauges | null;
+  /** Lets go of what waits for a disk that does not answer. */
+  probeDisks(): void;
+  /** Files that threads wait for in vain; they keep the process from ending by itself. */
+  stuckPaths(): string[];
   close(): Promise<void>;
   /** All that `close` does for a pool on which no work was begun. */
   closeUnused(): void;

@@ -14,7 +14,6 @@ import type { PoolContext } from '../pool/extent-pool/context.js';
 import { dropSurplus, welcomeBack } from '../pool/extent-pool/disk-watch.js';
 import { pickForScrub, type ScrubPick, verifyPicked } from '../pool/extent-pool/scrub.js';
 import { verifyDiskRecords } from '../pool/extent-pool/verify-disk-records.js';
-import { TaskGate } from '../pool/task-gate.js';
 import type { RunBatchPayload } from '../queue/payloads.js';
 import { governanceOf } from './governance.js';
 import { repairForScrub } from './repairs.js';
@@ -39,10 +38,12 @@ export async function processScrubBatch(
     completeRun(context, run);
     return { outcome: 'done', processedCount: 0, doneBytes: 0 };
   }
-  const gate = new TaskGate(run.threadCount);
-  const stopFlag = watch.moves;
-  const runId = run.runId;
-  const verified = await verifyPicked(context, pick, { runId, gate: gate.run, stopFlag });
+  const { runId, threadCount } = run;
+  const verified = await verifyPicked(context, pick, {
+    runId,
+    threadCount,
+    stopFlag: watch.moves,
+  });
   if (verified === null) return { outcome: 'stopped', processedCount: 0, doneBytes: 0 };
   const repaired = scrub.repairs ? await repairForScrub(context, runId, verified.bad) : null;
   const busyMs = context.clock() - startedAtMs;

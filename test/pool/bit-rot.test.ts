@@ -37,7 +37,7 @@ async function scrub(pool: ExtentPool): Promise<number> {
     if (pick.lastExtentId === null) break;
     const verified = await verifyPicked(context, pick, {
       runId: 1,
-      gate: (task) => task(),
+      threadCount: 2,
       stopFlag,
     });
     if (!verified) throw new Error('nobody stopped it');

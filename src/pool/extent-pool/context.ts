@@ -3,12 +3,10 @@
  * trim, …) are functions over this, one file each.
  */
 
-import { fstatSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { MaintenanceError } from '../../domain/errors.js';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
-import { isAttached } from '../../kernel/block-device.js';
+import { notAnswering } from '../../kernel/bounded-io.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { Replica } from '../../store/extents.js';
@@ -17,25 +15,24 @@ import type { PoolSettings } from '../../store/settings.js';
 import { WorkerPool } from '../worker-pool.js';
 import { Allocator } from './allocator.js';
 import { type OpenMode, openCatalogue } from './catalogue.js';
-import { closeDisk, type DiskState, openDisk } from './data-file.js';
+import {
+  closeDisk,
+  type DiskState,
+  isStillAtItsPath,
+  openDisk,
+  writableFile,
+} from './data-file.js';
 import { openDevice } from './device-disk.js';
-import { DiskCalls, isSaidToBeSilent, silentDisk } from './disk-calls.js';
+import { DiskCalls, silentDisk } from './disk-calls.js';
 import { JournalWriter } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
+import type { OpenPoolOptions } from './open-options.js';
 import { ReadMemory } from './read-memory.js';
+import { SpareMemory } from './stream-memory.js';
 import type { Superblock } from './superblock.js';
 import { deadOwners, WriterLock } from './writer-lock.js';
 
-export interface OpenPoolOptions {
-  readonly mode?: OpenMode;
-  readonly threadCount?: number;
-  /** Threads that are being started already; they end with the pool. */
-  readonly workers?: WorkerPool;
-  /** Epoch milliseconds; tests bring their own. */
-  readonly clock?: () => number;
-  /** How long a call of a disk may take; without it the kernel decides. */
-  readonly diskTimeoutMs?: number;
-}
+export type { OpenPoolOptions };
 
 export class PoolContext {
   readonly path: string;
@@ -46,11 +43,12 @@ export class PoolContext {
   readonly allocator: Allocator;
   readonly journal: JournalWriter;
   readonly readMemory: ReadMemory;
+  readonly streamMemory = new SpareMemory();
   readonly clock: () => number;
   /** Fencing epoch while an agent works on the pool; null for other processes. */
   ownerEpoch: number | null = null;
   readonly #threadCount: number | undefined;
-  readonly #diskCalls: DiskCalls | null;
+  readonly #diskCalls: DiskCalls;
   readonly #disks = new Map<number, DiskState & { readonly uuid: string }>();
   readonly #former = new Map<number, DiskState>();
   readonly #returned = new Set<number>();
@@ -63,8 +61,7 @@ export class PoolContext {
     this.clock = options.clock ?? Date.now;
     this.#threadCount = options.threadCount;
     this.#workers = options.workers ?? null;
-    const { diskTimeoutMs } = options;
-    this.#diskCalls = diskTimeoutMs === undefined ? null : new DiskCalls(diskTimeoutMs);
+    this.#diskCalls = new DiskCalls(this.path, options.diskTimeoutMs ?? null);
     this.store = openCatalogue(this.path, this.mode, this.clock);
     const settings = this.settings();
     this.poolId = settings.poolId;
@@ -101,12 +98,14 @@ export class PoolContext {
     if (known?.uuid === disk.uuid) return known;
     // The id of a disk that was removed may be given to another one.
     this.reopenDisk(disk.diskId);
+    if (!this.#diskCalls.answers(disk)) return silentDisk(disk);
     const writable = this.mode === 'write';
-    const io = this.#diskCalls?.of(disk.diskId) ?? null;
-    const found =
-      disk.kind === 'device'
-        ? openDevice(disk, { poolId: this.poolId, path: this.path, io }, writable)
-        : openDisk(disk, this.poolId, writable, io);
+    const io = this.#diskCalls.of(disk.diskId);
+    const { poolId, path } = this;
+    const isDevice = disk.kind === 'device';
+    const found = isDevice
+      ? openDevice(disk, { poolId, path, io }, writable)
+      : openDisk(disk, poolId, writable, io);
     const state = { ...found, uuid: disk.uuid };
     this.#disks.set(disk.diskId, state);
     this.#closeFormer(disk.diskId);
@@ -117,9 +116,9 @@ export class PoolContext {
    * Whether a call of this disk, or the agent's last one, does not come back. Once it has, the disk is
    * looked at anew, and its journal too, since nobody knows how much of the last frame it has.
    */
-  #isSilent({ diskId }: DiskRow): boolean {
-    if (!this.#diskCalls) return isSaidToBeSilent(this.path, this.store.health.get(diskId));
-    const now = this.#diskCalls.look(diskId);
+  #isSilent(disk: DiskRow): boolean {
+    const { diskId } = disk;
+    const now = this.#diskCalls.look(disk, () => this.store.health.get(diskId));
     if (now === 'returned') {
       this.reopenDisk(diskId);
       this.#returned.add(diskId);
@@ -134,9 +133,23 @@ export class PoolContext {
     return returned;
   }
 
-  /** Asks every disk for something, and waits for none: `diskState` tells which does not answer. */
+  /**
+   * Asks every disk for something, and waits for none: `diskState` tells which does not answer. Tasks on
+   * one that does not are given up.
+   */
   probeDisks(): void {
-    for (const [diskId, { file }] of this.#disks) if (file) this.#diskCalls?.probe(diskId, file);
+    for (const [diskId, { file }] of this.#disks) {
+      if (!file || this.#diskCalls.probe(diskId, file)) continue;
+      this.#workers?.giveUp(file.path, notAnswering(file.path));
+    }
+  }
+
+  /** Files that threads of this process wait for in vain. */
+  stuckPaths(): string[] {
+    const hanging = [...this.#disks].flatMap(([diskId, { file }]) =>
+      file && this.#diskCalls.isHanging(diskId) ? [file.path] : [],
+    );
+    return [...new Set([...hanging, ...(this.#workers?.stuckPaths ?? [])])];
   }
 
   /** Notes what was just written to a disk; its file stays open for those who are using it. */
@@ -174,23 +187,14 @@ export class PoolContext {
    */
   refreshDisks(): void {
     for (const [diskId, { file }] of this.#disks) {
-      const now = file && statSync(file.path, { throwIfNoEntry: false });
-      const then = file && fstatSync(file.fd);
-      const same = now && then && now.ino === then.ino && now.dev === then.dev && isAttached(then);
-      if (!same || this.#disks.get(diskId)?.condition !== 'online') this.reopenDisk(diskId);
+      if (!(file && isStillAtItsPath(file)) || this.#disks.get(diskId)?.condition !== 'online')
+        this.reopenDisk(diskId);
     }
   }
 
   /** @throws MaintenanceError ERR_DISK_UNAVAILABLE or ERR_DISK_MISMATCH when it cannot be written. */
   writableFile(disk: DiskRow): OpenFile {
-    const { file, error, condition } = this.diskState(disk);
-    if (file && condition === 'online') return file;
-    throw (
-      error ??
-      new MaintenanceError('ERR_DISK_UNAVAILABLE', `disk ${disk.path} is read-only`, {
-        nextStep: `Remount ${disk.path} for writing, then repeat the command.`,
-      })
-    );
+    return writableFile(disk, this.diskState(disk));
   }
 
   /** Whether a disk can be read: looked at anew, since it may just have gone. */
@@ -210,10 +214,7 @@ export class PoolContext {
     for (const diskId of this.store.health.unfit()) bad.add(diskId);
     return this.store.extents
       .replicas(extentId)
-      .flatMap((replica) => {
-        const location = this.locate(replica);
-        return location ? [location] : [];
-      })
+      .flatMap((replica) => this.locate(replica) ?? [])
       .sort(
         (a, b) =>
           Number(bad.has(a.diskId)) - Number(bad.has(b.diskId)) || a.runs.length - b.runs.length,
@@ -259,11 +260,10 @@ export class PoolContext {
   returnOrphans(): number {
     const owners = this.store.space.reservationOwners();
     const orphans = owners.length === 0 ? [] : deadOwners(this.path, owners);
-    if (orphans.length > 0) {
-      this.store.transaction(() => {
-        for (const owner of orphans) this.releaseReservations(owner);
-      });
-    }
+    if (orphans.length === 0) return 0;
+    this.store.transaction(() => {
+      for (const owner of orphans) this.releaseReservations(owner);
+    });
     return orphans.length;
   }
 
@@ -284,9 +284,13 @@ export class PoolContext {
 
   /** All that `close` does for a pool that has started no task. */
   closeFiles(): void {
-    this.#writer?.release();
-    this.#diskCalls?.close();
-    for (const state of [...this.#disks.values(), ...this.#former.values()]) closeDisk(state);
+    this.#diskCalls.close();
+    const stuck = this.stuckPaths();
+    // Who may still write late keeps what it has reserved and claimed, until its process is gone.
+    if (stuck.length === 0) this.#writer?.release();
+    for (const state of [...this.#disks.values(), ...this.#former.values()]) {
+      if (!stuck.includes(state.file?.path ?? '')) closeDisk(state);
+    }
     this.#disks.clear();
     this.#former.clear();
     this.store.close();

@@ -1,8 +1,9 @@
 /** Opens the backing file of a directory and makes sure that it is the disk which the catalogue means. */
 
-import { constants, openSync } from 'node:fs';
+import { constants, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { asMaintenanceError, type ErrorCode, MaintenanceError } from '../../domain/errors.js';
+import { isAttached } from '../../kernel/block-device.js';
 import type { BoundedIo } from '../../kernel/bounded-io.js';
 import { closeFile } from '../../kernel/file-io.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
@@ -61,6 +62,24 @@ export function openDisk(
     if (file) closeFile(file);
     return unusable(disk, cause);
   }
+}
+
+/** @throws MaintenanceError ERR_DISK_UNAVAILABLE or ERR_DISK_MISMATCH when it cannot be written. */
+export function writableFile({ path }: DiskRow, { file, error, condition }: DiskState): OpenFile {
+  if (file && condition === 'online') return file;
+  throw (
+    error ??
+    new MaintenanceError('ERR_DISK_UNAVAILABLE', `disk ${path} is read-only`, {
+      nextStep: `Remount ${path} for writing, then repeat the command.`,
+    })
+  );
+}
+
+/** Whether the path of an open disk still leads to it. */
+export function isStillAtItsPath({ fd, path }: OpenFile): boolean {
+  const now = statSync(path, { throwIfNoEntry: false });
+  const then = fstatSync(fd);
+  return now?.ino === then.ino && now.dev === then.dev && isAttached(then);
 }
 
 export function withIo(file: OpenFile, io: BoundedIo | null): OpenFile {

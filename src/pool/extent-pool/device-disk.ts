@@ -18,14 +18,16 @@ import {
   isBlockDevice,
   sysfsNameOf,
 } from '../../kernel/block-device.js';
-import type { BoundedIo } from '../../kernel/bounded-io.js';
+import { type BoundedIo, notAnswering } from '../../kernel/bounded-io.js';
 import { findSignature } from '../../kernel/device-signature.js';
 import { discardLimits } from '../../kernel/discard-limits.js';
 import { closeFile } from '../../kernel/file-io.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
+import { diskAnswers } from '../../kernel/probe-disk.js';
 import type { DiskRow } from '../../store/disks.js';
 import { type DiskState, identityProblem, unusable, withIo } from './data-file.js';
+import { diskTimeoutMs } from './disk-calls.js';
 import { claimDisk } from './disk-claims.js';
 import { BLOCK_BYTES, HEADER_BYTES } from './layout.js';
 import { readSuperblock, type Superblock } from './superblock.js';
@@ -178,6 +180,7 @@ export function findDeviceByUuid(uuid: string, exceptPath: string): string | nul
 
 /** For those who do not know the capacity: the copy is where the device ended when it was added. */
 export function readDeviceSuperblock(path: string): Superblock | null {
+  if (!diskAnswers(path, diskTimeoutMs())) throw notAnswering(path);
   const file = open(path, constants.O_RDONLY);
   try {
     return readSuperblock(file, capacityOf(deviceGeometry(file)));

@@ -1,7 +1,8 @@
 /**
  * Disks that do not answer. The agent makes its calls with a limit (see src/kernel/bounded-io.ts), and
  * writes down which disk is silent; every other process believes it while that agent lives, and does not
- * ask the disk itself.
+ * ask the disk itself. Before the agent has noticed, or while none runs, a process asks before it opens a
+ * disk (see src/kernel/probe-disk.ts).
  */
 
 import { join } from 'node:path';
@@ -9,23 +10,45 @@ import { type DiskHealth, NO_ANSWER } from '../../domain/disk-health.js';
 import { BoundedIo, notAnswering } from '../../kernel/bounded-io.js';
 import { tryLockFile } from '../../kernel/file-lock.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
+import { diskAnswers } from '../../kernel/probe-disk.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { DiskState } from './data-file.js';
+import { BACKING_FILE } from './layout.js';
 
 /** Held by the agent that works on the pool. */
 export const AGENT_LOCK_FILE = 'agent.lock';
 
-/** The calls of this process on each disk. */
+const TIMEOUT_S = 8;
+
+/**
+ * How long a disk is waited for. The main thread waits as long, perhaps in a transaction: less than the
+ * lock of a job lasts, and than other processes wait for a transaction.
+ */
+export function diskTimeoutMs(): number {
+  const seconds = Number(process.env.DYNAMICFS_DISK_TIMEOUT_S ?? TIMEOUT_S);
+  return (seconds > 0 ? Math.min(seconds, TIMEOUT_S) : TIMEOUT_S) * 1_000;
+}
+
+/**
+ * The calls of this process on each disk: of the agent with a limit; of others as the kernel has it, once
+ * the disk has answered when it was opened.
+ */
 export class DiskCalls {
-  readonly #timeoutMs: number;
+  readonly #poolPath: string;
+  readonly #timeoutMs: number | null;
   readonly #ofDisk = new Map<number, BoundedIo>();
   readonly #silent = new Set<number>();
+  /** UUIDs of disks that did not answer when they were asked. */
+  readonly #unanswering = new Set<string>();
 
-  constructor(timeoutMs: number) {
+  /** @param timeoutMs of the agent, how long a call may take; else null. */
+  constructor(poolPath: string, timeoutMs: number | null) {
+    this.#poolPath = poolPath;
     this.#timeoutMs = timeoutMs;
   }
 
-  of(diskId: number): BoundedIo {
+  of(diskId: number): BoundedIo | null {
+    if (this.#timeoutMs === null) return null;
     const known = this.#ofDisk.get(diskId);
     if (known) return known;
     const io = new BoundedIo(this.#timeoutMs);
@@ -33,18 +56,41 @@ export class DiskCalls {
     return io;
   }
 
-  probe(diskId: number, file: OpenFile): void {
+  /**
+   * Before a disk is opened: whether it answers. Once it did not, this process asks no more: it would wait
+   * each time.
+   */
+  answers({ uuid, kind, path }: DiskRow): boolean {
+    if (this.#timeoutMs !== null) return true;
+    const file = kind === 'device' ? path : join(path, BACKING_FILE);
+    if (!diskAnswers(file, diskTimeoutMs())) this.#unanswering.add(uuid);
+    return !this.#unanswering.has(uuid);
+  }
+
+  /** Asks it for a block without waiting. @returns false while an earlier call has not come back in time. */
+  probe(diskId: number, file: OpenFile): boolean {
     const io = this.of(diskId);
-    if (io.isAnswering) io.probe(file);
+    if (io?.isAnswering) io.probe(file);
+    return io?.isAnswering ?? true;
   }
 
   /** @returns `returned` once, when the call has come back that had made it silent. */
-  look(diskId: number): 'answering' | 'silent' | 'returned' {
-    if (this.#ofDisk.get(diskId)?.isAnswering === false) {
+  look(disk: DiskRow, health: () => DiskHealth): 'answering' | 'silent' | 'returned' {
+    const { diskId, uuid } = disk;
+    if (this.#timeoutMs === null) {
+      const isSilent = this.#unanswering.has(uuid) || isSaidToBeSilent(this.#poolPath, health());
+      return isSilent ? 'silent' : 'answering';
+    }
+    if (this.isHanging(diskId)) {
       this.#silent.add(diskId);
       return 'silent';
     }
     return this.#silent.delete(diskId) ? 'returned' : 'answering';
+  }
+
+  /** Whether a call of this process does not come back. */
+  isHanging(diskId: number): boolean {
+    return this.#ofDisk.get(diskId)?.isAnswering === false;
   }
 
   close(): void {
@@ -53,7 +99,7 @@ export class DiskCalls {
 }
 
 /** Whether the agent of a pool says so of a disk, and lives. */
-export function isSaidToBeSilent(poolPath: string, { state, reason }: DiskHealth): boolean {
+function isSaidToBeSilent(poolPath: string, { state, reason }: DiskHealth): boolean {
   if (state === 'healthy' || reason !== NO_ANSWER) return false;
   const lock = tryLockFile(join(poolPath, AGENT_LOCK_FILE));
   lock?.release();

@@ -24,7 +24,7 @@ import {
   type PutEntry,
 } from './put-source.js';
 import { flushReplicas, type Written, writeExtents, writtenExtents } from './put-write.js';
-import { StreamMemory } from './stream-memory.js';
+import type { StreamMemory } from './stream-memory.js';
 
 export interface PutOptions {
   readonly replicaCount?: number;
@@ -74,6 +74,11 @@ export async function putObjects(
     });
   }
   return put.report;
+}
+
+interface MemoryOfOne {
+  readonly get: () => StreamMemory;
+  readonly end: () => void;
 }
 
 class Put {
@@ -173,12 +178,14 @@ class Put {
   async #storeLarge(entry: PutEntry): Promise<void> {
     const owner = this.#newOwner();
     const lanes = new Lanes(CHUNKS_UNDER_WAY);
+    const memory = this.#streamMemory();
     const chunks: Written[] = [];
     try {
-      await this.#writeChunks(entry, owner, lanes, chunks);
+      await this.#writeChunks(entry, { owner, lanes, memory }, chunks);
     } finally {
-      // Nothing writes to what is reserved when an error goes on.
+      // Nothing writes to what is reserved, or reads from memory, when an error goes on.
       await lanes.drain().catch(() => {});
+      memory.end();
     }
     await lanes.drain();
     const stored = chunks.flatMap((chunk) => chunk.stored);
@@ -200,20 +207,14 @@ class Put {
   /** Ends early when the source fails: what was written then is given back. */
   async #writeChunks(
     entry: PutEntry,
-    owner: string,
-    lanes: Lanes,
+    { owner, lanes, memory }: { owner: string; lanes: Lanes; memory: MemoryOfOne },
     chunks: Written[],
   ): Promise<void> {
     const { extentBytes } = this.#context;
-    const extentsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / extentBytes));
-    let memory: StreamMemory | null = null;
-    const makeMemory = () => {
-      memory ??= new StreamMemory(extentBytes, extentsPerChunk * (CHUNKS_UNDER_WAY + 1));
-      return memory;
-    };
+    const extentsPerChunk = this.#extentsPerChunk;
     let sizeBytes = 0;
     let sourceFailed = false;
-    for await (const chunk of chunksOf(entry, extentBytes, extentsPerChunk, makeMemory)) {
+    for await (const chunk of chunksOf(entry, extentBytes, extentsPerChunk, memory.get)) {
       if (this.#options.signal?.aborted)
         throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
       if (sourceFailed) return;
@@ -223,12 +224,27 @@ class Put {
       await lanes.start(async () => {
         const written = await this.#write(chunk, owner);
         chunks[index] = written;
-        for (const { data } of chunk) if (data) memory?.giveBack(data);
+        for (const { data } of chunk) if (data) memory.get().giveBack(data);
         sourceFailed ||= written.stored.some((part) => part.kind === 'source-failed');
         sizeBytes += chunk.reduce((sum, extent) => sum + extent.sizeBytes, 0);
         this.#options.onProgress?.(this.#storedBytes + sizeBytes, this.#storedCount);
       });
     }
+  }
+
+  get #extentsPerChunk(): number {
+    return Math.max(1, Math.floor(CHUNK_BYTES / this.#context.extentBytes));
+  }
+
+  /** Only what is a stream needs it. */
+  #streamMemory(): MemoryOfOne {
+    const { extentBytes, streamMemory } = this.#context;
+    let memory: StreamMemory | null = null;
+    const get = () => {
+      memory ??= streamMemory.take(extentBytes, this.#extentsPerChunk * (CHUNKS_UNDER_WAY + 1));
+      return memory;
+    };
+    return { get, end: () => memory && streamMemory.giveBack(memory) };
   }
 
   #fail(entry: PutEntry, error: WireError, owner: string): void {

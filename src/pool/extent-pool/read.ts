@@ -32,7 +32,8 @@ export async function readVerified(
   let open = [...requests];
   for (let tries = 1; open.length > 0; tries += 1) {
     const extents = open.map((request) => toTask(context, request));
-    const outcomes = await context.workers.run('read-extents', { extents });
+    const paths = extents.flatMap(({ replicas }) => replicas.map(({ path }) => path));
+    const outcomes = await context.workers.run('read-extents', { extents }, paths);
     if (outcomes.length !== open.length) throw new InvariantError('a read was not answered');
     const again: ReadRequest[] = [];
     for (const [index, outcome] of outcomes.entries()) {

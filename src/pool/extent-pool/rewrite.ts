@@ -22,6 +22,7 @@ import type { RewriteOutcome, RewriteTask } from '../../domain/tasks.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
+import { whenEnded } from '../worker-pool.js';
 import { BY_A_READ, noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
 import { countDiskError } from './disk-errors.js';
@@ -82,9 +83,12 @@ export async function rewriteReplicas(
     crashPoint('rewrite-swapped');
     return results;
   } catch (cause) {
-    context.store.transaction(() => {
-      for (const { owner } of begun) context.releaseReservations(owner);
-    });
+    // Nobody else gets the place before the thread is done with it.
+    whenEnded(cause, () =>
+      context.store.transaction(() => {
+        for (const { owner } of begun) context.releaseReservations(owner);
+      }),
+    );
     countDiskError(context, cause);
     throw cause;
   }
@@ -122,7 +126,10 @@ function runTask(
       writes,
     })),
   };
-  const run = () => context.workers.run('rewrite-extents', task);
+  const paths = task.extents.flatMap(({ sources, target }) =>
+    [...sources, target].map(({ path }) => path),
+  );
+  const run = () => context.workers.run('rewrite-extents', task, paths);
   return gate ? gate(run) : run();
 }
 

@@ -6,6 +6,7 @@ import type { VerifyOutcome, VerifyReplica } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
+import { TaskGate } from '../task-gate.js';
 import { noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
 
@@ -26,7 +27,8 @@ export interface Verified {
 
 export interface VerifyOptions {
   readonly runId: number;
-  readonly gate: <T>(task: () => Promise<T>) => Promise<T>;
+  /** At work at a time. */
+  readonly threadCount: number;
   readonly stopFlag: MoveControl;
 }
 
@@ -40,6 +42,7 @@ export function pickForScrub(
   bytesMax: number,
 ): ScrubPick {
   const { extents } = context.store;
+  const locate = locator(context);
   const replicas: VerifyReplica[] = [];
   let awayCount = 0;
   let bytes = 0;
@@ -54,7 +57,7 @@ export function pickForScrub(
     for (const { extentId, sizeBytes, checksum } of page) {
       for (const replica of extents.replicas(extentId)) {
         if (diskId !== null && replica.diskId !== diskId) continue;
-        const location = context.locate(replica);
+        const location = locate(replica);
         if (!location) awayCount += 1;
         else {
           replicas.push({ extentId, sizeBytes, checksum, replica: location });
@@ -70,6 +73,19 @@ export function pickForScrub(
   return { replicas, awayCount, lastExtentId };
 }
 
+/** As `context.locate`, which looks at the disk for every replica: once for each disk. */
+function locator(context: PoolContext): PoolContext['locate'] {
+  const paths = new Map<number, string | null>();
+  return (replica) => {
+    let path = paths.get(replica.diskId);
+    if (path === undefined) {
+      path = context.locate(replica)?.path ?? null;
+      paths.set(replica.diskId, path);
+    }
+    return path === null ? null : { ...replica, path };
+  };
+}
+
 /**
  * Reads and verifies what was picked, and notes what is bad; nothing is repaired.
  *
@@ -78,20 +94,27 @@ export function pickForScrub(
 export async function verifyPicked(
   context: PoolContext,
   { replicas }: ScrubPick,
-  { runId, gate, stopFlag }: VerifyOptions,
+  { runId, threadCount, stopFlag }: VerifyOptions,
 ): Promise<Verified | null> {
-  const tasks = byDisk(replicas).flatMap((ofDisk) =>
-    splitTasks(ofDisk.map((one) => ({ one, runs: one.replica.runs }))),
+  const gate = new TaskGate(threadCount);
+  const disks = byDisk(replicas);
+  const sharesPerDisk = Math.ceil(threadCount / Math.max(1, disks.length));
+  const tasks = disks.flatMap((ofDisk) =>
+    splitTasks(
+      ofDisk.map((one) => ({ one, runs: one.replica.runs })),
+      sharesPerDisk,
+    ),
   );
   // All have ended when this does: nothing is under way any more when an error goes on.
   const ended = await Promise.allSettled(
     tasks.map((task) =>
-      gate(async () => {
+      gate.run(async () => {
         const share = task.map(({ one }) => one);
-        const outcomes = await context.workers.run('verify-replicas', {
-          replicas: share,
-          stopFlag,
-        });
+        const outcomes = await context.workers.run(
+          'verify-replicas',
+          { replicas: share, stopFlag },
+          share.map(({ replica }) => replica.path),
+        );
         return share.map((one, index) => ({ one, outcome: outcomes[index] }));
       }),
     ),

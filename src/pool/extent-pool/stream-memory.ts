@@ -19,17 +19,24 @@ declare const WebAssembly: {
 
 export class StreamMemory {
   readonly #pieceBytes: number;
+  readonly #pieceCount: number;
   readonly #free: Uint8Array[] = [];
   readonly #waiting: ((piece: Uint8Array) => void)[] = [];
 
   /** @param pieceBytes a multiple of 4096. */
   constructor(pieceBytes: number, pieceCount: number) {
     this.#pieceBytes = pieceBytes;
+    this.#pieceCount = pieceCount;
     const pages = Math.ceil((pieceBytes * pieceCount) / WASM_PAGE_BYTES);
     const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     for (let index = 0; index < pieceCount; index += 1) {
       this.#free.push(new Uint8Array(buffer, index * pieceBytes, pieceBytes));
     }
+  }
+
+  /** Nothing of it is in use. */
+  get isWhole(): boolean {
+    return this.#free.length === this.#pieceCount;
   }
 
   /** Waits until there is one. @returns a piece with anything in it. */
@@ -44,5 +51,37 @@ export class StreamMemory {
     const next = this.#waiting.shift();
     if (next) next(piece);
     else this.#free.push(piece);
+  }
+}
+
+/** As threads without work do, it goes after a while. */
+const SPARE_MS = 5_000;
+
+/**
+ * Keeps the memory of one stream for the next: memory that is new costs more than to copy, hash and
+ * write what is put into it.
+ */
+export class SpareMemory {
+  #spare: StreamMemory | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Always with the same arguments. */
+  take(pieceBytes: number, pieceCount: number): StreamMemory {
+    const spare = this.#spare;
+    this.#forget();
+    return spare ?? new StreamMemory(pieceBytes, pieceCount);
+  }
+
+  /** Safe while: nobody uses any of it any more. */
+  giveBack(memory: StreamMemory): void {
+    this.#forget();
+    if (!memory.isWhole) return;
+    this.#spare = memory;
+    this.#timer = setTimeout(() => this.#forget(), SPARE_MS).unref();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#spare = null;
   }
 }

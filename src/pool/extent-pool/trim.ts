@@ -18,6 +18,7 @@ import { grantDiscard } from '../../kernel/device-claim.js';
 import { mappedBytes } from '../../kernel/fiemap.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
+import { whenEnded } from '../worker-pool.js';
 import type { PoolContext } from './context.js';
 import { withIo } from './data-file.js';
 import { deviceDiscard, verifyDevice } from './device-disk.js';
@@ -72,24 +73,33 @@ export async function trimBatch(
   if (!last) return null;
   crashPoint('discard-marked');
 
+  let device: ReturnType<typeof grantFor> | null = null;
+  let receipt: TrimReceipt;
+  const letGo = () => {
+    device?.[Symbol.dispose]();
+    // What rounding cut off, or all of it after an error; never what another process is discarding.
+    store.transaction(() => context.releaseReservations(owner));
+  };
   try {
     const plan = planFor(disk, path, marked, batch.granularityBytes);
-    using device = disk.kind === 'device' ? grantFor(context, disk) : null;
-    const outcomes = await context.workers.run('discard-ranges', {
+    device = disk.kind === 'device' ? grantFor(context, disk) : null;
+    const task = {
       path,
       ranges: plan.ranges,
       secureErase,
       control: batch.control ?? null,
       device: device?.task ?? null,
-    });
+    };
+    const outcomes = await context.workers.run('discard-ranges', task, [path]);
     settle(context, disk.diskId, plan.ranges, outcomes);
     crashPoint('discard-freed');
-    const receipt = receiptOf(plan.ranges, outcomes, plan.skippedBytes);
-    return { receipt, nextBytes: last.startBytes + last.lengthBytes };
-  } finally {
-    // What rounding cut off, or all of it after an error; never what another process is discarding.
-    store.transaction(() => context.releaseReservations(owner));
+    receipt = receiptOf(plan.ranges, outcomes, plan.skippedBytes);
+  } catch (cause) {
+    whenEnded(cause, letGo);
+    throw cause;
   }
+  letGo();
+  return { receipt, nextBytes: last.startBytes + last.lengthBytes };
 }
 
 /** Long enough that calls do not count, short enough that a stop does not wait: it cannot be broken off. */
