@@ -31,8 +31,8 @@ enum ControlWord { kStopWord, kFilesLowWord, kFilesHighWord, kDutyWord };
 constexpr int32_t kDutyPaused = -1;
 constexpr double kDutyWhole = 1e6;
 constexpr auto kRestMax = std::chrono::seconds(30);
-/** The duty may change during a rest. */
-constexpr auto kRestStep = std::chrono::milliseconds(10);
+/** The duty may change during a rest, and a stop ends it; each look takes the processor from others. */
+constexpr std::chrono::duration<double> kRestStepMax = std::chrono::milliseconds(100);
 
 std::atomic<uint64_t> control_count{0};
 
@@ -88,8 +88,9 @@ void Control::Breathe() const {
   const auto work = number == number_ ? began - work_since : Clock::duration::zero();
   while (__atomic_load_n(&words_[kStopWord], __ATOMIC_RELAXED) == 0) {
     const int32_t duty = __atomic_load_n(&words_[kDutyWord], __ATOMIC_RELAXED);
-    if (Clock::now() - began >= RestAfter(work, duty)) break;
-    std::this_thread::sleep_for(kRestStep);
+    const auto left = RestAfter(work, duty) - (Clock::now() - began);
+    if (left <= std::chrono::duration<double>::zero()) break;
+    std::this_thread::sleep_for(std::min<std::chrono::duration<double>>(left, kRestStepMax));
   }
   number = number_;
   work_since = Clock::now();

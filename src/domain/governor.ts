@@ -40,17 +40,25 @@ export const YIELD_RATIO: Readonly<Record<Intensity, number>> = {
 /** With an SLO that is nearly missed the share goes down to this part of itself. */
 const YIELD_PART_MIN = 1 / 16;
 
-export const SAMPLE_EVERY_MS = 100;
-/** While we wait for the first samples. */
-export const FIRST_SAMPLE_EVERY_MS = 50;
+/** How long until the next look at the devices. */
+export const SAMPLE_EVERY_MS: Readonly<Record<GovernorState, number>> = {
+  looking: 50,
+  // Whoever works at full pace is felt until others were seen.
+  full: 100,
+  // Who hardly works has nothing to undo, and each look takes the processor from somebody.
+  yielding: 250,
+  paused: 250,
+  // Where there is nothing to see, it is looked for now and then.
+  fixed: 1_000,
+};
 const FIRST_SAMPLES = 2;
 
 /** Below this, others count as away: a journal or a log writes now and then on every machine. */
 const REQUESTS_PER_SEC_MIN = 20;
-/** So many samples in a row with requests of others; our own journal's commits are shorter. */
-const SEEN_SAMPLES = 3;
-/** So many without, before the full pace. */
-const AWAY_SAMPLES = 10;
+/** So long with requests of others in each sample; our own journal's commits are shorter. */
+const SEEN_MS = 250;
+/** So long without, before the full pace. */
+const AWAY_MS = 1_000;
 /** Of the time: the devices always have something to do. */
 const BUSY_RATIO_MAX = 0.9;
 /** Of the time somebody on this machine waits for I/O (PSI `some`), while the device is busy, too. */
@@ -58,16 +66,19 @@ const STALL_RATIO_MAX = 0.6;
 const STALL_BUSY_RATIO_MIN = 0.3;
 /** To go on after a pause, load and latency stay below this part of their limits … */
 const CALM_PART = 0.7;
-/** … for so many samples in a row. */
-const CALM_SAMPLES = 30;
-/** Weight of a new sample in what is smoothed: 90 % of a step shows after 6 of them. */
-const NEW_SAMPLE_WEIGHT = 0.33;
+/** … for so long in each sample. */
+const CALM_MS = 3_000;
+/** Of what is smoothed: 90 % of a step shows after 2.3 times this. */
+const SMOOTH_MS = 250;
 
 /** Of what we write, so much comes on top for journal and tables, which the kernel writes for us. */
 const METADATA_RATIO = 0.25;
-/** What of our own bytes has not reached the device after a sample is believed this far. */
+/** What of our own bytes has not reached the device after so long is believed this far. */
+const LAG_MS = 100;
 const READ_LAG_KEPT = 0.5;
 const WRITE_LAG_KEPT = 0.8;
+/** In so long the share grows by a tenth, or is halved. */
+const SHARE_STEP_MS = 100;
 
 /** What happened between two looks at the devices below a pool, of all of them together. */
 export interface LoadSample {
@@ -116,9 +127,10 @@ export interface Governing {
   readonly readLagBytes: number;
   readonly writeLagBytes: number;
   readonly sampleCount: number;
-  readonly seenSamples: number;
-  readonly awaySamples: number;
-  readonly calmSamples: number;
+  /** Without a break until now. */
+  readonly seenMs: number;
+  readonly awayMs: number;
+  readonly calmMs: number;
 }
 
 export const LOOKING: Governing = {
@@ -132,9 +144,9 @@ export const LOOKING: Governing = {
   readLagBytes: 0,
   writeLagBytes: 0,
   sampleCount: 0,
-  seenSamples: 0,
-  awaySamples: 0,
-  calmSamples: 0,
+  seenMs: 0,
+  awayMs: 0,
+  calmMs: 0,
 };
 
 /** @param sample `no-figures` when devices or our own accounts cannot be read. */
@@ -149,8 +161,8 @@ export function govern(
   const seen = look(before.state === 'fixed' ? LOOKING : before, sample);
   const limit = limitOf(seen, bounds);
   const isCalm = limitOf(seen, bounds, CALM_PART) === null;
-  const calmSamples = isCalm ? before.calmSamples + 1 : 0;
-  return decide({ ...seen, calmSamples }, limit, bounds);
+  const calmMs = isCalm ? before.calmMs + sample.durationMs : 0;
+  return decide({ ...seen, calmMs }, limit, bounds, sample.durationMs);
 }
 
 /** Others' requests are what the devices did, less what our own bytes explain. */
@@ -164,17 +176,22 @@ function look(before: Governing, sample: LoadSample): Governing {
   const isSeen = perSec >= REQUESTS_PER_SEC_MIN;
   const count = readCount + writeCount;
   const latencyMs = count > 0 ? sample.waitedMs / count : null;
+  const weight = 1 - Math.exp(-durationMs / SMOOTH_MS);
+  const smooth = (old: number | null, now: number | null) =>
+    old === null || now === null ? (now ?? old) : old + (now - old) * weight;
+  const lagging = (bytes: number, kept: number) =>
+    Math.max(0, bytes) * kept ** (durationMs / LAG_MS);
   return {
     ...before,
     foregroundPerSec: smooth(before.foregroundPerSec, perSec),
     latencyMs: isSeen ? smooth(before.latencyMs, latencyMs) : before.latencyMs,
     busyRatio: smooth(before.busyRatio, sample.busyRatio),
     stallRatio: smooth(before.stallRatio, sample.stallRatio),
-    readLagBytes: Math.max(0, ownReads - readBytes) * READ_LAG_KEPT,
-    writeLagBytes: Math.max(0, ownWrites - writeBytes) * WRITE_LAG_KEPT,
+    readLagBytes: lagging(ownReads - readBytes, READ_LAG_KEPT),
+    writeLagBytes: lagging(ownWrites - writeBytes, WRITE_LAG_KEPT),
     sampleCount: before.sampleCount + 1,
-    seenSamples: isSeen ? before.seenSamples + 1 : 0,
-    awaySamples: isSeen ? 0 : before.awaySamples + 1,
+    seenMs: isSeen ? before.seenMs + durationMs : 0,
+    awayMs: isSeen ? 0 : before.awayMs + durationMs,
   };
 }
 
@@ -182,18 +199,13 @@ function othersOf(count: number, bytes: number, ownBytes: number): number {
   return bytes > ownBytes ? (count * (bytes - ownBytes)) / bytes : 0;
 }
 
-function smooth(before: number | null, now: number | null): number | null {
-  if (before === null || now === null) return now ?? before;
-  return before + (now - before) * NEW_SAMPLE_WEIGHT;
-}
-
 /** @returns which limit is passed, or with `part` nearly is; null when none. */
 function limitOf(
-  { latencyMs, busyRatio, stallRatio, awaySamples }: Governing,
+  { latencyMs, busyRatio, stallRatio, awayMs }: Governing,
   { sloMs, pauseOnHighLoad }: GovernorBounds,
   part = 1,
 ): GovernorCause | null {
-  if (awaySamples >= AWAY_SAMPLES) return null;
+  if (awayMs >= AWAY_MS) return null;
   if (sloMs !== null && latencyMs !== null && latencyMs > sloMs * part) return 'slo-missed';
   if (!pauseOnHighLoad) return null;
   const busy = busyRatio ?? 0;
@@ -204,23 +216,28 @@ function limitOf(
   return null;
 }
 
-function decide(seen: Governing, limit: GovernorCause | null, bounds: GovernorBounds): Governing {
-  const isAway = seen.awaySamples >= AWAY_SAMPLES;
+function decide(
+  seen: Governing,
+  limit: GovernorCause | null,
+  bounds: GovernorBounds,
+  durationMs: number,
+): Governing {
+  const isAway = seen.awayMs >= AWAY_MS;
   switch (seen.state) {
     case 'fixed':
     case 'looking':
-      if (seen.seenSamples > 0) return yielding(seen, bounds);
+      if (seen.seenMs > 0) return yielding(seen, bounds, durationMs);
       return seen.sampleCount < FIRST_SAMPLES ? seen : full(seen);
     case 'full':
-      return seen.seenSamples >= SEEN_SAMPLES ? yielding(seen, bounds) : seen;
+      return seen.seenMs >= SEEN_MS ? yielding(seen, bounds, durationMs) : seen;
     case 'yielding':
       if (isAway) return full(seen);
       return limit
         ? { ...seen, state: 'paused', cause: limit, paceRatio: 0 }
-        : yielding(seen, bounds);
+        : yielding(seen, bounds, durationMs);
     case 'paused':
-      if (seen.calmSamples < CALM_SAMPLES) return limit ? { ...seen, cause: limit } : seen;
-      return isAway ? full(seen) : yielding(seen, bounds);
+      if (seen.calmMs < CALM_MS) return limit ? { ...seen, cause: limit } : seen;
+      return isAway ? full(seen) : yielding(seen, bounds, durationMs);
   }
 }
 
@@ -229,11 +246,15 @@ function full(seen: Governing): Governing {
 }
 
 /** Halved while the SLO is near, and back in small steps. */
-function yielding(seen: Governing, { intensity, sloMs }: GovernorBounds): Governing {
+function yielding(
+  seen: Governing,
+  { intensity, sloMs }: GovernorBounds,
+  durationMs: number,
+): Governing {
   const most = YIELD_RATIO[intensity];
   const isNear = sloMs !== null && seen.latencyMs !== null && seen.latencyMs > sloMs * CALM_PART;
   const before = seen.state === 'yielding' ? seen.paceRatio : most;
-  const wanted = isNear ? before / 2 : before * 1.1;
+  const wanted = before * (isNear ? 0.5 : 1.1) ** (durationMs / SHARE_STEP_MS);
   const paceRatio = Math.min(most, Math.max(most * YIELD_PART_MIN, wanted));
   return { ...seen, state: 'yielding', cause: 'others-at-work', paceRatio };
 }

@@ -3,7 +3,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   defaultBounds,
-  FIRST_SAMPLE_EVERY_MS,
   type Governing,
   govern,
   LOOKING,
@@ -29,14 +28,14 @@ export async function whileNobodyElse<T>(
   const look = (before: Governing) => govern(before, probe.take() ?? 'no-figures', BOUNDS);
   let now = LOOKING;
   while (now.state === 'looking') {
-    await sleep(FIRST_SAMPLE_EVERY_MS);
+    await sleep(SAMPLE_EVERY_MS.looking);
     now = look(now);
   }
   if (now.paceRatio < 1) return null;
   const timer = setInterval(() => {
     now = look(now);
     if (now.paceRatio < 1) Atomics.store(stopFlag, MOVE_STOP, 1);
-  }, SAMPLE_EVERY_MS);
+  }, SAMPLE_EVERY_MS.full);
   try {
     const result = await body(stopFlag);
     return Atomics.load(stopFlag, MOVE_STOP) === 1 ? null : result;

@@ -11,7 +11,7 @@ import { governorOf } from './governor.js';
 import type { Governed } from './governor-seat.js';
 import { isDraining } from './run-batch.js';
 
-const LOOK_EVERY_MS = 50;
+const LOOK_EVERY_MS = 250;
 
 /** No run has such an id. */
 let lastId = 0;

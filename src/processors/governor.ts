@@ -7,22 +7,15 @@
  * blind; after that it forgets what it saw.
  */
 
-import { FIRST_SAMPLE_EVERY_MS, type GovernorState, SAMPLE_EVERY_MS } from '../domain/governor.js';
+import { SAMPLE_EVERY_MS } from '../domain/governor.js';
 import { LoadProbe } from '../kernel/load-probe.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
 import { type Governed, Seat } from './governor-seat.js';
 
 /** Longer than from one batch of a run to the next. */
 const LINGER_MS = 3_000;
-/** Where there is nothing to see, it is looked for now and then. */
-const FIXED_EVERY_MS = 1_000;
 /** For whoever watches; a change of state is written at once. */
 const WRITE_EVERY_MS = 1_000;
-
-const EVERY_MS: Partial<Record<GovernorState, number>> = {
-  looking: FIRST_SAMPLE_EVERY_MS,
-  fixed: FIXED_EVERY_MS,
-};
 
 const governors = new WeakMap<MaintenanceContext, Governor>();
 
@@ -74,7 +67,7 @@ class Governor {
   }
 
   #wait(): void {
-    const each = [...this.#seats.values()].map(({ state }) => EVERY_MS[state] ?? SAMPLE_EVERY_MS);
+    const each = [...this.#seats.values()].map(({ state }) => SAMPLE_EVERY_MS[state]);
     this.#timer = setTimeout(() => this.#look(), Math.min(...each));
     this.#timer.unref();
   }

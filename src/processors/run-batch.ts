@@ -41,7 +41,7 @@ export function claimBatch(context: MaintenanceContext, payload: RunBatchPayload
 
 /** Read before each step, so that a stop, pause or drain takes effect after the step under way. */
 export function stillRunning(context: MaintenanceContext, runId: number): boolean {
-  return !draining.has(context) && context.store.runs.get(runId)?.state === 'running';
+  return !draining.has(context) && context.store.runs.isRunning(runId);
 }
 
 /** Ends a run in which nothing is left to do. */

@@ -19,6 +19,8 @@ import type { Governed } from './governor-seat.js';
 import { stillRunning } from './run-batch.js';
 
 const LOOK_EVERY_MS = 50;
+/** Who hardly works has little to stop, and each look takes the processor from those who do. */
+const LOOK_WHEN_HELD_EVERY_MS = 250;
 
 /** What a run needs that gives way to others. */
 export interface Governance {
@@ -33,14 +35,13 @@ export class RunWatch implements Disposable {
   readonly moves: MoveControl = makeMoveControl();
   readonly #context: MaintenanceContext;
   readonly #runId: number;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | null = null;
   readonly #governed: Governed | null;
 
   /** @param governance null for what cannot wait for others. */
   constructor(context: MaintenanceContext, run: Run, governance: Governance | null) {
     this.#context = context;
     this.#runId = run.runId;
-    this.#timer = setInterval(() => this.isRunning, LOOK_EVERY_MS);
     this.#governed = governance && {
       run,
       bounds: context.store.governor.bounds(run.runId, run.intensity),
@@ -49,6 +50,7 @@ export class RunWatch implements Disposable {
     if (governance && this.#governed) {
       governorOf(context).enter(this.#governed, governance.deviceNames);
     }
+    this.#look();
   }
 
   get isRunning(): boolean {
@@ -74,7 +76,7 @@ export class RunWatch implements Disposable {
 
   /** Waits while the governor lets nothing begin. @returns false when the run was stopped or paused. */
   async mayBegin(): Promise<boolean> {
-    while (this.isRunning && this.paceRatio === 0) await sleep(LOOK_EVERY_MS);
+    while (this.isRunning && this.paceRatio === 0) await sleep(this.#lookEveryMs);
     return this.isRunning;
   }
 
@@ -82,7 +84,7 @@ export class RunWatch implements Disposable {
   async rest(durationMs: number): Promise<void> {
     const endAtMs = performance.now() + durationMs;
     while (this.isRunning && performance.now() < endAtMs) {
-      await sleep(Math.min(LOOK_EVERY_MS, endAtMs - performance.now()));
+      await sleep(Math.min(this.#lookEveryMs, endAtMs - performance.now()));
     }
   }
 
@@ -91,12 +93,22 @@ export class RunWatch implements Disposable {
     const beganAtMs = performance.now();
     const isOver = () =>
       performance.now() - beganAtMs >= restAfterMs(workMs, dutyOf(this.paceRatio, 1));
-    while (this.isRunning && !isOver()) await sleep(LOOK_EVERY_MS);
+    while (this.isRunning && !isOver()) await sleep(this.#lookEveryMs);
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
     if (this.#governed) governorOf(this.#context).leave(this.#governed);
+  }
+
+  get #lookEveryMs(): number {
+    return this.paceRatio < 1 ? LOOK_WHEN_HELD_EVERY_MS : LOOK_EVERY_MS;
+  }
+
+  #look(): void {
+    if (!this.isRunning) return;
+    this.#timer = setTimeout(() => this.#look(), this.#lookEveryMs);
   }
 
   #setPace(paceRatio: number, laneCount: number): void {

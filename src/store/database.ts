@@ -9,6 +9,7 @@ import Database from 'better-sqlite3';
 import { MaintenanceError } from '../domain/errors.js';
 
 export type Db = Database.Database;
+export type Statement = Database.Statement;
 
 /** A writer waits this long for another process's transaction before it gives up. */
 const BUSY_TIMEOUT_MS = Number(process.env.DYNAMICFS_STORE_TIMEOUT_MS ?? 10_000);

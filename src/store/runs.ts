@@ -12,7 +12,7 @@ import {
   type RunProgress,
   type RunState,
 } from '../domain/runs.js';
-import { type Db, transaction } from './database.js';
+import { type Db, type Statement, transaction } from './database.js';
 import type { LedgerStore } from './ledger.js';
 
 const COLUMNS = `run_id AS runId, kind, state, trigger, intensity, thread_count AS threadCount,
@@ -40,11 +40,20 @@ export class RunStore {
   readonly #db: Db;
   readonly #ledger: LedgerStore;
   readonly #around: RunSurroundings;
+  #isRunning: Statement | null = null;
 
   constructor(db: Db, ledger: LedgerStore, around: RunSurroundings) {
     this.#db = db;
     this.#ledger = ledger;
     this.#around = around;
+  }
+
+  /** Asked many times a second while a run is at work. */
+  isRunning(runId: number): boolean {
+    this.#isRunning ??= this.#db
+      .prepare("SELECT 1 FROM runs WHERE run_id = ? AND state = 'running'")
+      .pluck();
+    return this.#isRunning.get(runId) !== undefined;
   }
 
   get(runId: number): Run | null {

@@ -18,7 +18,7 @@ import { RUN_KINDS } from '../../src/domain/runs.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 
 const QUIET: LoadSample = {
-  durationMs: SAMPLE_EVERY_MS,
+  durationMs: SAMPLE_EVERY_MS.full,
   readCount: 0,
   writeCount: 0,
   readBytes: 0,
