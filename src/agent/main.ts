@@ -1,11 +1,13 @@
 /** Runs the agent until it is told to stop. `dynamicfs agent run` starts this. */
 
+import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import type { AgentInfo } from '../domain/agent-info.js';
 import { endProcess } from '../kernel/end-process.js';
 import { Agent, type AgentOptions } from './agent.js';
 
 const EXIT_GRACE_MS = 1_000;
+const TASKS_PATH = '/proc/self/task';
 
 /**
  * @param onReady called once the agent serves.
@@ -16,8 +18,7 @@ export async function runAgent(
   options: AgentOptions,
   onReady: (info: AgentInfo) => void,
 ): Promise<void> {
-  // What it does can wait. The threads that it starts later inherit this.
-  setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  yieldProcessor();
   const agent = new Agent(options);
   const told = new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);
@@ -30,4 +31,19 @@ export async function runAgent(
   if (agent.left.length > 0) endProcess(0);
   // A connection that still waits for a Redis that is away must not keep the process.
   setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
+}
+
+/**
+ * What it does can wait. On Linux a priority is that of a thread, and threads inherit it: those that Node
+ * collects its garbage with are there already.
+ */
+function yieldProcessor(): void {
+  for (const threadId of readdirSync(TASKS_PATH)) {
+    try {
+      setPriority(Number(threadId), constants.priority.PRIORITY_BELOW_NORMAL);
+    } catch (cause) {
+      if ((cause as { code?: unknown }).code !== 'ERR_SYSTEM_ERROR') throw cause;
+      // Some of them end by themselves.
+    }
+  }
 }

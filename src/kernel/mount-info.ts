@@ -69,9 +69,14 @@ export function describeMount(entry: MountEntry, trees: KernelTrees = LIVE_TREES
 }
 
 /** @returns the mounts that this process sees, in the order in which they were made. */
-export function readMounts(trees: KernelTrees = LIVE_TREES): MountEntry[] {
-  return parseMountInfo(readFileSync(join(trees.procPath, 'self/mountinfo'), 'latin1'));
+export function readMounts(trees: KernelTrees = LIVE_TREES): readonly MountEntry[] {
+  const text = readFileSync(join(trees.procPath, 'self/mountinfo'), 'latin1');
+  if (text !== lastRead.text) lastRead = { text, entries: parseMountInfo(text) };
+  return lastRead.entries;
 }
+
+/** An agent looks at its mounts each second, and they hardly ever change. */
+let lastRead: { text: string; entries: readonly MountEntry[] } = { text: '', entries: [] };
 
 /**
  * @param text one character per byte (latin1), since names need not be UTF-8.
