@@ -7,7 +7,7 @@
  * and without it, or the file system's own tool, as it is and with `ionice -c3`; each on files of its own
  * on the same file system, of 1 MiB in pieces of 64 to 192 KiB.
  *
- * Whoever works is frozen (SIGSTOP) every other three seconds: the 99th percentile of the times with it
+ * Whoever works is frozen (SIGSTOP) every other second: the 99th percentile of the times with it
  * is held against that of the times without it, which lie between them. What else goes on on this machine
  * meets both. How far two idle halves of the same times are apart tells what the ratios are worth.
  *
@@ -47,8 +47,9 @@ const STATE_ROOT = '/dev/shm';
 const FILE_COUNTS = { ours: 160, free: 480, peer: 640, ionice: 640 };
 const FILE_BYTES = MIB;
 const IMAGE_BYTES = 12 * 1024 * MIB;
-const TURN_COUNT = 8;
-const TURN_MS = 3_000;
+/** Short and many: what else goes on on a machine comes in bursts of seconds, and is to meet both. */
+const TURN_COUNT = 24;
+const TURN_MS = 1_000;
 /** What was under way when the other was frozen or thawed is neither's. */
 const BETWEEN_MS = 200;
 const RATIO_MAX = 1.2;

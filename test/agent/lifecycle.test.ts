@@ -3,7 +3,7 @@
  * come while the agent runs.
  */
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import {
@@ -148,4 +148,21 @@ it('finishes a run that is killed again and again at any moment', async () => {
   expect(runOf(pool, runId)).toMatchObject({ state: 'completed', progress: { failedCount: 0 } });
   expect(candidateCount(pool)).toBe(0);
   await expectIntact(lab);
+});
+
+it('yields the processor with every thread, also those that Node began before it could say so', async () => {
+  const lab = await makeLab({ objectCount: 1 });
+  const agent = spawnAgent(lab.env);
+  await agent.ready();
+  const tasks = `/proc/${agent.pid}/task`;
+  const niceOf = (threadId: string) => {
+    const stat = readFileSync(join(tasks, threadId, 'stat'), 'latin1');
+    // Source: proc(5), field 19, counted from the state, which follows the name in parentheses.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16];
+  };
+  const threadIds = readdirSync(tasks);
+  expect(threadIds.length).toBeGreaterThan(4);
+  expect(new Set(threadIds.map(niceOf))).toEqual(new Set(['10']));
+  process.kill(agent.pid, 'SIGTERM');
+  expect(await agent.ended()).toMatchObject({ code: 0 });
 });
