@@ -1,7 +1,8 @@
 /** Runs the agent until it is told to stop. `dynamicfs agent run` starts this. */
 
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
+import { join } from 'node:path';
 import type { AgentInfo } from '../domain/agent-info.js';
 import { endProcess } from '../kernel/end-process.js';
 import { Agent, type AgentOptions } from './agent.js';
@@ -42,8 +43,8 @@ function yieldProcessor(): void {
     try {
       setPriority(Number(threadId), constants.priority.PRIORITY_BELOW_NORMAL);
     } catch (cause) {
-      if ((cause as { code?: unknown }).code !== 'ERR_SYSTEM_ERROR') throw cause;
       // Some of them end by themselves.
+      if (existsSync(join(TASKS_PATH, threadId))) throw cause;
     }
   }
 }
