@@ -9,8 +9,8 @@ import { WorkerPool } from '../../src/pool/worker-pool.js';
 class SharedWorkers extends WorkerPool {
   readonly #underWay = new Set<Promise<unknown>>();
 
-  override run: WorkerPool['run'] = async (kind, task) => {
-    const done = super.run(kind, task);
+  override run: WorkerPool['run'] = async (...task) => {
+    const done = super.run(...task);
     this.#underWay.add(done);
     try {
       return await done;
