@@ -66,6 +66,23 @@ function times(count: number, sample: LoadSample): LoadSample[] {
   return Array.from({ length: count }, () => sample);
 }
 
+/** For so long, looking as often as it does. @param sample of 100 ms. */
+function lived(spanMs: number, sample: LoadSample, from: Governing): Governing {
+  let now = from;
+  for (let atMs = 0; atMs < spanMs; atMs += SAMPLE_EVERY_MS[now.state]) {
+    const durationMs = SAMPLE_EVERY_MS[now.state];
+    const part = durationMs / sample.durationMs;
+    const { readCount, readBytes, waitedMs } = sample;
+    const seen = {
+      readCount: readCount * part,
+      readBytes: readBytes * part,
+      waitedMs: waitedMs * part,
+    };
+    now = govern(now, { ...sample, ...seen, durationMs }, BALANCED);
+  }
+  return now;
+}
+
 describe('the governor', () => {
   it('never lets more be done than its state allows, whatever happened', () => {
     fc.assert(
@@ -152,6 +169,18 @@ describe('the governor', () => {
     expect(full).toMatchObject({ state: 'paused', cause: 'device-saturated' });
     const stalled = { ...OTHERS, busyRatio: 0.6, stallRatio: 0.9 };
     expect(outcomeOf(times(10, stalled), BALANCED, busy)).toMatchObject({ cause: 'io-pressure' });
+  });
+
+  it('keeps these times although it looks seldom while it hardly works', () => {
+    const alone = lived(1_000, QUIET, LOOKING);
+    expect(alone.state).toBe('full');
+    const yielding = lived(300, OTHERS, alone);
+    expect(yielding.state).toBe('yielding');
+    const paused = lived(1_000, { ...OTHERS, busyRatio: 1 }, lived(2_000, OTHERS, yielding));
+    expect(paused).toMatchObject({ state: 'paused', cause: 'device-saturated' });
+    expect(lived(1_000, QUIET, yielding).state).toBe('full');
+    expect(lived(2_500, QUIET, paused).state).toBe('paused');
+    expect(lived(4_000, QUIET, paused).state).toBe('full');
   });
 
   it('keeps to an SLO: less near it, nothing above it, and back only well below it for seconds', () => {
