@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <linux/ioprio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -186,10 +185,16 @@ napi_value ReadAhead(napi_env env, napi_callback_info info) {
       env, posix_fadvise(range.fd, range.start_bytes, range.length_bytes, POSIX_FADV_WILLNEED));
 }
 
-/** Source: ioprio_set(2). glibc has no wrapper; who = 0 means the calling thread. */
+/**
+ * Source: ioprio_set(2). glibc has no wrapper; who = 0 means the calling thread. The numbers are those of
+ * linux/ioprio.h, which cannot be compiled as C++ in some versions: a parameter is named `class`.
+ */
 napi_value SetIdlePriority(napi_env env, napi_callback_info) {
-  const int priority = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0);
-  return ErrnoValue(env, syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority) == 0 ? 0 : errno);
+  constexpr int kWhoProcess = 1;
+  constexpr int kClassIdle = 3;
+  constexpr int kClassShift = 13;
+  const int priority = kClassIdle << kClassShift;
+  return ErrnoValue(env, syscall(SYS_ioprio_set, kWhoProcess, 0, priority) == 0 ? 0 : errno);
 }
 
 /** Source: syncfs(2). */
