@@ -112,7 +112,9 @@ export function pairReads(
 
 // ---- the verdict
 
-export type PaybackVerdictKind = 'pays' | 'does-not-pay' | 'unknown';
+export const PAYBACK_VERDICTS = ['pays', 'does-not-pay', 'unknown'] as const;
+
+export type PaybackVerdictKind = (typeof PAYBACK_VERDICTS)[number];
 
 /** For people. */
 export const VERDICT_TEXTS: Readonly<Record<PaybackVerdict['verdict'], string>> = {
@@ -166,10 +168,10 @@ export function judgePayback(
   nowMs: number,
   ratios: RatiosSince,
 ): PaybackVerdict {
-  const measured = newestFirst.filter(
-    ({ figures }) => (figures?.sampleBytes ?? 0) >= SAMPLE_BYTES_MIN,
-  );
-  const counted = measured.slice(0, RUNS_COUNTED).flatMap(({ figures }) => figures ?? []);
+  const counted = newestFirst
+    .filter(isMeasured)
+    .slice(0, RUNS_COUNTED)
+    .map(({ figures }) => figures);
   const media = newestFirst[0]?.media ?? 'unknown';
   const rewrittenBytes = counted.reduce((sum, one) => sum + one.rewrittenBytes, 0);
   const known = { media, runCount: counted.length, rewrittenBytes };
@@ -192,6 +194,26 @@ export function judgePayback(
   };
 }
 
+/** Of the last run that was measured: how long reading its sample took afterwards, of before. */
+export interface LastPayback {
+  readonly readRatio: number;
+  readonly measuredAtMs: number;
+}
+
+/** @returns null when none was measured. */
+export function lastPayback(newestFirst: readonly Payback[]): LastPayback | null {
+  const last = newestFirst.find(isMeasured);
+  if (!last || last.figures.beforeMs <= 0) return null;
+  const { beforeMs, afterMs } = last.figures;
+  return { readRatio: afterMs / beforeMs, measuredAtMs: last.endedAtMs ?? last.startedAtMs };
+}
+
+type MeasuredPayback = Payback & { readonly figures: PaybackFigures };
+
+function isMeasured(one: Payback): one is MeasuredPayback {
+  return (one.figures?.sampleBytes ?? 0) >= SAMPLE_BYTES_MIN;
+}
+
 /** 1, 2, 4 … days after the last run, by how many in a row began by themselves and gained too little. */
 function backsOffUntil(
   newestFirst: readonly Payback[],
@@ -199,11 +221,11 @@ function backsOffUntil(
   { afterRatio, nowRatio }: RatiosSince,
 ): number | null {
   let failedCount = 0;
-  for (const { trigger, figures } of newestFirst) {
+  for (const one of newestFirst) {
     // Whoever runs one by hand wants to know anew.
-    if (trigger === 'manual') break;
-    if (!figures || figures.sampleBytes < SAMPLE_BYTES_MIN) continue;
-    if (gainOf(figures) >= PAYING_RATIO) break;
+    if (one.trigger === 'manual') break;
+    if (!isMeasured(one)) continue;
+    if (gainOf(one.figures) >= PAYING_RATIO) break;
     failedCount += 1;
   }
   if (failedCount === 0) return null;

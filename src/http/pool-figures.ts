@@ -4,11 +4,13 @@ import { type GovernorStatus, isCurrent } from '../domain/governor-pace.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { END_CAUSES, RECLAMATION_TRIGGERS, type Reclamation } from '../domain/reclamation.js';
 import { RUN_KINDS, type Run } from '../domain/runs.js';
-import type { PoolFigures } from '../observability/metrics.js';
+import type { PaybackMetrics, PoolFigures } from '../observability/metrics.js';
 import { poolForecasts } from '../pool/forecasts.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
+import { lastMeasured, paybackVerdict } from '../pool/payback.js';
 import { JOB_KINDS } from '../queue/names.js';
 import type { PoolQueues } from '../queue/pool-queues.js';
+import { wornTodayBytes } from '../store/trends.js';
 
 /** A pool that the agent works on. */
 export interface ServedPool {
@@ -20,7 +22,8 @@ export interface ServedPool {
 }
 
 export async function poolFigures(served: ServedPool, redisUp: boolean): Promise<PoolFigures> {
-  const { store } = served.pool.context;
+  const { store, clock } = served.pool.context;
+  const policy = store.policies.effective();
   return {
     poolId: served.pool.id,
     totals: store.totals.read(),
@@ -30,7 +33,12 @@ export async function poolFigures(served: ServedPool, redisUp: boolean): Promise
     forecasts: poolForecasts(served.pool.context),
     activeRuns: activeRuns(store.runs.openRuns()),
     endedRuns: endedRuns(store.runs.endedCounts()),
-    policyEnabled: store.policies.effective().enabled,
+    policyEnabled: policy.enabled,
+    payback: paybackNow(served.pool),
+    wear: {
+      todayBytes: wornTodayBytes(store, clock()),
+      budgetBytesPerDay: policy.wearBudgetBytesPerDay,
+    },
     openReclamation: openReclamation(store.reclamations.open()),
     endedReclamations: endedReclamations(store.reclamations.endedCounts()),
     jobs: redisUp ? await jobCounts(served.queues) : [],
@@ -77,6 +85,11 @@ function governorNow({ context: { store, clock } }: MaintainedPool): GovernorSta
   const status = store.governor.status();
   if (!status || !isCurrent(status, clock())) return null;
   return store.runs.get(status.runId)?.state === 'running' ? status : null;
+}
+
+function paybackNow({ context }: MaintainedPool): PaybackMetrics {
+  const { verdict, gainRatio, backsOffUntilMs } = paybackVerdict(context);
+  return { last: lastMeasured(context), gainRatio, verdict, backsOff: backsOffUntilMs !== null };
 }
 
 async function jobCounts(queues: ServedPool['queues']): Promise<PoolFigures['jobs']> {

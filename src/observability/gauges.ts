@@ -37,6 +37,39 @@ export function makeGauges(registers: Registry[]) {
       'pool',
       'state',
     ]),
+    paybackRead: gauge(
+      'payback_read_ratio',
+      'Time to read a sample cold after the last measured run / before it.',
+      ['pool'],
+    ),
+    paybackGain: gauge(
+      'payback_gain_ratio',
+      'Share of the reading time that runs save, median of the last ones.',
+      ['pool'],
+    ),
+    paybackMeasuredAt: gauge(
+      'payback_measured_timestamp_seconds',
+      'When the last measured run was measured.',
+      ['pool'],
+    ),
+    paybackVerdict: gauge('payback_verdict', 'Whether this is what is said of moving data.', [
+      'pool',
+      'verdict',
+    ]),
+    paybackBacksOff: gauge(
+      'payback_backs_off',
+      'Whether triggers move nothing because it does not pay.',
+      ['pool'],
+    ),
+    wearToday: gauge('wear_today_bytes', 'Bytes rewritten by moving data since midnight UTC.', [
+      'pool',
+    ]),
+    wearBudget: gauge('wear_budget_bytes', 'Bytes that the policy lets be rewritten in a day.', [
+      'pool',
+    ]),
+    wearUsed: gauge('wear_budget_used_ratio', 'Bytes rewritten today / the budget of the day.', [
+      'pool',
+    ]),
     redisUp: gauge('redis_up', 'Whether Redis answers.', []),
     redisPing: gauge('redis_ping_seconds', 'How long it took to answer.', []),
     redisMemory: gauge('redis_memory_bytes', 'Memory that Redis uses.', []),

@@ -9,6 +9,7 @@ import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import type { Foreseen, ThresholdForecast } from '../domain/forecast.js';
 import { GOVERNOR_CAUSES, GOVERNOR_STATES } from '../domain/governor.js';
 import type { GovernorStatus } from '../domain/governor-pace.js';
+import { type LastPayback, PAYBACK_VERDICTS, type PaybackVerdictKind } from '../domain/payback.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import type { ReclamationTrigger } from '../domain/reclamation.js';
 import type { RunKind, RunState } from '../domain/runs.js';
@@ -32,6 +33,8 @@ export interface PoolFigures {
     readonly count: number;
   }[];
   readonly policyEnabled: boolean;
+  readonly payback: PaybackMetrics;
+  readonly wear: WearMetrics;
   /** Null while none is open. */
   readonly openReclamation: 'running' | 'paused' | null;
   readonly endedReclamations: readonly {
@@ -44,6 +47,20 @@ export interface PoolFigures {
     readonly state: string;
     readonly count: number;
   }[];
+}
+
+/** Null is what is not known. */
+export interface PaybackMetrics {
+  readonly last: LastPayback | null;
+  readonly gainRatio: number | null;
+  readonly verdict: PaybackVerdictKind;
+  readonly backsOff: boolean;
+}
+
+export interface WearMetrics {
+  readonly todayBytes: number;
+  /** Null where the policy has none. */
+  readonly budgetBytesPerDay: number | null;
 }
 
 interface RunCounts {
@@ -125,6 +142,8 @@ export class Metrics {
     this.#fillReclamations(figures);
     this.#fillGovernor(figures);
     this.#fillForecasts(figures);
+    this.#fillPayback(pool, figures.payback);
+    this.#fillWear(pool, figures.wear);
     for (const disk of figures.disks) this.#fillDisk(pool, disk);
     const gauges = this.#gauges;
     gauges.trimLast.set({ pool }, figures.totals.trim_last_at_ms / MS_PER_SECOND);
@@ -187,6 +206,28 @@ export class Metrics {
       if (forecast.kind !== 'passes') continue;
       this.#gauges.forecast.set({ pool, threshold }, forecast.atMs / MS_PER_SECOND);
     }
+  }
+
+  /** As with forecasts: what was not measured has no figure, since each would mean something. */
+  #fillPayback(pool: string, { last, gainRatio, verdict, backsOff }: PaybackMetrics): void {
+    const gauges = this.#gauges;
+    if (last) {
+      gauges.paybackRead.set({ pool }, last.readRatio);
+      gauges.paybackMeasuredAt.set({ pool }, last.measuredAtMs / MS_PER_SECOND);
+    }
+    if (gainRatio !== null) gauges.paybackGain.set({ pool }, gainRatio);
+    for (const one of PAYBACK_VERDICTS) {
+      gauges.paybackVerdict.set({ pool, verdict: one }, one === verdict ? 1 : 0);
+    }
+    gauges.paybackBacksOff.set({ pool }, backsOff ? 1 : 0);
+  }
+
+  #fillWear(pool: string, { todayBytes, budgetBytesPerDay }: WearMetrics): void {
+    const gauges = this.#gauges;
+    gauges.wearToday.set({ pool }, todayBytes);
+    if (budgetBytesPerDay === null) return;
+    gauges.wearBudget.set({ pool }, budgetBytesPerDay);
+    gauges.wearUsed.set({ pool }, todayBytes / budgetBytesPerDay);
   }
 
   #fillDisk(pool: string, disk: DiskFigures): void {

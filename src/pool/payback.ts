@@ -1,6 +1,12 @@
 /** Whether moving data pays on a pool, by its last runs and how fragmented it has become since. */
 
-import { judgePayback, type PaybackVerdict, VERDICT_TEXTS } from '../domain/payback.js';
+import {
+  judgePayback,
+  type LastPayback,
+  lastPayback,
+  type PaybackVerdict,
+  VERDICT_TEXTS,
+} from '../domain/payback.js';
 import { DAY_MS } from '../domain/trends.js';
 import type { PaybackFact } from '../domain/trigger-facts.js';
 import type { MaintenanceContext } from './maintained-pool.js';
@@ -20,6 +26,11 @@ export function paybackVerdict({
     afterRatio: last?.after?.fragmentationRatio ?? null,
     nowRatio: figures?.fragmentationRatio ?? null,
   });
+}
+
+/** @returns null when none of the last runs was measured. */
+export function lastMeasured({ store }: Pick<MaintenanceContext, 'store'>): LastPayback | null {
+  return lastPayback(store.paybacks.recent(RUNS_LOOKED_AT));
 }
 
 /** What a trigger is told. */

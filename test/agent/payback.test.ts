@@ -6,6 +6,7 @@ import { ExtentPoolGround } from '../../src/pool/extent-pool/reclamation-ground.
 import { paybackFact } from '../../src/pool/payback.js';
 import { beginReclamation } from '../../src/pool/reclamation.js';
 import { expectIntact, makeLab, until, withAgent } from '../support/agent-lab.js';
+import { ask, samples } from '../support/pages.js';
 
 it('measures the defragmentation of a reclamation, before its trim is over or soon after', async () => {
   const lab = await makeLab();
@@ -19,12 +20,21 @@ it('measures the defragmentation of a reclamation, before its trim is over or so
   );
   const request = { trigger: 'manual', scope: null, reason: 'a test', actor: 'test' } as const;
   const { reclamationId } = beginReclamation(new ExtentPoolGround(context), request);
-  await withAgent(lab, async () => {
+  await withAgent(lab, async (agent) => {
     await until(
       'the reclamation has ended',
       () => store.reclamations.get(reclamationId)?.endedAtMs,
     );
     await until('it was measured', () => store.paybacks.recent(1)[0]?.endedAtMs);
+    const { beforeMs = 0, afterMs = 0 } = store.paybacks.recent(1)[0]?.figures ?? {};
+    const { text } = await ask(`${agent.url()}/metrics`);
+    const served = Object.values(samples(text, 'dynamicfs_payback_read_ratio'));
+    expect(served).toEqual([afterMs / beforeMs]);
+    const worn = Object.values(samples(text, 'dynamicfs_wear_today_bytes'));
+    // With what was moved only to make room.
+    const { defrag_bytes_moved, defrag_bytes_relocated } = store.totals.read();
+    expect(worn).toEqual([defrag_bytes_moved + defrag_bytes_relocated]);
+    expect(defrag_bytes_moved).toBe(24 * MIB);
   });
   const [payback, ...others] = store.paybacks.recent(9);
   expect(others).toEqual([]);

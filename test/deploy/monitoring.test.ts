@@ -11,9 +11,10 @@ import { MaintenanceError } from '../../src/domain/errors.js';
 import type { DiscardOutcome } from '../../src/domain/tasks.js';
 import { packageRoot } from '../../src/kernel/package-root.js';
 import { trimBatch } from '../../src/pool/extent-pool/trim.js';
-import { beginRun, makeLab, untilOver, withAgent } from '../support/agent-lab.js';
+import { beginRun, type Lab, makeLab, untilOver, withAgent } from '../support/agent-lab.js';
 import { addAndJudge, withQueues } from '../support/agent-queues.js';
 import { ask, samples } from '../support/pages.js';
+import { recordPaybacks } from '../support/paybacks.js';
 import { missing } from '../support/programs.js';
 import { tempDirectory } from '../support/temp-directory.js';
 
@@ -36,11 +37,20 @@ const dashboardQueries = dashboard.panels.flatMap(({ targets = [] }) =>
 /** Prometheus adds these to each sample itself. */
 const ADDED_LABELS = ['instance', 'job'];
 
+/** What an agent serves only of a pool with a budget, and once two runs were measured. */
+function measurePayback({ pool }: Lab): void {
+  const { store } = pool.context;
+  const overrides = { wearBudgetBytesPerDay: 2 ** 30 };
+  store.policies.set({ preset: 'balanced', overrides }, Date.now(), 'test');
+  recordPaybacks(pool, [0.4, 0.2]);
+}
+
 let scrape = '';
 
 beforeAll(async () => {
   const lab = await makeLab({ objectCount: 1 });
   const { id } = lab.pool;
+  measurePayback(lab);
   await withAgent(lab, (agent) =>
     withQueues(lab, async (view) => {
       await untilOver(lab.pool, beginRun(lab.pool).runId);

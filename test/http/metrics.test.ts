@@ -13,6 +13,7 @@ import { packageRoot } from '../../src/kernel/package-root.js';
 import { TOTAL_METRICS } from '../../src/observability/total-metrics.js';
 import type { ExtentPool } from '../../src/pool/extent-pool/extent-pool.js';
 import { poolForecasts } from '../../src/pool/forecasts.js';
+import { paybackFact } from '../../src/pool/payback.js';
 import {
   beginRun,
   expectIntact,
@@ -24,6 +25,7 @@ import {
 } from '../support/agent-lab.js';
 import { addAndJudge, withQueues } from '../support/agent-queues.js';
 import { ask, samples } from '../support/pages.js';
+import { recordPaybacks } from '../support/paybacks.js';
 import { makePool } from '../support/pool-fixture.js';
 
 /** The counters of the specification, by the names that they have here. */
@@ -141,10 +143,58 @@ it('tells when a threshold will be passed, and nothing where that is not foresee
   });
 });
 
+it('tells of payback and wear what the triggers are told, and nothing that is not known', async () => {
+  const lab = await makeLab({ objectCount: 1 });
+  const { store } = lab.pool.context;
+  const pool = `pool="${lab.pool.id}"`;
+  await withAgent(lab, async (agent) => {
+    const scrape = async () => {
+      const { text } = await ask(`${agent.url()}/metrics`);
+      return (name: string) => samples(text, `dynamicfs_${name}`);
+    };
+    const before = await scrape();
+    expect([before('payback_read_ratio'), before('payback_gain_ratio')]).toEqual([{}, {}]);
+    expect(before('payback_verdict')).toMatchObject({ [`${pool},verdict="unknown"`]: 1 });
+    expect([before('wear_budget_bytes'), before('wear_budget_used_ratio')]).toEqual([{}, {}]);
+    expect(before('wear_today_bytes')).toEqual({ [pool]: 0 });
+
+    await untilOver(lab.pool, beginRun(lab.pool).runId);
+    const { defrag_bytes_moved, defrag_bytes_relocated } = store.totals.read();
+    const wornBytes = defrag_bytes_moved + defrag_bytes_relocated;
+    expect(wornBytes).toBeGreaterThan(0);
+    const budgetBytes = wornBytes / 2;
+    const overrides = { wearBudgetBytesPerDay: budgetBytes };
+    store.policies.set({ preset: 'balanced', overrides }, Date.now(), 'test');
+    recordPaybacks(lab.pool, [-0.5, 0.04, 0.01]);
+    const then = await scrape();
+    expect(then('payback_read_ratio')).toEqual({ [pool]: 0.99 });
+    expect(then('payback_gain_ratio')).toEqual({ [pool]: 0.01 });
+    expect(then('payback_backs_off')).toEqual({ [pool]: 1 });
+    expect(then('payback_verdict')).toEqual({
+      [`${pool},verdict="pays"`]: 0,
+      [`${pool},verdict="does-not-pay"`]: 1,
+      [`${pool},verdict="unknown"`]: 0,
+    });
+    const measuredAtMs = store.paybacks.recent(1)[0]?.endedAtMs ?? Number.NaN;
+    expect(then('payback_measured_timestamp_seconds')).toEqual({ [pool]: measuredAtMs / 1_000 });
+    expect(then('wear_today_bytes')).toEqual({ [pool]: wornBytes });
+    expect(then('wear_budget_bytes')).toEqual({ [pool]: budgetBytes });
+    expect(then('wear_budget_used_ratio')).toEqual({ [pool]: 2 });
+    expect(paybackFact(lab.pool.context).backsOffUntilMs).toBeGreaterThan(Date.now());
+  });
+});
+
 it('serves what the docs list, by name and type, and nothing else of ours', async () => {
   const lab = { pool: makePool({ capacityBytes: 64 * MIB }), ...makeNode(), manifest: {} };
   register(lab.stateDirectory, lab.pool);
   recordGrowth(lab.pool, Date.now());
+  recordPaybacks(lab.pool, [0.4, 0.2]);
+  const budget = { wearBudgetBytesPerDay: 64 * MIB };
+  lab.pool.context.store.policies.set(
+    { preset: 'balanced', overrides: budget },
+    Date.now(),
+    'test',
+  );
   const docs = readFileSync(join(packageRoot(), 'docs', 'metrics.md'), 'utf8');
   const rows = docs.matchAll(/^\| `(dynamicfs_\w+)` \| (\w+) \|([^|]*)\|/gm);
   const documented = [...rows].map(([, name = '', type = '', labels = '']) => ({
