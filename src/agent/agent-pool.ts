@@ -10,12 +10,7 @@ import { hostname } from 'node:os';
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { batchIntervalMs } from '../domain/defrag-plan.js';
-import {
-  asMaintenanceError,
-  type ErrorCode,
-  MaintenanceError,
-  type WireError,
-} from '../domain/errors.js';
+import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
 import { AGENT_ACTOR } from '../domain/ledger.js';
 import type { DiskFigures, FragmentationGauges } from '../domain/pool-figures.js';
 import { type FileLock, tryLockFile } from '../kernel/file-lock.js';
@@ -23,22 +18,19 @@ import type { Log } from '../observability/log.js';
 import type { MaintainedPool } from '../pool/maintained-pool.js';
 import { expirePauses } from '../processors/pauses.js';
 import type { PoolWork } from '../processors/pool-work.js';
-import { claimBatch, drain } from '../processors/run-batch.js';
+import { drain } from '../processors/run-batch.js';
 import { JOB_KINDS, type JobKind, queuePrefix } from '../queue/names.js';
-import { parsePayload } from '../queue/payloads.js';
 import { PoolQueues } from '../queue/pool-queues.js';
 import { workerOptions } from '../queue/worker-options.js';
 import { storeError } from '../store/database.js';
 import type { RegisteredPool } from '../store/registry.js';
 import { dispatchJob } from './dispatch-job.js';
+import { recordFailure, wireOf } from './job-failure.js';
 import { agentLockPath, openWork } from './open-work.js';
 import { DRAIN_MS_MAX, finished, within } from './within.js';
 
 /** What closing waits for Redis. */
 const REDIS_GRACE_MS = 3_000;
-/** What `parsePayload` says of a job that is none of ours. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set(['ERR_USAGE', 'ERR_POLICY_REFUSED']);
-
 const LET_GO = 'the agent lets this pool go';
 
 export class AgentPool {
@@ -125,7 +117,7 @@ export class AgentPool {
         const { id, data } = job ?? {};
         this.#log.error({ kind, jobId: id, data, error: error.message }, 'job failed');
         // Without an end it is tried again.
-        if (job?.finishedOn !== undefined) this.#runFailed(kind, job, error);
+        if (job?.finishedOn !== undefined) this.#jobFailed(kind, job, error);
       });
       this.#workers.push(worker);
     }
@@ -214,7 +206,9 @@ export class AgentPool {
     const reclamation = store.reclamations.open();
     if (reclamation) {
       const { reclamationId } = reclamation;
-      await this.queues.addReclamation(reclamationId, store.reclamations.steps(reclamationId));
+      await this.queues.addReclamation(reclamationId, () =>
+        store.reclamations.steps(reclamationId),
+      );
     }
     const runs = store.runs.openRuns().filter((run) => run.state === 'running');
     // An evacuation and a defragmentation share the queue: turns are taken at the pace of the faster.
@@ -259,36 +253,14 @@ export class AgentPool {
     if (settled) this.#log.info({ ...settled }, 'settled what was left half done');
   }
 
-  /**
-   * The batch of a run that failed for good ends the run, with the reason. A job that was refused
-   * ends nothing, whatever run it names. What cannot be recorded now is queued again by `reconcile`.
-   */
-  #runFailed(kind: JobKind, job: Job, error: Error): void {
+  /** What cannot be recorded now is queued again by `reconcile`. */
+  #jobFailed(kind: JobKind, job: Job, error: Error): void {
     if (this.#closing) return;
-    const { context } = this.work.pool;
     try {
-      const reason = wireOf(error);
-      if (!reason || REFUSALS.has(reason.code)) return;
-      const payload = parsePayload(kind, this.registered.poolId, job.data);
-      if (!('kind' in payload) || !this.isOwner()) return;
-      if (payload.kind === 'phase' && payload.stepIndex !== null) {
-        this.work.reclaimer.phaseFailed(payload.reclamationId, payload.stepIndex, reason);
-      }
-      if (payload.kind !== 'batch') return;
-      const run = claimBatch(context, payload);
-      if (run) context.store.runs.setState(run.runId, 'failed', context.clock(), reason);
+      if (this.isOwner()) recordFailure(this.work, kind, job, error);
     } catch (cause) {
-      this.#log.warn({ jobId: job.id, error: String(cause) }, 'the run is not marked as failed');
+      this.#log.warn({ jobId: job.id, error: String(cause) }, 'the failure is not recorded');
     }
-  }
-}
-
-/** @returns null for what BullMQ itself failed, such as a job that stalled too often. */
-function wireOf(error: Error): WireError | null {
-  try {
-    return JSON.parse(error.message);
-  } catch {
-    return null;
   }
 }
 

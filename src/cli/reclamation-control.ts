@@ -53,7 +53,7 @@ export function startReclamation(path: string, start: ReclamationStart): Promise
       const request = { trigger: 'manual', scope: null, reason: `asked for by ${actor}`, actor };
       const { reclamationId } = beginReclamation(groundOf(pool), { ...request, trigger: 'manual' });
       const { reclamations } = pool.context.store;
-      await link.queues.addReclamation(reclamationId, reclamations.steps(reclamationId));
+      await link.queues.addReclamation(reclamationId, () => reclamations.steps(reclamationId));
       if (start.wait) await followReclamation(pool, reclamationId, start.quiet);
       return reclamationView(pool, get(pool, reclamationId));
     } finally {

@@ -7,7 +7,7 @@ import type { ReclamationStep } from '../domain/reclamation.js';
 import { isOpen, type Run } from '../domain/runs.js';
 import { JOB_KINDS, JOB_OPTIONS, type JobKind, PRIORITY, queuePrefix } from './names.js';
 import type { RunBatchPayload } from './payloads.js';
-import { addReclamationFlow, phaseJobId } from './reclamation-flow.js';
+import { addReclamationFlow, phaseJobId, phaseQueue, stepsLeft } from './reclamation-flow.js';
 
 const POLICY_TICK_EVERY_MS = 60_000;
 
@@ -73,12 +73,33 @@ export class PoolQueues {
     });
   }
 
-  /** Makes Redis show an open reclamation; nothing while it does. @throws MaintenanceError ERR_QUEUE. */
-  async addReclamation(reclamationId: number, steps: readonly ReclamationStep[]): Promise<void> {
+  /**
+   * Makes Redis show an open reclamation; nothing while it does.
+   *
+   * Whoever reaches Redis may remove or fail any of its jobs. The rest would wait for an analysis that
+   * nobody makes, so what is left of the flow is made anew when the job that is due is not there.
+   *
+   * @param stepsNow asked again after Redis: a job that is over is missing only while its step is not.
+   * @throws MaintenanceError ERR_QUEUE.
+   */
+  async addReclamation(
+    reclamationId: number,
+    stepsNow: () => readonly ReclamationStep[],
+  ): Promise<void> {
+    const find = (step: ReclamationStep | null) =>
+      this.queue(phaseQueue(step)).getJob(phaseJobId(reclamationId, step?.index ?? null));
     await asking(async () => {
-      if (await this.queue('policy-tick').getJob(phaseJobId(reclamationId, null))) return;
+      const [due = null] = stepsLeft(stepsNow());
+      const known = await Promise.all([null, ...(due ? [due] : [])].map(find));
+      if (known.every((job) => job && job.finishedOn === undefined)) return;
+      const left = stepsLeft(stepsNow());
+      if ((left[0] ?? null)?.index !== due?.index) return;
+      // From its end, and each takes those with it that it waits for.
+      for (const step of [null, ...left.toReversed()]) {
+        // One that is in work ends first: the next look comes in a second.
+        if (!(await isGone(await find(step)))) return;
+      }
       this.#flows ??= this.#makeFlows();
-      const left = steps.filter(({ state }) => state === 'waiting' || state === 'running');
       await addReclamationFlow(this.#flows, this.poolId, reclamationId, left);
     });
   }
@@ -148,6 +169,17 @@ export class PoolQueues {
     await Promise.all(
       [...this.all(), ...(this.#flows ? [this.#flows] : [])].map((one) => one.close()),
     );
+  }
+}
+
+/** @returns false while a worker, or one of a job that it waits for, has it in its hands. */
+async function isGone(job: Job | undefined): Promise<boolean> {
+  try {
+    await job?.remove();
+    return true;
+  } catch (cause) {
+    if (String(cause).includes('locked')) return false;
+    throw cause;
   }
 }
 

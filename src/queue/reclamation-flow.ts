@@ -14,9 +14,18 @@ const QUEUES: Readonly<Record<StepPlan['what'], JobKind>> = {
   trim: 'trim-batch',
 };
 
+/** @param step null for the job of the whole. */
+export function phaseQueue(step: ReclamationStep | null): JobKind {
+  return step ? QUEUES[step.plan.what] : 'policy-tick';
+}
+
 /** @param stepIndex null for the job of the whole. */
 export function phaseJobId(reclamationId: number, stepIndex: number | null): string {
   return `reclamation-${reclamationId}${stepIndex === null ? '' : `-${stepIndex}`}`;
+}
+
+export function stepsLeft(steps: readonly ReclamationStep[]): ReclamationStep[] {
+  return steps.filter(({ state }) => state === 'waiting' || state === 'running');
 }
 
 /** @param steps those that are not over. */
@@ -38,12 +47,13 @@ export async function addReclamationFlow(
     };
     return { name, queueName, prefix, data, opts };
   };
-  const chain = steps.reduce<FlowJob | null>((before, { index, plan }) => {
+  const chain = steps.reduce<FlowJob | null>((before, step) => {
+    const { plan } = step;
     const name = plan.what === 'defrag' ? `defrag ${plan.tier}` : plan.what;
-    const one = job(QUEUES[plan.what], name, index);
+    const one = job(phaseQueue(step), name, step.index);
     return before ? { ...one, children: [before] } : one;
   }, null);
-  const whole = job('policy-tick', 'reclamation', null);
+  const whole = job(phaseQueue(null), 'reclamation', null);
   const { failParentOnFailure: _, ...opts } = whole.opts ?? {};
   await flows.add({ ...whole, opts, ...(chain ? { children: [chain] } : {}) } as FlowJob);
 }
