@@ -32,7 +32,7 @@ constexpr int32_t kDutyPaused = -1;
 constexpr double kDutyWhole = 1e6;
 constexpr auto kRestMax = std::chrono::seconds(30);
 /** The duty may change during a rest, and a stop ends it; each look takes the processor from others. */
-constexpr std::chrono::duration<double> kRestStepMax = std::chrono::milliseconds(100);
+constexpr std::chrono::duration<double> kRestStepMax = std::chrono::milliseconds(250);
 
 std::atomic<uint64_t> control_count{0};
 

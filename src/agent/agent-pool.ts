@@ -7,7 +7,7 @@
  */
 
 import { hostname } from 'node:os';
-import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
+import { DelayedError, type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { batchIntervalMs } from '../domain/defrag-plan.js';
 import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
@@ -20,12 +20,12 @@ import { expirePauses } from '../processors/pauses.js';
 import type { PoolWork } from '../processors/pool-work.js';
 import { drain } from '../processors/run-batch.js';
 import { JOB_KINDS, type JobKind, queuePrefix } from '../queue/names.js';
-import { PoolQueues } from '../queue/pool-queues.js';
+import { batchJobId, PoolQueues } from '../queue/pool-queues.js';
 import { workerOptions } from '../queue/worker-options.js';
 import { storeError } from '../store/database.js';
 import type { RegisteredPool } from '../store/registry.js';
 import { dispatchJob } from './dispatch-job.js';
-import { recordFailure, wireOf } from './job-failure.js';
+import { jobError, recordFailure, wireOf } from './job-failure.js';
 import { agentLockPath, openWork } from './open-work.js';
 import { DRAIN_MS_MAX, finished, within } from './within.js';
 
@@ -41,6 +41,8 @@ export class AgentPool {
   readonly #log: Log;
   readonly #workers: Worker[] = [];
   readonly #underWay = new Set<Promise<unknown>>();
+  /** Ids of the jobs that our workers are at. */
+  readonly #jobsAtWork = new Set<string>();
   #reconciling: Promise<void> = Promise.resolve();
   #prepared: Promise<void> | null = null;
   #closing = false;
@@ -215,25 +217,27 @@ export class AgentPool {
     const rewrites = runs.filter((run) => run.kind !== 'trim' && run.kind !== 'scrub');
     const intervals = rewrites.map((run) => batchIntervalMs(run.intensity));
     if (intervals.length > 0) await this.queues.setBatchInterval(Math.min(...intervals));
-    for (const run of runs) await this.queues.addBatch(run, ownerEpoch ?? 0);
+    for (const run of runs) {
+      // Looked for when it ends, too: until then there is nothing to ask Redis for each second.
+      if (this.#jobsAtWork.has(batchJobId(run, ownerEpoch ?? 0))) continue;
+      await this.queues.addBatch(run, ownerEpoch ?? 0);
+    }
   }
 
-  /** BullMQ keeps only the message of an error, so the message is the error in full. */
   async #process(kind: JobKind, job: Job, token = ''): Promise<unknown> {
     const work = this.#closing
       ? Promise.reject(new MaintenanceError('ERR_AGENT', LET_GO))
       : dispatchJob(this.work, kind, job, token, () => this.#prepare());
     this.#underWay.add(work);
+    if (job.id !== undefined) this.#jobsAtWork.add(job.id);
     try {
-      const result = await work;
+      const result = await work.finally(() => this.#jobsAtWork.delete(job.id ?? ''));
       // The next batch at once, not at the next look: a run would wait for the clock between batches.
       if (kind !== 'policy-tick') await this.reconcile().catch(() => {});
       return result;
     } catch (cause) {
       if (cause instanceof DelayedError) throw cause;
-      const error = asMaintenanceError(storeError(cause, this.registered.path));
-      const message = JSON.stringify(error.toWire());
-      throw error.retryable ? new Error(message, { cause }) : new UnrecoverableError(message);
+      throw jobError(asMaintenanceError(storeError(cause, this.registered.path)));
     } finally {
       this.#underWay.delete(work);
     }

@@ -22,6 +22,7 @@ import type { FileLock } from '../kernel/file-lock.js';
 import { packageVersion } from '../kernel/package-root.js';
 import { makeStateDirectory } from '../kernel/state-directory.js';
 import { createLog, type Log } from '../observability/log.js';
+import { untilBeat } from '../processors/beat.js';
 import { connectWorker, describeTarget, redisTarget } from '../queue/connection.js';
 import { EmbeddedRedis } from '../queue/embedded-redis.js';
 import { type RegisteredPool, Registry } from '../store/registry.js';
@@ -118,7 +119,7 @@ export class Agent {
     this.#startLook();
     // The pools are taken by now; that Redis may be away is nothing to wait for.
     await within(LOOK_GRACE_MS, this.#looking ?? Promise.resolve());
-    this.#timer = setInterval(() => this.#startLook(), LOOK_EVERY_MS);
+    this.#lookOn();
     const info: AgentInfo = {
       pid: process.pid,
       version: packageVersion(),
@@ -144,7 +145,7 @@ export class Agent {
   }
 
   async #stop(): Promise<void> {
-    if (this.#timer) clearInterval(this.#timer);
+    if (this.#timer) clearTimeout(this.#timer);
     if (this.#lock) removeAgentFile(this.#stateDirectory);
     const own = [...this.#pools.values()];
     const pools = own.map((pool) => pool.close());
@@ -173,6 +174,13 @@ export class Agent {
       if (!away && !this.#stopping) this.#log.warn('Redis is away; queued work waits for it');
       away = true;
     });
+  }
+
+  #lookOn(): void {
+    this.#timer = setTimeout(() => {
+      this.#startLook();
+      this.#lookOn();
+    }, untilBeat(LOOK_EVERY_MS));
   }
 
   /** One look at a time: while Redis is away one waits in the middle. */

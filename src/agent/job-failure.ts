@@ -1,6 +1,6 @@
 /** What it means that a job failed for good: for its run, or for its reclamation. */
 
-import type { Job } from 'bullmq';
+import { type Job, UnrecoverableError } from 'bullmq';
 import { type ErrorCode, MaintenanceError, type WireError } from '../domain/errors.js';
 import type { PoolWork } from '../processors/pool-work.js';
 import { claimBatch } from '../processors/run-batch.js';
@@ -32,7 +32,17 @@ export function recordFailure(work: PoolWork, kind: JobKind, job: Job, error: Er
   if (run) context.store.runs.setState(run.runId, 'failed', context.clock(), reason);
 }
 
-/** BullMQ keeps only the message of an error. @returns null for what BullMQ itself failed. */
+/**
+ * BullMQ keeps only the message of an error, so the message is the error in full.
+ *
+ * @returns what a job fails with: tried again only where that may help.
+ */
+export function jobError(error: MaintenanceError): Error {
+  const message = JSON.stringify(error.toWire());
+  return error.retryable ? new Error(message, { cause: error }) : new UnrecoverableError(message);
+}
+
+/** @returns null for what BullMQ itself failed. */
 export function wireOf(error: Error): WireError | null {
   try {
     return JSON.parse(error.message);

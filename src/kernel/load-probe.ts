@@ -1,6 +1,6 @@
 /** What the devices below a pool did since the last look, what of it was ours, and who waits. */
 
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { LoadSample } from '../domain/governor.js';
 import { deviceNumberOf, isBlockDevice, sysfsNameOf } from './block-device.js';
@@ -72,7 +72,7 @@ export class LoadProbe {
     try {
       if (this.#names.length === 0) return null;
       const devices = this.#names.map((name) => readDevice(name, this.#trees));
-      const own = readFileSync(join(procPath, 'self/io'), 'latin1');
+      const own = readCounters(join(procPath, 'self/io'));
       return {
         atMs: this.#clock(),
         devices,
@@ -128,10 +128,10 @@ function difference(before: DeviceCounters | undefined, now: DeviceCounters): De
  */
 function readDevice(name: string, { sysPath }: KernelTrees): DeviceCounters {
   const directory = join(sysPath, 'class/block', name);
-  if (readFileSync(join(directory, 'queue/iostats'), 'latin1').trim() === '0') {
+  if (readCounters(join(directory, 'queue/iostats')).trim() === '0') {
     throw new Error(`${name} does not count`);
   }
-  const fields = readFileSync(join(directory, 'stat'), 'latin1').trim().split(/\s+/).map(Number);
+  const fields = readCounters(join(directory, 'stat')).trim().split(/\s+/).map(Number);
   const [readCount = 0, , readSectors = 0, readMs = 0, writeCount = 0, , writeSectors = 0] = fields;
   const [writeMs = 0, , busyMs = 0] = fields.slice(7);
   return {
@@ -154,12 +154,28 @@ function fieldOf(text: string, pattern: RegExp): number {
 /** Source: Documentation/accounting/psi.rst; a kernel may be built or started without it. */
 function readStalledMs(procPath: string): number | null {
   try {
-    const text = readFileSync(join(procPath, 'pressure/io'), 'latin1');
+    const text = readCounters(join(procPath, 'pressure/io'));
     return fieldOf(text, /^some .*total=(\d+)$/m) / US_PER_MS;
   } catch {
     return null;
   }
 }
+
+/**
+ * Several times a second beside others' work: one read into memory that is there, where `readFileSync`
+ * takes two, asks for the size and makes garbage.
+ */
+function readCounters(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    return COUNTERS.toString('latin1', 0, readSync(fd, COUNTERS, 0, COUNTERS.length, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** None of these files is longer; the kernel gives each whole in one read. */
+const COUNTERS = Buffer.alloc(4096);
 
 function wholeDisk(name: string, { sysPath }: KernelTrees): string {
   const path = join(sysPath, 'class/block', name);

@@ -10,6 +10,7 @@
 import { SAMPLE_EVERY_MS } from '../domain/governor.js';
 import { LoadProbe } from '../kernel/load-probe.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
+import { untilBeat } from './beat.js';
 import { type Governed, Seat } from './governor-seat.js';
 
 /** Longer than from one batch of a run to the next. */
@@ -68,7 +69,7 @@ class Governor {
 
   #wait(): void {
     const each = [...this.#seats.values()].map(({ state }) => SAMPLE_EVERY_MS[state]);
-    this.#timer = setTimeout(() => this.#look(), Math.min(...each));
+    this.#timer = setTimeout(() => this.#look(), untilBeat(Math.min(...each)));
     this.#timer.unref();
   }
 

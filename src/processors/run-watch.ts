@@ -14,6 +14,7 @@ import {
 import type { Run } from '../domain/runs.js';
 import { KIB } from '../domain/units.js';
 import type { MaintenanceContext } from '../pool/maintained-pool.js';
+import { untilBeat } from './beat.js';
 import { governorOf } from './governor.js';
 import type { Governed } from './governor-seat.js';
 import { stillRunning } from './run-batch.js';
@@ -76,7 +77,7 @@ export class RunWatch implements Disposable {
 
   /** Waits while the governor lets nothing begin. @returns false when the run was stopped or paused. */
   async mayBegin(): Promise<boolean> {
-    while (this.isRunning && this.paceRatio === 0) await sleep(this.#lookEveryMs);
+    while (this.isRunning && this.paceRatio === 0) await sleep(untilBeat(this.#lookEveryMs));
     return this.isRunning;
   }
 
@@ -84,7 +85,7 @@ export class RunWatch implements Disposable {
   async rest(durationMs: number): Promise<void> {
     const endAtMs = performance.now() + durationMs;
     while (this.isRunning && performance.now() < endAtMs) {
-      await sleep(Math.min(this.#lookEveryMs, endAtMs - performance.now()));
+      await sleep(Math.min(untilBeat(this.#lookEveryMs), endAtMs - performance.now()));
     }
   }
 
@@ -93,7 +94,7 @@ export class RunWatch implements Disposable {
     const beganAtMs = performance.now();
     const isOver = () =>
       performance.now() - beganAtMs >= restAfterMs(workMs, dutyOf(this.paceRatio, 1));
-    while (this.isRunning && !isOver()) await sleep(this.#lookEveryMs);
+    while (this.isRunning && !isOver()) await sleep(untilBeat(this.#lookEveryMs));
   }
 
   [Symbol.dispose](): void {
@@ -108,7 +109,7 @@ export class RunWatch implements Disposable {
 
   #look(): void {
     if (!this.isRunning) return;
-    this.#timer = setTimeout(() => this.#look(), this.#lookEveryMs);
+    this.#timer = setTimeout(() => this.#look(), untilBeat(this.#lookEveryMs));
   }
 
   #setPace(paceRatio: number, laneCount: number): void {

@@ -62,7 +62,7 @@ export class PoolQueues {
       batchIndex,
       epoch,
     };
-    const jobId = `run-${runId}-${batchIndex}-${epoch}`;
+    const jobId = batchJobId(run, epoch);
     const priority = isUrgent(run) ? PRIORITY.manual : PRIORITY.scheduled;
     return await asking(async () => {
       const queue = this.queue(kind);
@@ -181,6 +181,11 @@ async function isGone(job: Job | undefined): Promise<boolean> {
     if (String(cause).includes('locked')) return false;
     throw cause;
   }
+}
+
+/** Names run, batch and owner. */
+export function batchJobId({ runId, batchIndex }: Run, epoch: number): string {
+  return `run-${runId}-${batchIndex}-${epoch}`;
 }
 
 function queueOf({ kind }: Run): JobKind {
