@@ -211,6 +211,7 @@ struct ExportedFunction {
 
 constexpr ExportedFunction kExports[] = {
     {"allocateAligned", AllocateAligned},
+    {"preferHugePages", PreferHugePages},
     {"punchHole", PunchHole},
     {"mappedBytes", MappedBytes},
     {"lockFile", LockFile},
@@ -220,6 +221,7 @@ constexpr ExportedFunction kExports[] = {
     {"syncFileSystem", SyncFileSystem},
     {"beginReads", BeginReads},
     {"beginWrites", BeginWrites},
+    {"waitForTransfer", WaitForTransfer},
     {"finishTransfers", FinishTransfers},
     {"openByHandle", OpenByHandle},
     {"fileHandle", FileHandle},

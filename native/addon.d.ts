@@ -18,6 +18,15 @@ export interface Addon {
   allocateAligned(sizeBytes: number): ArrayBuffer;
 
   /**
+   * Asks for huge pages in memory that begins at a page and that nobody has touched yet: a wish.
+   *
+   * @returns 0 or an errno: EINVAL where the kernel has none.
+   *
+   * Source: madvise(2) (MADV_HUGEPAGE).
+   */
+  preferHugePages(memory: Uint8Array): number;
+
+  /**
    * Gives a range of a file back to its file system; it reads as zeros and the size stays.
    *
    * Source: fallocate(2) (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE).
@@ -67,8 +76,8 @@ export interface Addon {
   syncFileSystem(fd: number): number;
 
   /**
-   * Begins to read many ranges into one buffer with threads of its own, and returns at once. The
-   * buffer must live, and nobody else use it, until `finishTransfers`.
+   * Begins to read many ranges into one buffer with threads of its own, in this order, and returns
+   * at once. The buffer must live, and nobody else use it, until `finishTransfers`.
    *
    * @param requests four numbers each: fd, where in the file, how many bytes, where in the buffer.
    *
@@ -82,6 +91,13 @@ export interface Addon {
    * Source: pwrite(2).
    */
   beginWrites(requests: Float64Array, buffer: Uint8Array, threadCount: number): TransfersHandle;
+
+  /**
+   * Waits until one request is done.
+   *
+   * @returns bytes read or written, or a negative errno.
+   */
+  waitForTransfer(transfers: TransfersHandle, index: number): number;
 
   /**
    * Waits until all is done.
@@ -386,7 +402,7 @@ export interface DeviceGeometryReply {
   readonly isReadOnly: number;
 }
 
-/** Reads or writes under way: only `finishTransfers` looks into it. */
+/** Reads or writes under way: only those that wait for it look into it. */
 export type TransfersHandle = object & { readonly transfers: unique symbol };
 
 export interface OpenReply {

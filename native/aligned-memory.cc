@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <cerrno>
+
 #include "device-calls.h"
 
 namespace {
@@ -57,4 +59,15 @@ napi_value AllocateAligned(napi_env env, napi_callback_info info) {
   int64_t external_bytes = 0;
   napi_adjust_external_memory(env, size_bytes, &external_bytes);
   return buffer;
+}
+
+/** Source: madvise(2) (MADV_HUGEPAGE). */
+napi_value PreferHugePages(napi_env env, napi_callback_info info) {
+  const addon::Arguments<1> arguments(env, info);
+  uint8_t* memory;
+  size_t size_bytes;
+  if (!arguments.ReadWritable(0, &memory, &size_bytes)) {
+    return addon::RejectCall(env, "expected (memory: Uint8Array)");
+  }
+  return addon::IntValue(env, madvise(memory, size_bytes, MADV_HUGEPAGE) == 0 ? 0 : errno);
 }

@@ -5,6 +5,7 @@
 #include "arguments.h"
 
 napi_value AllocateAligned(napi_env env, napi_callback_info info);
+napi_value PreferHugePages(napi_env env, napi_callback_info info);
 napi_value DeviceGeometry(napi_env env, napi_callback_info info);
 napi_value DiscardRange(napi_env env, napi_callback_info info);
 napi_value SecureDiscardRange(napi_env env, napi_callback_info info);

@@ -6,6 +6,7 @@
 
 napi_value BeginReads(napi_env env, napi_callback_info info);
 napi_value BeginWrites(napi_env env, napi_callback_info info);
+napi_value WaitForTransfer(napi_env env, napi_callback_info info);
 napi_value FinishTransfers(napi_env env, napi_callback_info info);
 napi_value OpenByHandle(napi_env env, napi_callback_info info);
 napi_value FileHandle(napi_env env, napi_callback_info info);

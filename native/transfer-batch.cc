@@ -11,7 +11,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <condition_variable>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -28,7 +31,7 @@ namespace {
 /** The least that O_DIRECT reads. */
 constexpr size_t kSectorBytes = 512;
 constexpr size_t kRequestFields = 4;
-constexpr int kThreadsMax = 16;
+constexpr size_t kThreadsMax = 16;
 
 enum class Direction { kRead, kWrite };
 
@@ -60,46 +63,136 @@ double TransferFully(Direction direction, const Request& request, uint8_t* buffe
   return static_cast<double>(done);
 }
 
-/** Under way. Gone when its threads have ended, whoever asks for that. */
+/** Under way. Threads that help hold it as long as they look at it. */
 class Transfers {
  public:
-  Transfers(Direction direction, std::vector<Request> requests, uint8_t* buffer,
-            size_t thread_count)
+  Transfers(Direction direction, std::vector<Request> requests, uint8_t* buffer)
       : direction_(direction),
         requests_(std::move(requests)),
         results_(requests_.size()),
-        buffer_(buffer) {
-    const size_t wanted = std::min(requests_.size(), thread_count);
-    try {
-      for (size_t count = 0; count < wanted; count += 1) threads_.emplace_back([this] { Work(); });
-    } catch (const std::system_error&) {
-      // Fewer threads do the same work; without any, whoever waits does it.
+        is_done_(requests_.size()),
+        buffer_(buffer) {}
+
+  /** Takes requests that nobody has begun, until there is none. */
+  void Work() {
+    while (WorkOnce()) {
     }
   }
-  Transfers(const Transfers&) = delete;
-  Transfers& operator=(const Transfers&) = delete;
-  ~Transfers() { Wait(); }
 
-  const std::vector<double>& Wait() {
-    Work();
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
+  /** Helps until this one is done. */
+  double WaitFor(size_t index) {
+    while (!is_done_[index].load(std::memory_order_acquire) && next_ <= index && WorkOnce()) {
+    }
+    if (!is_done_[index].load(std::memory_order_acquire)) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      one_is_done_.wait(lock, [this, index] { return is_done_[index].load(); });
+    }
+    return results_[index];
+  }
+
+  const std::vector<double>& WaitForAll() {
+    for (size_t index = 0; index < requests_.size(); index += 1) WaitFor(index);
     return results_;
   }
 
+  size_t size() const { return requests_.size(); }
+
  private:
-  void Work() {
-    for (size_t index = next_++; index < requests_.size(); index = next_++) {
-      results_[index] = TransferFully(direction_, requests_[index], buffer_);
-    }
+  bool WorkOnce() {
+    const size_t index = next_++;
+    if (index >= requests_.size()) return false;
+    results_[index] = TransferFully(direction_, requests_[index], buffer_);
+    // Under the lock, or who is about to wait would miss it.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_done_[index].store(true, std::memory_order_release);
+    one_is_done_.notify_all();
+    return true;
   }
 
   const Direction direction_;
   const std::vector<Request> requests_;
   std::vector<double> results_;
+  std::vector<std::atomic<bool>> is_done_;
   uint8_t* const buffer_;
   std::atomic<size_t> next_{0};
+  std::mutex mutex_;
+  std::condition_variable one_is_done_;
+};
+
+/**
+ * Threads that stay, since to start one costs more than to wake one. Of one thread of Node, so that a
+ * disk that hangs keeps nobody but who waits for it anyway; they end with that thread.
+ */
+class Helpers {
+ public:
+  Helpers() = default;
+  Helpers(const Helpers&) = delete;
+  Helpers& operator=(const Helpers&) = delete;
+
+  ~Helpers() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      is_ending_ = true;
+    }
+    wanted_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  /** As many as there can be: who waits does what they do not. */
+  void Help(const std::shared_ptr<Transfers>& transfers, size_t thread_count) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (size_t count = 0; count < thread_count; count += 1) queue_.push_back(transfers);
+    try {
+      while (idle_count_ + starting_count_ < queue_.size() && threads_.size() < kThreadsMax) {
+        threads_.emplace_back([this] { Run(); });
+        starting_count_ += 1;
+      }
+    } catch (const std::system_error&) {
+      // Fewer threads do the same work.
+    }
+    for (size_t count = 0; count < thread_count; count += 1) wanted_.notify_one();
+  }
+
+ private:
+  void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    starting_count_ -= 1;
+    for (;;) {
+      idle_count_ += 1;
+      wanted_.wait(lock, [this] { return is_ending_ || !queue_.empty(); });
+      idle_count_ -= 1;
+      if (is_ending_) return;
+      std::shared_ptr<Transfers> transfers = std::move(queue_.front());
+      queue_.pop_front();
+      lock.unlock();
+      transfers->Work();
+      transfers.reset();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wanted_;
+  std::deque<std::shared_ptr<Transfers>> queue_;
   std::vector<std::thread> threads_;
+  size_t idle_count_ = 0;
+  size_t starting_count_ = 0;
+  bool is_ending_ = false;
+};
+
+Helpers& OwnHelpers() {
+  thread_local Helpers helpers;
+  return helpers;
+}
+
+/** What JavaScript holds: nobody touches the buffer any more when it is gone. */
+struct Handle {
+  explicit Handle(std::shared_ptr<Transfers> of) : transfers(std::move(of)) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  ~Handle() { transfers->WaitForAll(); }
+
+  const std::shared_ptr<Transfers> transfers;
 };
 
 napi_value Begin(napi_env env, napi_callback_info info, Direction direction) {
@@ -112,7 +205,7 @@ napi_value Begin(napi_env env, napi_callback_info info, Direction direction) {
   if (!arguments.ReadDoubles(0, &numbers, &number_count) ||
       !arguments.ReadWritable(1, &buffer, &buffer_bytes) ||
       !arguments.ReadInt(2, &thread_count) || number_count % kRequestFields != 0 ||
-      thread_count < 1 || thread_count > kThreadsMax) {
+      thread_count < 1 || static_cast<size_t>(thread_count) > kThreadsMax) {
     return RejectCall(env, "expected (requests: Float64Array, buffer: Uint8Array, "
                            "threadCount: number)");
   }
@@ -127,15 +220,15 @@ napi_value Begin(napi_env env, napi_callback_info info, Direction direction) {
     }
     requests.push_back(request);
   }
-  auto transfers = std::make_unique<Transfers>(direction, std::move(requests), buffer,
-                                               static_cast<size_t>(thread_count));
-  const auto forget = [](napi_env, void* data, void*) { delete static_cast<Transfers*>(data); };
-  napi_value handle = nullptr;
-  if (napi_create_external(env, transfers.get(), forget, nullptr, &handle) != napi_ok) {
-    return nullptr;
-  }
-  transfers.release();
-  return handle;
+  const size_t helper_count = std::min(requests.size(), static_cast<size_t>(thread_count));
+  const auto transfers = std::make_shared<Transfers>(direction, std::move(requests), buffer);
+  auto handle = std::make_unique<Handle>(transfers);
+  OwnHelpers().Help(transfers, helper_count);
+  const auto forget = [](napi_env, void* data, void*) { delete static_cast<Handle*>(data); };
+  napi_value value = nullptr;
+  if (napi_create_external(env, handle.get(), forget, nullptr, &value) != napi_ok) return nullptr;
+  handle.release();
+  return value;
 }
 
 }  // namespace
@@ -150,6 +243,22 @@ napi_value BeginWrites(napi_env env, napi_callback_info info) {
   return Begin(env, info, Direction::kWrite);
 }
 
+napi_value WaitForTransfer(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  void* data = nullptr;
+  int index;
+  if (!arguments.ReadExternal(0, &data) || !arguments.ReadInt(1, &index)) {
+    return RejectCall(env, "expected (transfers: TransfersHandle, index: number)");
+  }
+  Transfers& transfers = *static_cast<Handle*>(data)->transfers;
+  if (index < 0 || static_cast<size_t>(index) >= transfers.size()) {
+    return RejectCall(env, "the index of a request");
+  }
+  napi_value result = nullptr;
+  napi_create_double(env, transfers.WaitFor(static_cast<size_t>(index)), &result);
+  return result;
+}
+
 napi_value FinishTransfers(napi_env env, napi_callback_info info) {
   const Arguments<2> arguments(env, info);
   void* data = nullptr;
@@ -159,7 +268,7 @@ napi_value FinishTransfers(napi_env env, napi_callback_info info) {
       !arguments.ReadWritableDoubles(1, &results, &result_count)) {
     return RejectCall(env, "expected (transfers: TransfersHandle, results: Float64Array)");
   }
-  const std::vector<double>& found = static_cast<Transfers*>(data)->Wait();
+  const std::vector<double>& found = static_cast<Handle*>(data)->transfers->WaitForAll();
   if (found.size() != result_count) return RejectCall(env, "a result per request");
   std::copy(found.begin(), found.end(), results);
   return IntValue(env, 0);

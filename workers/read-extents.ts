@@ -2,52 +2,115 @@
  * Piscina task: read extents, verify each, and bring the bytes where they are wanted.
  *
  * Chunk by chunk, so that what was read is still in the processor's cache when it is hashed and
- * written; through the page cache, so that what is read again need not come from the disk.
+ * written; through the page cache, so that what is read again need not come from the disk. Large ones
+ * of raw devices past it (read-past-cache.ts), of which the next is read while one is hashed.
  */
 
-import { closeSync, openSync } from 'node:fs';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { asMaintenanceError } from '../src/domain/errors.js';
+import { WRONG_CHECKSUM } from '../src/domain/repairs.js';
 import type {
   BadReplica,
-  ReadDestination,
   ReadExtent,
   ReadOutcome,
   ReadTask,
   ReplicaLocation,
 } from '../src/domain/tasks.js';
-import { KIB } from '../src/domain/units.js';
-import { readFully, writeFully } from '../src/kernel/file-io.js';
-import { fromNodeError } from '../src/kernel/kernel-error.js';
+import { KIB, MIB, totalBytes } from '../src/domain/units.js';
+import { readFully } from '../src/kernel/file-io.js';
 import { AheadOf } from './read-ahead.js';
-import { DiskFiles, extentBuffer } from './replica-io.js';
+import { filePastCache, ReadPastCache } from './read-past-cache.js';
+import { openTarget, type ReadTarget, wholeRoom } from './read-target.js';
+import { DiskFiles } from './replica-io.js';
 import { settle } from './settle.js';
 
 /** Fits the second-level cache of every processor of the last ten years. */
 const CHUNK_BYTES = 128 * KIB;
+/** Before a larger extent none is begun, so that memory stays bounded. */
+const AHEAD_BYTES_MAX = 16 * MIB;
 
 export default (task: ReadTask) => settle(() => readExtents(task));
 
 /** @throws MaintenanceError when a destination cannot be written; bad replicas are an outcome. */
-function readExtents({ extents }: ReadTask): ReadOutcome[] {
+export function readExtents({ extents }: ReadTask): ReadOutcome[] {
   using disks = new DiskFiles();
-  const ahead = new AheadOf(extents, disks);
-  return extents.map((extent) => {
-    ahead.next(extent);
-    return readExtent(extent, disks);
-  });
+  const cached = new Set(extents.filter((extent) => !isFirstPastCache(extent, disks)));
+  const ahead = new AheadOf([...cached], disks);
+  /** Of the next extent. */
+  let begun: ReadPastCache | null = null;
+  try {
+    return extents.map((extent, index) => {
+      if (cached.has(extent)) ahead.next(extent);
+      const first = begun ?? begin(extent, extent.replicas[0], index, disks);
+      begun = null;
+      try {
+        const next = extents[index + 1];
+        if (next && isSmall(extent) && isSmall(next)) {
+          begun = begin(next, next.replicas[0], index + 1, disks);
+        }
+        return readExtent(extent, { index, first, disks });
+      } finally {
+        first?.settle();
+      }
+    });
+  } finally {
+    // After an error it may still be read.
+    (begun as ReadPastCache | null)?.settle();
+  }
 }
 
-function readExtent(extent: ReadExtent, disks: DiskFiles): ReadOutcome {
+function isFirstPastCache({ replicas: [first] }: ReadExtent, disks: DiskFiles): boolean {
+  return first !== undefined && filePastCache(first, disks) !== null;
+}
+
+function isSmall({ sizeBytes }: ReadExtent): boolean {
+  return sizeBytes <= AHEAD_BYTES_MAX;
+}
+
+/** @returns null when there is nothing to begin: it is read through the cache. */
+function begin(
+  { destination }: ReadExtent,
+  replica: ReplicaLocation | undefined,
+  index: number,
+  disks: DiskFiles,
+): ReadPastCache | null {
+  const file = replica ? filePastCache(replica, disks) : null;
+  if (!replica || !file) return null;
+  const whole = wholeRoom(destination, totalBytes(replica.runs), index);
+  return new ReadPastCache(file, replica, whole);
+}
+
+interface Begun {
+  readonly index: number;
+  /** Of the first replica. */
+  readonly first: ReadPastCache | null;
+  readonly disks: DiskFiles;
+}
+
+function readExtent(extent: ReadExtent, { index, first, disks }: Begun): ReadOutcome {
   const { extentId, destination } = extent;
   const badReplicas: BadReplica[] = [];
-  using target = targetOf(destination);
+  using target = openTarget(destination, CHUNK_BYTES);
   for (const replica of extent.replicas) {
-    const reason = readReplica(extent, replica, target, disks);
+    const isFirst = replica === extent.replicas[0];
+    const past = isFirst ? first : begin(extent, replica, index, disks);
+    const reason = past
+      ? readPastCache(extent, past, target)
+      : readThroughCache(extent, replica, target, disks);
     if (reason === null) return { extentId, badReplicas, good: true };
     badReplicas.push({ diskId: replica.diskId, reason });
   }
   return { extentId, badReplicas, good: false };
+}
+
+/** @returns why the replica is bad, or null. */
+function readPastCache(extent: ReadExtent, past: ReadPastCache, target: ReadTarget): string | null {
+  try {
+    return past.verify(extent, target);
+  } finally {
+    // The next replica comes into the same memory.
+    past.settle();
+  }
 }
 
 /**
@@ -56,10 +119,10 @@ function readExtent(extent: ReadExtent, disks: DiskFiles): ReadOutcome {
  *
  * @returns why the replica is bad, or null.
  */
-function readReplica(
+function readThroughCache(
   { sizeBytes, checksum }: ReadExtent,
   replica: ReplicaLocation,
-  target: Target,
+  target: ReadTarget,
   disks: DiskFiles,
 ): string | null {
   const hasher = new Blake3Hasher();
@@ -77,7 +140,7 @@ function readReplica(
       fromBytes += lengthBytes;
     }
   }
-  return hasher.digestBuffer().equals(checksum) ? null : 'wrong checksum';
+  return hasher.digestBuffer().equals(checksum) ? null : WRONG_CHECKSUM;
 }
 
 /** @returns why it cannot be read, or null. */
@@ -93,41 +156,4 @@ function readChunk(
   } catch (cause) {
     return asMaintenanceError(cause).message;
   }
-}
-
-/** Where the content of one extent goes. */
-interface Target extends Disposable {
-  /** Memory for the next chunk. */
-  room(offsetBytes: number, lengthBytes: number): Buffer;
-  /** Called when the chunk was read. @throws KernelCallError when it cannot be written. */
-  take(chunk: Buffer, offsetBytes: number): void;
-}
-
-function targetOf(destination: ReadDestination): Target {
-  return destination.kind === 'file'
-    ? fileTarget(destination.path, destination.offsetBytes)
-    : memoryTarget(Buffer.from(destination.memory));
-}
-
-function fileTarget(path: string, beginBytes: number): Target {
-  const buffer = extentBuffer(CHUNK_BYTES);
-  let fd: number;
-  try {
-    fd = openSync(path, 'r+');
-  } catch (cause) {
-    throw fromNodeError('open', cause, path);
-  }
-  return {
-    room: (_, lengthBytes) => buffer.subarray(0, lengthBytes),
-    take: (chunk, offsetBytes) => writeFully({ fd, path }, chunk, beginBytes + offsetBytes),
-    [Symbol.dispose]: () => closeSync(fd),
-  };
-}
-
-function memoryTarget(memory: Buffer): Target {
-  return {
-    room: (offsetBytes, lengthBytes) => memory.subarray(offsetBytes, offsetBytes + lengthBytes),
-    take: () => {},
-    [Symbol.dispose]: () => {},
-  };
 }

@@ -93,11 +93,17 @@ export function finishReadRuns(
   batch: TransferBatch,
 ): void {
   for (const [index, result] of batch.finish().entries()) {
-    if (typeof result !== 'number') throw result;
-    if (result < (replica.runs[index]?.lengthBytes ?? 0)) {
-      throw new KernelCallError('read past the end of', EIO, file.path);
-    }
+    checkRead({ file, lengthBytes: replica.runs[index]?.lengthBytes ?? 0 }, result);
   }
+}
+
+/** @throws KernelCallError when a request did not bring all that it was asked for. */
+export function checkRead(
+  { file, lengthBytes }: Pick<TransferRequest, 'file' | 'lengthBytes'>,
+  result: number | KernelCallError,
+): void {
+  if (typeof result !== 'number') throw result;
+  if (result < lengthBytes) throw new KernelCallError('read past the end of', EIO, file.path);
 }
 
 /** Waits for a batch of writes. @throws KernelCallError the first there is. */
@@ -111,19 +117,28 @@ export function readRuns(file: OpenFile, replica: ReplicaLocation, whole: Buffer
   finishReadRuns(file, replica, beginReadRuns(file, replica, whole));
 }
 
-/** To move all of `whole` (whole blocks) from or to the runs of a replica. */
+/**
+ * To move all of `whole` (whole blocks) from or to the runs of a replica.
+ *
+ * @param pieceBytes longer runs in several requests, whole blocks each.
+ */
 export function requestsOf(
   file: OpenFile,
   replica: ReplicaLocation,
   whole: Buffer,
+  pieceBytes = Number.POSITIVE_INFINITY,
 ): TransferRequest[] {
   checkLength(replica, whole);
+  const requests: TransferRequest[] = [];
   let bufferBytes = 0;
-  return replica.runs.map(({ startBytes, lengthBytes }) => {
-    const request = { file, atBytes: startBytes, lengthBytes, bufferBytes };
-    bufferBytes += lengthBytes;
-    return request;
-  });
+  for (const { startBytes, lengthBytes: runBytes } of replica.runs) {
+    for (let at = 0; at < runBytes; at += pieceBytes) {
+      const lengthBytes = Math.min(pieceBytes, runBytes - at);
+      requests.push({ file, atBytes: startBytes + at, lengthBytes, bufferBytes });
+      bufferBytes += lengthBytes;
+    }
+  }
+  return requests;
 }
 
 /** Whatever `readingAhead` begins. */

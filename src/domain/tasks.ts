@@ -55,8 +55,9 @@ export interface ReadExtent {
 }
 
 /**
- * Where the verified bytes go: into a file, or to the front of memory that both threads see. What
- * lies there means nothing before the task has ended well.
+ * Where the verified bytes go: into a file, or to the front of memory that both threads see, which
+ * begins at a page and has room for whole blocks. What lies there means nothing before the task has
+ * ended well.
  */
 export type ReadDestination =
   | { readonly kind: 'file'; readonly path: string; readonly offsetBytes: number }

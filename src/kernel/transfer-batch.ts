@@ -56,6 +56,11 @@ export class TransferBatch {
     return new TransferBatch('write', requests, buffer);
   }
 
+  /** Waits for one request; those before it were begun before it. @returns as `finish`. */
+  wait(index: number): number | KernelCallError {
+    return this.#outcome(index, kernelAddon().waitForTransfer(this.#transfers, index));
+  }
+
   /**
    * Waits for all; again for nothing.
    *
@@ -65,9 +70,11 @@ export class TransferBatch {
   finish(): readonly (number | KernelCallError)[] {
     const results = new Float64Array(this.#requests.length);
     kernelAddon().finishTransfers(this.#transfers, results);
-    return this.#requests.map(({ file }, index) => {
-      const result = results[index] ?? 0;
-      return result < 0 ? new KernelCallError(this.#direction, -result, file.path) : result;
-    });
+    return this.#requests.map((_, index) => this.#outcome(index, results[index] ?? 0));
+  }
+
+  #outcome(index: number, result: number): number | KernelCallError {
+    if (result >= 0) return result;
+    return new KernelCallError(this.#direction, -result, this.#requests[index]?.file.path ?? '');
   }
 }

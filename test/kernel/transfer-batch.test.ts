@@ -16,6 +16,10 @@ function makeFile(content: Buffer) {
   return { file: { fd, path }, [Symbol.dispose]: () => closeSync(fd) };
 }
 
+function page(byte: number): Buffer {
+  return Buffer.alloc(PIECE_BYTES, byte);
+}
+
 it('writes pieces of a buffer to their places, and reads them back into memory of any kind', () => {
   using made = makeFile(Buffer.alloc(8 * PIECE_BYTES));
   const { file } = made;
@@ -37,6 +41,30 @@ it('writes pieces of a buffer to their places, and reads them back into memory o
   expect(reads.finish()).toEqual(whole);
   expect(shared.equals(buffer)).toBe(true);
   expect(reads.finish()).toEqual(whole);
+});
+
+it('waits for one request at a time, in any order, more of them than there are threads', () => {
+  const count = 40;
+  using made = makeFile(Buffer.concat(Array.from({ length: count }, (_, n) => page(n))));
+  const { file } = made;
+  const buffer = Buffer.alloc(count * PIECE_BYTES);
+  const requests = Array.from({ length: count }, (_, index) => {
+    const atBytes = index * PIECE_BYTES;
+    return { file, atBytes, lengthBytes: PIECE_BYTES, bufferBytes: atBytes };
+  });
+  for (let round = 0; round < 20; round += 1) {
+    const batch = TransferBatch.read(requests, buffer.fill(0xff));
+    const other = TransferBatch.read(requests, Buffer.alloc(buffer.length));
+    for (const index of [39, 0, 17, 17]) {
+      expect(batch.wait(index)).toBe(PIECE_BYTES);
+      const at = index * PIECE_BYTES;
+      expect(buffer.subarray(at, at + PIECE_BYTES).equals(page(index))).toBe(true);
+    }
+    expect(other.finish()).toHaveLength(count);
+    expect(batch.finish()).toHaveLength(count);
+    expect(other.buffer.equals(buffer)).toBe(true);
+  }
+  expect(() => TransferBatch.read(requests, buffer).wait(count)).toThrow(TypeError);
 });
 
 it('says how much there was at the end of a file, and which request failed', () => {

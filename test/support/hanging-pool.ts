@@ -51,6 +51,12 @@ export class HangingPool implements AsyncDisposable {
     this.#fault.goOn();
   }
 
+  /** Every read from there on. */
+  async failReads(fromBytes: number): Promise<void> {
+    run('blockdev', ['--flushbufs', this.device.path]);
+    await this.#fault.fail({ op: 'read', nth: 1, count: null, fromBytes });
+  }
+
   async reopen(options: Parameters<typeof openPool>[1] = {}): Promise<ExtentPool> {
     await closePool(this.pool);
     this.pool = openPool(this.pool.path, options);

@@ -4,6 +4,7 @@
  */
 
 import { MIB } from '../../domain/units.js';
+import { alignedSharedMemory } from '../../kernel/shared-memory.js';
 
 /** What a stream holds where its pieces allow it, and what a pool keeps between reads. */
 const STREAM_BYTES = 16 * MIB;
@@ -23,9 +24,9 @@ export class ReadMemory {
     this.streamPieces = Math.min(STREAM_PIECES_MAX, Math.max(STREAM_PIECES_MIN, fitting));
   }
 
-  /** @returns a piece with anything in it. */
+  /** @returns a piece with anything in it, whole blocks that begin at a page. */
   take(): SharedArrayBuffer {
-    return this.#free.pop() ?? new SharedArrayBuffer(this.#pieceBytes);
+    return this.#free.pop() ?? alignedSharedMemory(this.#pieceBytes);
   }
 
   /** Safe while: no thread writes to it, and nobody looks at it any more. */

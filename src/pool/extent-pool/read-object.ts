@@ -3,6 +3,7 @@
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { ObjectRow } from '../../store/objects.js';
+import { whenEnded } from '../worker-pool.js';
 import type { PoolContext } from './context.js';
 import { readVerified, recordReads } from './read.js';
 import { objectNotFound } from './remove.js';
@@ -103,11 +104,13 @@ class ExtentStream {
 
   /** Waits for the threads, then lets others have the memory. */
   async end(): Promise<void> {
-    await Promise.allSettled(this.#readings.map(({ done }) => done));
-    const pieces = this.#readings.map(({ memory }) => memory);
-    this.#readings.length = 0;
-    if (this.#used) pieces.push(this.#used);
-    for (const memory of pieces) this.#context.readMemory.giveBack(memory);
+    const { readMemory } = this.#context;
+    for (const { memory, done } of this.#readings.splice(0)) {
+      const giveBack = () => readMemory.giveBack(memory);
+      // A thread that waits for a disk that hangs may still write to it.
+      await done.then(giveBack, (cause) => whenEnded(cause, giveBack));
+    }
+    if (this.#used) readMemory.giveBack(this.#used);
   }
 
   #read(memory: SharedArrayBuffer): void {

@@ -1,21 +1,9 @@
 /**
  * Memory for content that a program hands over: it is copied once, here, and the threads hash and
  * write it where it lies.
- *
- * Memory of WebAssembly is the only memory of Node that is both shared between threads and aligned
- * to pages, as O_DIRECT wants it.
  */
 
-const WASM_PAGE_BYTES = 65_536;
-
-/** Types of Node know its name only; those of browsers have it all. */
-declare const WebAssembly: {
-  readonly Memory: new (size: {
-    initial: number;
-    maximum: number;
-    shared: true;
-  }) => { readonly buffer: SharedArrayBuffer };
-};
+import { alignedSharedMemory } from '../../kernel/shared-memory.js';
 
 export class StreamMemory {
   readonly #pieceBytes: number;
@@ -27,8 +15,7 @@ export class StreamMemory {
   constructor(pieceBytes: number, pieceCount: number) {
     this.#pieceBytes = pieceBytes;
     this.#pieceCount = pieceCount;
-    const pages = Math.ceil((pieceBytes * pieceCount) / WASM_PAGE_BYTES);
-    const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    const buffer = alignedSharedMemory(pieceBytes * pieceCount);
     for (let index = 0; index < pieceCount; index += 1) {
       this.#free.push(new Uint8Array(buffer, index * pieceBytes, pieceBytes));
     }
