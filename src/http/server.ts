@@ -43,7 +43,7 @@ export async function createHttpServer(options: HttpOptions): Promise<HttpServer
     } catch (cause) {
       // The next request tries again.
       pages = null;
-      response.writeHead(500).end(`${asMaintenanceError(cause).message}\n`);
+      refuse(response, cause);
     }
   });
   const url = await listen(server, options);
@@ -57,6 +57,20 @@ export async function createHttpServer(options: HttpOptions): Promise<HttpServer
     },
   };
 }
+
+/** As a rule the agent's own files were replaced under it, by an upgrade. */
+function refuse(response: ServerResponse, cause: unknown): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response
+    .writeHead(500, { 'content-type': 'text/plain; charset=utf-8' })
+    .end(`The agent's pages cannot be loaded: ${asMaintenanceError(cause).message}\n${RESTART}\n`);
+}
+
+const RESTART = `Next: restart the agent, with \`systemctl restart dynamicfs-agent\`, or \`dynamicfs agent stop\` and
+\`dynamicfs agent run\`. Its work goes on without the pages. If it says so again, install dynamicfs anew.`;
 
 async function loadPages(server: Server, options: PagesOptions): Promise<Pages> {
   const { createPages } = await import('./pages.js');
