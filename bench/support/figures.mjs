@@ -13,7 +13,7 @@ export function row(what, unit, values, target = null) {
   return { what, unit, min, median, max, count: sorted.length, target, met: isMet(target, median) };
 }
 
-function medianOf(values) {
+export function medianOf(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
