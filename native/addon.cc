@@ -255,6 +255,7 @@ constexpr ExportedFunction kExports[] = {
     {"zeroRange", ZeroRange},
     {"duplicateDescriptor", DuplicateDescriptor},
     {"probeDisk", ProbeDisk},
+    {"flushFile", FlushFile},
     {"endProcess", EndProcess},
 };
 

@@ -4,8 +4,8 @@
  * Nothing here throws for an errno: it is returned, 0 means success, and src/kernel gives it a
  * meaning. A TypeError from here is a bug in src/kernel. Byte counts cross as `bigint`, because the
  * kernel counts in 64 bits; everywhere else in dynamicfs they are safe integers.
- * Every call is synchronous and blocks its thread: worker threads call it, the main thread does so
- * for what returns at once only.
+ * Every call but `flushFile` is synchronous and blocks its thread: worker threads call it, the main
+ * thread does so for what returns at once only.
  */
 export interface Addon {
   /**
@@ -384,6 +384,15 @@ export interface Addon {
    * Source: vfork(2), open(2) (O_DIRECT).
    */
   probeDisk(path: string, timeoutMs: number): number;
+
+  /**
+   * Makes the content of a file durable, in a thread of its own: this one goes on.
+   *
+   * @returns 0 or an errno.
+   *
+   * Source: fdatasync(2).
+   */
+  flushFile(fd: number): Promise<number>;
 
   /**
    * Ends this process without waiting for its threads, one of which may wait for a disk that hangs.

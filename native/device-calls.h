@@ -12,4 +12,5 @@ napi_value SecureDiscardRange(napi_env env, napi_callback_info info);
 napi_value ZeroRange(napi_env env, napi_callback_info info);
 napi_value DuplicateDescriptor(napi_env env, napi_callback_info info);
 napi_value ProbeDisk(napi_env env, napi_callback_info info);
+napi_value FlushFile(napi_env env, napi_callback_info info);
 napi_value EndProcess(napi_env env, napi_callback_info info);

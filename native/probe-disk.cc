@@ -108,5 +108,8 @@ napi_value EndProcess(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
   int code;
   if (!arguments.ReadInt(0, &code)) return RejectCall(env, "expected (code: number)");
+  // What is left of the process would keep them open, and whoever reads them waiting.
+  close(STDOUT_FILENO);
+  close(STDERR_FILENO);
   _exit(code);
 }

@@ -2,8 +2,10 @@
 
 import { Config, run, settings } from '@oclif/core';
 import type { WireError } from '../domain/errors.js';
+import { endProcess, leftBehind } from '../kernel/end-process.js';
 import { packageRoot } from '../kernel/package-root.js';
 import { nearest } from './nearest.js';
+import { printable } from './printable.js';
 import {
   errorJson,
   errorText,
@@ -15,6 +17,29 @@ import {
 
 /** Sets the exit code itself; when this returns, the command has ended. */
 export async function runCommandLine(args: string[]): Promise<void> {
+  await runAndReport(args);
+  const [path] = leftBehind();
+  if (path !== undefined) await endLeaving(path, args.includes('--json'));
+}
+
+/** Nothing else ends a process of which a thread waits for a disk that hangs. */
+async function endLeaving(path: string, isQuiet: boolean): Promise<never> {
+  const exitCode = Number(process.exitCode ?? 0);
+  // A command that failed has said so.
+  if (exitCode === 0 && !isQuiet) {
+    process.stderr.write(`${printable(path)} does not answer; done without it\n`);
+  }
+  await Promise.all([process.stdout, process.stderr].map(flushed));
+  return endProcess(exitCode);
+}
+
+/** Until what is for a pipe is in it, or whoever reads it has gone. */
+async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.writableLength === 0) return;
+  await new Promise<void>((resolve) => stream.write('', () => resolve()));
+}
+
+async function runAndReport(args: string[]): Promise<void> {
   // oclif would look for the TypeScript sources of the commands when NODE_ENV is test.
   settings.enableAutoTranspile = false;
   const options = { root: packageRoot(), devPlugins: false, userPlugins: false };

@@ -15,7 +15,8 @@ export default class Put extends BaseCommand {
 given: \`put /srv/photos\` stores photos/2024/a.jpg and so on. Symbolic links are stored as links. An
 object of the same name is replaced, at one instant. "-" reads standard input and needs --name.
 
-EXIT STATUS: 0 all stored, 2 usage, 10 nothing there, 16 no space, 32 none stored, 64 some failed.`;
+EXIT STATUS: 0 all stored, 2 usage, 10 nothing there, 16 no space, 25 disk away, 32 none stored,
+64 some failed.`;
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool ~/photos notes.txt',

@@ -93,11 +93,11 @@ export class BoundedIo {
     this.closeFile(fd);
   }
 
-  /** Gives a call under way its time once more. */
-  close(): void {
+  /** Gives a call under way some time once more. */
+  close(graceMs = this.#timeoutMs): void {
     if (this.#isBusy) {
       const answered = Atomics.load(this.#numbers, ANSWERED);
-      Atomics.wait(this.#numbers, ANSWERED, answered, this.#timeoutMs);
+      Atomics.wait(this.#numbers, ANSWERED, answered, graceMs);
     }
     if (!this.#isBusy) this.#settle();
     void this.#worker?.terminate();

@@ -1,6 +1,7 @@
 /** pread(2) and pwrite(2) until all bytes are through: a call may end early and report no error. */
 
-import { closeSync, fdatasync, fdatasyncSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, readSync, writeSync } from 'node:fs';
+import { kernelAddon } from './addon.js';
 import type { OpenFile } from './kernel-call.js';
 import { fromNodeError, KernelCallError } from './kernel-error.js';
 
@@ -54,13 +55,9 @@ export function syncData(file: OpenFile): void {
 }
 
 /** As `syncData`, without blocking the thread that asks. */
-export function syncDataAsync(file: OpenFile): Promise<void> {
-  return new Promise((resolve, reject) => {
-    fdatasync(file.fd, (cause) => {
-      if (cause) reject(fromNodeError('flush', cause, file.path));
-      else resolve();
-    });
-  });
+export async function syncDataAsync({ fd, path }: OpenFile): Promise<void> {
+  const errno = await kernelAddon().flushFile(fd);
+  if (errno !== 0) throw new KernelCallError('flush', errno, path);
 }
 
 export function closeFile({ fd, io }: OpenFile): void {

@@ -71,13 +71,16 @@ interface Threads {
 }
 
 interface UnderWay {
-  readonly threads: Threads;
+  /** Null for what no thread of ours does. */
+  readonly threads: Threads | null;
   /** Files that it reads and writes. */
   readonly paths: ReadonlySet<string>;
   isGivenUp: boolean;
   readonly tell: (error: MaintenanceError) => void;
   /** When whoever waits for it knows what came of it. */
   readonly told: Promise<void>;
+  /** When its thread is back, too. */
+  readonly ended: Promise<void>;
 }
 
 export class WorkerPool {
@@ -118,24 +121,9 @@ export class WorkerPool {
     threads.underWayCount += 1;
     const filename = join(packageRoot(), 'dist', 'workers', `${kind}.js`);
     const answer = threads.piscina.then((piscina) => piscina.run(task, { filename }));
-    const ended = settled(answer);
-    let tell: UnderWay['tell'] = () => {};
-    const givenUp = new Promise<never>((_, reject) => {
-      tell = (error) => reject(new GivenUpError(error, ended));
-    });
-    const result = Promise.race([answer, givenUp]);
-    const underWay: UnderWay = {
-      threads,
-      paths: new Set(paths),
-      isGivenUp: false,
-      tell,
-      told: settled(result),
-    };
-    this.#underWay.add(underWay);
-    void ended.then(() => this.#end(underWay));
     let reply: TaskReply<Tasks[K]['result']>;
     try {
-      reply = await result;
+      reply = await this.#untilGivenUp(answer, paths, threads);
     } catch (cause) {
       throw asMaintenanceError(cause);
     }
@@ -143,12 +131,32 @@ export class WorkerPool {
     return reply.value;
   }
 
+  /** Waits for what another thread does with a file; it can be given up as a task is. */
+  waitFor<T>(path: string, work: Promise<T>): Promise<T> {
+    return this.#untilGivenUp(work, [path], null);
+  }
+
+  #untilGivenUp<T>(work: Promise<T>, paths: Iterable<string>, threads: Threads | null): Promise<T> {
+    const ended = settled(work);
+    let tell: UnderWay['tell'] = () => {};
+    const givenUp = new Promise<never>((_, reject) => {
+      tell = (error) => reject(new GivenUpError(error, ended));
+    });
+    const result = Promise.race([work, givenUp]);
+    const told = settled(result);
+    const isGivenUp = false;
+    const underWay: UnderWay = { threads, paths: new Set(paths), isGivenUp, tell, told, ended };
+    this.#underWay.add(underWay);
+    void ended.then(() => this.#end(underWay));
+    return result;
+  }
+
   /** Lets whoever waits for tasks on this file have the error, and tasks to come other threads. */
   giveUp(path: string, error: MaintenanceError): void {
     for (const underWay of this.#underWay) {
       if (underWay.isGivenUp || !underWay.paths.has(path)) continue;
       underWay.isGivenUp = true;
-      if (underWay.threads === this.#threads) this.#threads = null;
+      if (underWay.threads && underWay.threads === this.#threads) this.#threads = null;
       underWay.tell(error);
     }
     this.#wake();
@@ -158,6 +166,16 @@ export class WorkerPool {
   get stuckPaths(): string[] {
     const stuck = [...this.#underWay].filter(({ isGivenUp }) => isGivenUp);
     return [...new Set(stuck.flatMap(({ paths }) => [...paths]))];
+  }
+
+  /** Does something when nothing that was given up is under way any more: at once, as a rule. */
+  whenNoneIsStuck(body: () => void): void {
+    const stuck = [...this.#underWay].filter(({ isGivenUp }) => isGivenUp);
+    if (stuck.length === 0) body();
+    else
+      void Promise.all(stuck.map(({ ended }) => ended))
+        .then(body, () => {})
+        .catch(() => {});
   }
 
   /** Waits for the tasks under way, but for those that were given up. */
@@ -182,6 +200,7 @@ export class WorkerPool {
   #end(underWay: UnderWay): void {
     const { threads } = underWay;
     this.#underWay.delete(underWay);
+    if (!threads) return;
     threads.freeCount += 1;
     threads.underWayCount -= 1;
     if (threads === this.#threads) this.#wake();
@@ -200,7 +219,7 @@ async function settled(work: Promise<unknown>): Promise<void> {
 }
 
 /** Of a task whose disk does not answer: its thread may still be at work. */
-class GivenUpError extends MaintenanceError {
+export class GivenUpError extends MaintenanceError {
   readonly ended: Promise<void>;
 
   constructor({ code, message, details, nextStep }: MaintenanceError, ended: Promise<void>) {

@@ -74,10 +74,14 @@ export function runCommand(args: readonly string[], env: NodeJS.ProcessEnv): Pro
 }
 
 /** A command that is still under way. */
-function spawnCommand(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+export function spawnCommand(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  stdin: 'ignore' | 'pipe' = 'ignore',
+): ChildProcess {
   return spawn(process.execPath, [join(packageRoot(), 'bin', 'run.js'), ...args], {
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [stdin, 'pipe', 'pipe'],
   });
 }
 

@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import type { ReplicaLocation } from '../../domain/tasks.js';
 import type { ByteRun } from '../../domain/units.js';
 import { notAnswering } from '../../kernel/bounded-io.js';
+import { leaveBehind } from '../../kernel/end-process.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { Replica } from '../../store/extents.js';
@@ -100,12 +101,10 @@ export class PoolContext {
     this.reopenDisk(disk.diskId);
     if (!this.#diskCalls.answers(disk)) return silentDisk(disk);
     const writable = this.mode === 'write';
-    const io = this.#diskCalls.of(disk.diskId);
     const { poolId, path } = this;
-    const isDevice = disk.kind === 'device';
-    const found = isDevice
-      ? openDevice(disk, { poolId, path, io }, writable)
-      : openDisk(disk, poolId, writable, io);
+    const pool = { poolId, path, io: this.#diskCalls.of(disk.diskId) };
+    const open = disk.kind === 'device' ? openDevice : openDisk;
+    const found = open(disk, pool, writable);
     const state = { ...found, uuid: disk.uuid };
     this.#disks.set(disk.diskId, state);
     this.#closeFormer(disk.diskId);
@@ -134,17 +133,18 @@ export class PoolContext {
   }
 
   /**
-   * Asks every disk for something, and waits for none: `diskState` tells which does not answer. Tasks on
-   * one that does not are given up.
+   * Asks disks for something, all or those of these files, and waits for none: `diskState` tells which
+   * does not answer. Tasks on one that does not are given up.
    */
-  probeDisks(): void {
+  probeDisks(paths: ReadonlySet<string> | null = null): void {
     for (const [diskId, { file }] of this.#disks) {
-      if (!file || this.#diskCalls.probe(diskId, file)) continue;
+      if (!file || paths?.has(file.path) === false) continue;
+      if (this.#diskCalls.probe(diskId, file)) continue;
       this.#workers?.giveUp(file.path, notAnswering(file.path));
     }
   }
 
-  /** Files that threads of this process wait for in vain. */
+  /** Files that threads of this process wait for in vain; first those that do not answer. */
   stuckPaths(): string[] {
     const hanging = [...this.#disks].flatMap(([diskId, { file }]) =>
       file && this.#diskCalls.isHanging(diskId) ? [file.path] : [],
@@ -286,6 +286,7 @@ export class PoolContext {
   closeFiles(): void {
     this.#diskCalls.close();
     const stuck = this.stuckPaths();
+    leaveBehind(stuck);
     // Who may still write late keeps what it has reserved and claimed, until its process is gone.
     if (stuck.length === 0) this.#writer?.release();
     for (const state of [...this.#disks.values(), ...this.#former.values()]) {

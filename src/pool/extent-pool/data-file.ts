@@ -29,6 +29,14 @@ export interface DiskState {
   readonly isSilent?: boolean;
 }
 
+/** Of whom a disk is. */
+export interface PoolPlace {
+  readonly poolId: string;
+  readonly path: string;
+  /** For all that is read and written through what is opened. */
+  readonly io: BoundedIo | null;
+}
+
 /** Closes what is open of a disk and lets go of its device. */
 export function closeDisk({ file, claim }: DiskState): void {
   if (file) closeFile(file);
@@ -40,19 +48,14 @@ export function backingPath(diskPath: string): string {
 }
 
 /** Opens the backing file of a directory. Never throws for a disk that is away or foreign: that is a condition. */
-export function openDisk(
-  disk: DiskRow,
-  poolId: string,
-  writable: boolean,
-  io: BoundedIo | null = null,
-): DiskState {
+export function openDisk(disk: DiskRow, pool: PoolPlace, writable: boolean): DiskState {
   const path = backingPath(disk.path);
   let file: OpenFile | null = null;
   try {
     const opened = openBackingFile(path, writable);
-    file = withIo(opened.file, io);
+    file = withIo(opened.file, pool.io);
     const superblock = readSuperblock(file);
-    const problem = identityProblem(disk, poolId, path, superblock);
+    const problem = identityProblem(disk, pool.poolId, path, superblock);
     if (problem) {
       closeFile(file);
       return { condition: 'mismatch', file: null, superblock, error: problem };

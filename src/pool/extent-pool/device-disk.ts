@@ -18,7 +18,7 @@ import {
   isBlockDevice,
   sysfsNameOf,
 } from '../../kernel/block-device.js';
-import { type BoundedIo, notAnswering } from '../../kernel/bounded-io.js';
+import { notAnswering } from '../../kernel/bounded-io.js';
 import { findSignature } from '../../kernel/device-signature.js';
 import { discardLimits } from '../../kernel/discard-limits.js';
 import { closeFile } from '../../kernel/file-io.js';
@@ -26,18 +26,11 @@ import type { OpenFile } from '../../kernel/kernel-call.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import { diskAnswers } from '../../kernel/probe-disk.js';
 import type { DiskRow } from '../../store/disks.js';
-import { type DiskState, identityProblem, unusable, withIo } from './data-file.js';
+import { type DiskState, identityProblem, type PoolPlace, unusable, withIo } from './data-file.js';
 import { diskTimeoutMs } from './disk-calls.js';
 import { claimDisk } from './disk-claims.js';
 import { BLOCK_BYTES, HEADER_BYTES } from './layout.js';
 import { readSuperblock, type Superblock } from './superblock.js';
-
-interface PoolPlace {
-  readonly poolId: string;
-  readonly path: string;
-  /** For all that is read and written through what is opened. */
-  readonly io: BoundedIo | null;
-}
 
 /** Never throws for a device that is away, foreign or held: that is a condition, told in the result. */
 export function openDevice(disk: DiskRow, pool: PoolPlace, writable: boolean): DiskState {

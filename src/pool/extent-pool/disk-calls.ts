@@ -2,7 +2,7 @@
  * Disks that do not answer. The agent makes its calls with a limit (see src/kernel/bounded-io.ts), and
  * writes down which disk is silent; every other process believes it while that agent lives, and does not
  * ask the disk itself. Before the agent has noticed, or while none runs, a process asks before it opens a
- * disk (see src/kernel/probe-disk.ts).
+ * disk (see src/kernel/probe-disk.ts), and again while its threads take long.
  */
 
 import { join } from 'node:path';
@@ -31,11 +31,13 @@ export function diskTimeoutMs(): number {
 
 /**
  * The calls of this process on each disk: of the agent with a limit; of others as the kernel has it, once
- * the disk has answered when it was opened.
+ * the disk has answered when it was opened. Either may ask a disk whether it answers still.
  */
 export class DiskCalls {
   readonly #poolPath: string;
-  readonly #timeoutMs: number | null;
+  readonly #timeoutMs: number;
+  /** Whether every call has a limit. */
+  readonly #isBounded: boolean;
   readonly #ofDisk = new Map<number, BoundedIo>();
   readonly #silent = new Set<number>();
   /** UUIDs of disks that did not answer when they were asked. */
@@ -44,11 +46,15 @@ export class DiskCalls {
   /** @param timeoutMs of the agent, how long a call may take; else null. */
   constructor(poolPath: string, timeoutMs: number | null) {
     this.#poolPath = poolPath;
-    this.#timeoutMs = timeoutMs;
+    this.#timeoutMs = timeoutMs ?? diskTimeoutMs();
+    this.#isBounded = timeoutMs !== null;
   }
 
   of(diskId: number): BoundedIo | null {
-    if (this.#timeoutMs === null) return null;
+    return this.#isBounded ? this.#io(diskId) : null;
+  }
+
+  #io(diskId: number): BoundedIo {
     const known = this.#ofDisk.get(diskId);
     if (known) return known;
     const io = new BoundedIo(this.#timeoutMs);
@@ -61,29 +67,29 @@ export class DiskCalls {
    * each time.
    */
   answers({ uuid, kind, path }: DiskRow): boolean {
-    if (this.#timeoutMs !== null) return true;
+    if (this.#isBounded) return true;
     const file = kind === 'device' ? path : join(path, BACKING_FILE);
-    if (!diskAnswers(file, diskTimeoutMs())) this.#unanswering.add(uuid);
+    if (!diskAnswers(file, this.#timeoutMs)) this.#unanswering.add(uuid);
     return !this.#unanswering.has(uuid);
   }
 
   /** Asks it for a block without waiting. @returns false while an earlier call has not come back in time. */
   probe(diskId: number, file: OpenFile): boolean {
-    const io = this.of(diskId);
-    if (io?.isAnswering) io.probe(file);
-    return io?.isAnswering ?? true;
+    const io = this.#io(diskId);
+    if (io.isAnswering) io.probe(file);
+    return io.isAnswering;
   }
 
   /** @returns `returned` once, when the call has come back that had made it silent. */
   look(disk: DiskRow, health: () => DiskHealth): 'answering' | 'silent' | 'returned' {
     const { diskId, uuid } = disk;
-    if (this.#timeoutMs === null) {
-      const isSilent = this.#unanswering.has(uuid) || isSaidToBeSilent(this.#poolPath, health());
-      return isSilent ? 'silent' : 'answering';
-    }
     if (this.isHanging(diskId)) {
       this.#silent.add(diskId);
       return 'silent';
+    }
+    if (!this.#isBounded) {
+      const isSilent = this.#unanswering.has(uuid) || isSaidToBeSilent(this.#poolPath, health());
+      if (isSilent) return 'silent';
     }
     return this.#silent.delete(diskId) ? 'returned' : 'answering';
   }
@@ -94,7 +100,10 @@ export class DiskCalls {
   }
 
   close(): void {
-    for (const io of this.#ofDisk.values()) io.close();
+    for (const io of this.#ofDisk.values()) {
+      // Somebody waits for a command, and nobody for what was asked by the way.
+      io.close(this.#isBounded || io.isAnswering ? this.#timeoutMs : 0);
+    }
   }
 }
 

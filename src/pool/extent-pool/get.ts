@@ -19,6 +19,7 @@ import { MIB } from '../../domain/units.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { ObjectKind, ObjectRow } from '../../store/objects.js';
+import { GivenUpError } from '../worker-pool.js';
 import type { PoolContext } from './context.js';
 import { Lanes } from './lanes.js';
 import { type ReadRequest, readVerified, recordReads } from './read.js';
@@ -100,6 +101,13 @@ interface Restored {
   readonly path: string;
 }
 
+/** A file that is not whole yet. */
+interface Begun {
+  readonly restored: Restored;
+  readonly partPath: string;
+  readonly requests: readonly ReadRequest[];
+}
+
 /** @throws MaintenanceError ERR_USAGE for a name that would leave the destination. */
 function destinationOf(objectName: string, asked: string, destination: string): string {
   const root = resolve(destination);
@@ -161,43 +169,60 @@ class Get {
 
   /** Beside the destination first and renamed when whole: nobody ever sees half a file. */
   async restoreFiles(group: readonly Restored[]): Promise<void> {
-    const begun: { restored: Restored; partPath: string; requests: ReadRequest[] }[] = [];
-    for (const restored of group) {
-      const { object, path } = restored;
-      // Not the file's own name with something behind it: names may be as long as they can get.
-      const partPath = join(dirname(path), `.dynamicfs-part-${randomUUID()}`);
-      try {
-        this.#makeRoom(path);
-        closeSync(openSync(partPath, 'wx', 0o600));
-        const extents = this.#context.store.extents.ofObject(object.objectId);
-        const requests = extents.map((extent) => ({
-          extent,
-          destination: {
-            kind: 'file' as const,
-            path: partPath,
-            offsetBytes: extent.extentIndex * this.#context.extentBytes,
-          },
-        }));
-        begun.push({ restored, partPath, requests });
-      } catch (cause) {
-        this.#fail(object, fromNodeError('create', cause, path));
-      }
-    }
+    const begun = group.flatMap((restored) => this.#begin(restored) ?? []);
     // One bad extent must not cost its neighbours: then read object by object to find which it is.
     const allRead = await this.#readAll(begun.flatMap((one) => one.requests)).then(
       () => true,
       () => false,
     );
     for (const one of begun) {
-      try {
-        if (!allRead) await this.#readAll(one.requests);
-        this.#finishFile(one.restored, one.partPath, one.requests);
-      } catch (cause) {
-        rmSync(one.partPath, { force: true });
-        this.#fail(one.restored.object, asMaintenanceError(cause));
-      }
+      if (allRead) this.#finishFile(one);
+      else await this.#readAlone(one);
     }
     this.#options.onProgress?.(this.#readBytes, this.#objectCount);
+  }
+
+  /** Makes what the content goes to, and says what that is. @returns null when that failed. */
+  #begin(restored: Restored): Begun | null {
+    const { object, path } = restored;
+    // Not the file's own name with something behind it: names may be as long as they can get.
+    const partPath = join(dirname(path), `.dynamicfs-part-${randomUUID()}`);
+    try {
+      this.#makeRoom(path);
+      closeSync(openSync(partPath, 'wx', 0o600));
+      const extents = this.#context.store.extents.ofObject(object.objectId);
+      const requests = extents.map((extent) => ({
+        extent,
+        destination: {
+          kind: 'file' as const,
+          path: partPath,
+          offsetBytes: extent.extentIndex * this.#context.extentBytes,
+        },
+      }));
+      return { restored, partPath, requests };
+    } catch (cause) {
+      this.#fail(object, fromNodeError('create', cause, path));
+      return null;
+    }
+  }
+
+  /**
+   * Begins anew: to what was begun, a thread may still write that waits for a disk which hangs. Again
+   * when it met another such disk, until there is none.
+   */
+  async #readAlone({ restored, partPath }: Begun): Promise<void> {
+    rmSync(partPath, { force: true });
+    const anew = this.#begin(restored);
+    if (!anew) return;
+    try {
+      await this.#readAll(anew.requests);
+    } catch (cause) {
+      if (cause instanceof GivenUpError) return await this.#readAlone(anew);
+      rmSync(anew.partPath, { force: true });
+      this.#fail(restored.object, asMaintenanceError(cause));
+      return;
+    }
+    this.#finishFile(anew);
   }
 
   setTimes(path: string, object: ObjectRow): void {
@@ -234,17 +259,15 @@ class Get {
     if (failure) throw failure.reason;
   }
 
-  #finishFile(
-    { object, path }: Restored,
-    partPath: string,
-    requests: readonly ReadRequest[],
-  ): void {
+  #finishFile({ restored: { object, path }, partPath, requests }: Begun): void {
     try {
       chmodSync(partPath, object.mode);
       utimesSync(partPath, object.mtimeMs / 1000, object.mtimeMs / 1000);
       renameSync(partPath, path);
     } catch (cause) {
-      throw fromNodeError('finish', cause, path);
+      rmSync(partPath, { force: true });
+      this.#fail(object, fromNodeError('finish', cause, path));
+      return;
     }
     this.#objectCount += 1;
     this.#readBytes += object.sizeBytes;

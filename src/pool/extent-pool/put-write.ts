@@ -1,10 +1,12 @@
 /** Brings the extents of a put to their disks: places for them, threads that write them, a flush. */
 
+import { InvariantError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
-import type { StoredExtent, StoreExtent } from '../../domain/tasks.js';
+import type { ReplicaLocation, StoredExtent, StoreExtent } from '../../domain/tasks.js';
 import { MIB } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import type { Replica } from '../../store/extents.js';
+import { askingDisks } from './ask-disks.js';
 import type { WrittenExtent } from './commit-object.js';
 import type { PoolContext } from './context.js';
 import { flushDisk } from './flush-disk.js';
@@ -24,7 +26,8 @@ export interface Written {
 /**
  * Reserves space and writes; nothing is durable yet.
  *
- * @throws MaintenanceError ERR_NO_SPACE, or what a disk said; all writes have ended then.
+ * @throws MaintenanceError ERR_NO_SPACE, or what a disk said; all writes have ended then, but for those
+ *   on a disk that does not answer.
  */
 export async function writeExtents(
   context: PoolContext,
@@ -37,17 +40,28 @@ export async function writeExtents(
   crashPoint('put-reserved');
   const extents = sources.map((source, index) => ({
     ...source,
-    targets: (replicas[index] ?? []).flatMap((replica) => context.locate(replica) ?? []),
+    targets: (replicas[index] ?? []).map((replica) => located(context, replica)),
   }));
   // All of them, even after one has failed: whoever still writes must not lose its reservation.
   const writes = await Promise.allSettled(
-    splitTasks(extents).map((task) => context.workers.run('store-extents', { extents: task })),
+    splitTasks(extents).map((task) => {
+      const paths = task.flatMap(({ targets }) => targets.map(({ path }) => path));
+      const stored = context.workers.run('store-extents', { extents: task }, paths);
+      return askingDisks(context, paths, stored);
+    }),
   );
   const results = writes.map((write) => {
     if (write.status === 'rejected') throw write.reason;
     return write.value;
   });
   return { sources, replicas, stored: results.flat() };
+}
+
+/** A disk may have gone since it was chosen: what is not written must not be committed. */
+function located(context: PoolContext, replica: Replica): ReplicaLocation {
+  const disk = context.store.disks.get(replica.diskId);
+  if (!disk) throw new InvariantError(`a place on an unknown disk ${replica.diskId}`);
+  return { ...replica, path: context.writableFile(disk).path };
 }
 
 /** Makes durable what was written to these replicas. @throws as `flushDisk`. */

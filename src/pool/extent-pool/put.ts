@@ -129,11 +129,16 @@ class Put {
     await this.#lanes.drain();
   }
 
-  /** After an error: waits for what is under way and gives its reservations back. */
+  /**
+   * After an error: waits for what is under way and gives its reservations back; once a disk that hangs
+   * answers, where something may still be written to them, and else when this process is gone.
+   */
   async abandon(): Promise<void> {
     await this.#lanes.drain().catch(() => {});
-    this.#context.store.transaction(() => {
-      for (const owner of this.#openOwners) this.#context.releaseReservations(owner);
+    this.#context.workers.whenNoneIsStuck(() => {
+      this.#context.store.transaction(() => {
+        for (const owner of this.#openOwners) this.#context.releaseReservations(owner);
+      });
     });
   }
 

@@ -3,7 +3,7 @@
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { ObjectRow } from '../../store/objects.js';
-import { whenEnded } from '../worker-pool.js';
+import { GivenUpError, whenEnded } from '../worker-pool.js';
 import type { PoolContext } from './context.js';
 import { readVerified, recordReads } from './read.js';
 import { objectNotFound } from './remove.js';
@@ -66,15 +66,11 @@ interface Piece {
   readonly bytes: Uint8Array;
 }
 
-interface Reading extends Piece {
-  readonly done: Promise<void>;
-}
-
 /** Reads extents in order, ahead of who uses them, into as many pieces of memory as a stream has. */
 class ExtentStream {
   readonly #context: PoolContext;
   readonly #extents: readonly ExtentRow[];
-  readonly #readings: Reading[] = [];
+  readonly #readings: Promise<Piece>[] = [];
   /** Handed out, and not given back yet. */
   #used: SharedArrayBuffer | null = null;
   #begunCount = 0;
@@ -88,12 +84,11 @@ class ExtentStream {
 
   /** @returns the next extent when it was verified; null behind the last. */
   async next(): Promise<Piece | null> {
-    const [first] = this.#readings;
-    if (!first) return null;
-    await first.done;
+    const piece = await this.#readings[0];
+    if (!piece) return null;
     this.#readings.shift();
-    this.#used = first.memory;
-    return first;
+    this.#used = piece.memory;
+    return piece;
   }
 
   /** Reads on into memory that nobody looks at any more. */
@@ -105,10 +100,8 @@ class ExtentStream {
   /** Waits for the threads, then lets others have the memory. */
   async end(): Promise<void> {
     const { readMemory } = this.#context;
-    for (const { memory, done } of this.#readings.splice(0)) {
-      const giveBack = () => readMemory.giveBack(memory);
-      // A thread that waits for a disk that hangs may still write to it.
-      await done.then(giveBack, (cause) => whenEnded(cause, giveBack));
+    for (const reading of this.#readings.splice(0)) {
+      await reading.then(({ memory }) => readMemory.giveBack(memory)).catch(() => {});
     }
     if (this.#used) readMemory.giveBack(this.#used);
   }
@@ -120,11 +113,24 @@ class ExtentStream {
       return;
     }
     this.#begunCount += 1;
-    const destination = { kind: 'memory', memory } as const;
-    const done = readVerified(this.#context, [{ extent, destination }]);
+    const reading = this.#readInto(memory, extent);
     // Handled where it is awaited; until then a failure must not count as unhandled.
-    done.catch(() => {});
-    this.#readings.push({ memory, bytes: new Uint8Array(memory, 0, extent.sizeBytes), done });
+    reading.catch(() => {});
+    this.#readings.push(reading);
+  }
+
+  async #readInto(memory: SharedArrayBuffer, extent: ExtentRow): Promise<Piece> {
+    const { readMemory } = this.#context;
+    const destination = { kind: 'memory', memory } as const;
+    try {
+      await readVerified(this.#context, [{ extent, destination }]);
+      return { memory, bytes: new Uint8Array(memory, 0, extent.sizeBytes) };
+    } catch (cause) {
+      // A thread that waits for a disk that hangs may still write to it.
+      whenEnded(cause, () => readMemory.giveBack(memory));
+      if (!(cause instanceof GivenUpError)) throw cause;
+      return await this.#readInto(readMemory.take(), extent);
+    }
   }
 }
 

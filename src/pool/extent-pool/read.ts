@@ -9,6 +9,7 @@ import { InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { touched } from '../../domain/heat.js';
 import type { ReadDestination, ReadExtent, ReadOutcome } from '../../domain/tasks.js';
 import type { ExtentRow } from '../../store/extents.js';
+import { askingDisks } from './ask-disks.js';
 import { BY_A_READ, noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
 
@@ -23,7 +24,9 @@ export interface ReadRequest {
  * Reads what is asked for, and returns when every byte of it was verified.
  *
  * @throws MaintenanceError ERR_CHECKSUM_MISMATCH naming the object when no replica is good,
- *   ERR_TARGET_NOT_FOUND when the object was deleted meanwhile.
+ *   ERR_TARGET_NOT_FOUND when the object was deleted meanwhile, ERR_DISK_UNAVAILABLE when its disks are
+ *   away, GivenUpError when one does not answer: others may have what is asked for, and it must go to
+ *   another destination then, since a thread may still bring it to this one.
  */
 export async function readVerified(
   context: PoolContext,
@@ -33,7 +36,8 @@ export async function readVerified(
   for (let tries = 1; open.length > 0; tries += 1) {
     const extents = open.map((request) => toTask(context, request));
     const paths = extents.flatMap(({ replicas }) => replicas.map(({ path }) => path));
-    const outcomes = await context.workers.run('read-extents', { extents }, paths);
+    const read = context.workers.run('read-extents', { extents }, paths);
+    const outcomes = await askingDisks(context, paths, read);
     if (outcomes.length !== open.length) throw new InvariantError('a read was not answered');
     const again: ReadRequest[] = [];
     for (const [index, outcome] of outcomes.entries()) {
@@ -101,19 +105,19 @@ function unreadable(
   outcome: ReadOutcome | null,
 ): MaintenanceError {
   const name = context.store.objects.byId(extent.objectId)?.name ?? `object ${extent.objectId}`;
-  const away = context.store.disks
-    .all()
-    .filter((disk) => !context.diskState(disk).file)
-    .map((disk) => disk.path);
+  const states = context.store.disks.all().map((disk) => ({ disk, ...context.diskState(disk) }));
+  const away = states.filter(({ file }) => !file).map(({ disk }) => disk.path);
+  const silent = states.find(({ isSilent }) => isSilent)?.error;
   return new MaintenanceError(
     outcome ? 'ERR_CHECKSUM_MISMATCH' : 'ERR_DISK_UNAVAILABLE',
-    `${name}: extent ${extent.extentIndex} has no good replica`,
+    `${name}: extent ${extent.extentIndex} has no good replica${silent ? `; ${silent.message}` : ''}`,
     {
       details: { badReplicas: outcome?.badReplicas ?? [], unavailableDisks: away },
       nextStep:
-        away.length > 0
+        silent?.nextStep ??
+        (away.length > 0
           ? `Attach ${away.join(', ')} again.`
-          : 'Restore the object from a backup; nothing in this pool can repair it.',
+          : 'Restore the object from a backup; nothing in this pool can repair it.'),
     },
   );
 }
