@@ -255,6 +255,11 @@ constexpr ExportedFunction kExports[] = {
     {"zeroRange", ZeroRange},
     {"duplicateDescriptor", DuplicateDescriptor},
     {"probeDisk", ProbeDisk},
+    {"newFileCaller", NewFileCaller},
+    {"beginFileCall", BeginFileCall},
+    {"waitForFileCall", WaitForFileCall},
+    {"takeFileCall", TakeFileCall},
+    {"endFileCalls", EndFileCalls},
     {"flushFile", FlushFile},
     {"endProcess", EndProcess},
 };

@@ -385,6 +385,40 @@ export interface Addon {
    */
   probeDisk(path: string, timeoutMs: number): number;
 
+  /** Makes what can have one call under way, in a thread of its own that it starts at the first. */
+  newFileCaller(): FileCallerHandle;
+
+  /**
+   * Begins a call and does not wait for it.
+   *
+   * @param call 1 reads, 2 writes, 3 flushes, 4 reads the first block of a descriptor with O_DIRECT.
+   * @param bytes a MiB at most: as many are read, or these are written; copied.
+   * @returns 0 or an errno; EBUSY while another one is under way.
+   *
+   * Source: pread(2), pwrite(2), fdatasync(2).
+   */
+  beginFileCall(
+    caller: FileCallerHandle,
+    call: number,
+    fd: number,
+    atBytes: bigint,
+    bytes: Uint8Array,
+  ): number;
+
+  /** @returns 0 when no call is under way, else ETIMEDOUT after so long. */
+  waitForFileCall(caller: FileCallerHandle, timeoutMs: number): number;
+
+  /**
+   * What came of the last call.
+   *
+   * @param bytes what was read is copied to.
+   * @returns bytes done or a negative errno; EBUSY while it is under way.
+   */
+  takeFileCall(caller: FileCallerHandle, bytes: Uint8Array): number;
+
+  /** Ends the thread, when the call under way has come back. @returns 0. */
+  endFileCalls(caller: FileCallerHandle): number;
+
   /**
    * Makes the content of a file durable, in a thread of its own: this one goes on.
    *
@@ -392,7 +426,7 @@ export interface Addon {
    *
    * Source: fdatasync(2).
    */
-  flushFile(fd: number): Promise<number>;
+  flushFile(fd: number): PendingErrno;
 
   /**
    * Ends this process without waiting for its threads, one of which may wait for a disk that hangs.
@@ -413,6 +447,11 @@ export interface DeviceGeometryReply {
 
 /** Reads or writes under way: only those that wait for it look into it. */
 export type TransfersHandle = object & { readonly transfers: unique symbol };
+
+/** Makes calls of files one after the other. */
+export type FileCallerHandle = object & { readonly calls: unique symbol };
+
+export type PendingErrno = Promise<number>;
 
 export interface OpenReply {
   readonly errno: number;

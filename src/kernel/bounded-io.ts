@@ -9,72 +9,71 @@
  * The thread reads and writes descriptors of this process; it is started at the first call.
  */
 
-import { closeSync, constants, openSync } from 'node:fs';
-import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { InvariantError, MaintenanceError } from '../domain/errors.js';
 import { MIB } from '../domain/units.js';
+import { kernelAddon } from './addon.js';
 import type { OpenFile } from './kernel-call.js';
 import { KernelCallError } from './kernel-error.js';
-import { packageRoot } from './package-root.js';
 
-/** The call, as `workers/file-calls.ts` knows it, and what errors call it. */
+/** The calls, as the addon knows them and as errors name them. */
 const CALLS = { read: 1, write: 2, flush: 3, probe: 4 } as const;
 type Call = keyof typeof CALLS;
 
-/** Numbers that both threads see, by their place. */
-const ASKED = 0;
-const ANSWERED = 1;
-const CALL = 2;
-const DESCRIPTOR = 3;
-const LENGTH = 4;
-const RESULT = 5;
-const ERRNO = 6;
-const NUMBER_COUNT = 8;
 const CHUNK_BYTES = MIB;
+const NOTHING = new Uint8Array();
+
+/** Of a process that may be gone before a call comes back. */
+export interface Doubts {
+  /** How long a call takes before `answers` is asked, which waits for an answer itself. */
+  readonly afterMs: number;
+  /** False when the file's disk does not answer: then, and only then, a call is given up. */
+  readonly answers: (file: OpenFile) => boolean;
+}
 
 export class BoundedIo {
   readonly #timeoutMs: number;
-  readonly #numbers = new Int32Array(new SharedArrayBuffer(4 * NUMBER_COUNT));
-  readonly #offset = new Float64Array(new SharedArrayBuffer(8));
-  readonly #bytes = new Uint8Array(new SharedArrayBuffer(CHUNK_BYTES));
-  #worker: Worker | null = null;
+  readonly #doubts: Doubts | null;
+  readonly #caller = kernelAddon().newFileCaller();
   /** Descriptors to be closed. */
   readonly #unused: number[] = [];
   #askedAtMs = 0;
   #isGivenUp = false;
 
-  /** @param timeoutMs how long a call may take. */
-  constructor(timeoutMs: number) {
+  /**
+   * @param timeoutMs how long a call may take.
+   * @param doubts instead of that limit, for all but probes. Writes, into the page cache, have none at all
+   *   then: one that came late, when the process is gone, would change what others wrote since.
+   */
+  constructor(timeoutMs: number, doubts: Doubts | null = null) {
     this.#timeoutMs = timeoutMs;
+    this.#doubts = doubts;
   }
 
   /** False from the moment when a call took too long until it has come back. */
   get isAnswering(): boolean {
     if (!this.#isBusy) this.#settle();
-    else if (performance.now() - this.#askedAtMs > this.#timeoutMs) this.#isGivenUp = true;
+    else if (this.#leftMs < 0) this.#isGivenUp = true;
     return !this.#isGivenUp;
   }
 
   /** @returns bytes read. @throws MaintenanceError ERR_DISK_UNAVAILABLE, or the error of the call. */
   read(file: OpenFile, bytes: Uint8Array, atBytes: number): number {
-    const lengthBytes = Math.min(bytes.length, CHUNK_BYTES);
-    const doneBytes = this.#call('read', file, lengthBytes, atBytes);
-    bytes.set(this.#bytes.subarray(0, doneBytes));
-    return doneBytes;
+    return this.#call('read', file, bytes.subarray(0, CHUNK_BYTES), atBytes);
   }
 
   /** @returns bytes written. @throws as `read`. */
   write(file: OpenFile, bytes: Uint8Array, atBytes: number): number {
     const part = bytes.subarray(0, CHUNK_BYTES);
-    this.#wait(file);
-    this.#bytes.set(part);
-    return this.#call('write', file, part.length, atBytes);
+    if (!this.#doubts) return this.#call('write', file, part, atBytes);
+    // What it would read of its first and last page is in the cache then: a read can be given up.
+    for (const at of [atBytes, atBytes + part.length - 1]) this.read(file, new Uint8Array(1), at);
+    return writeSync(file.fd, part, 0, part.length, atBytes);
   }
 
   /** @throws as `read`. */
   flush(file: OpenFile): void {
-    this.#call('flush', file, 0, 0);
+    this.#call('flush', file, NOTHING, 0);
   }
 
   /**
@@ -89,19 +88,14 @@ export class BoundedIo {
     } catch {
       return;
     }
-    this.#ask('probe', { fd, path: file.path }, 0, 0);
+    this.#ask('probe', { fd, path: file.path }, NOTHING, 0);
     this.closeFile(fd);
   }
 
   /** Gives a call under way some time once more. */
   close(graceMs = this.#timeoutMs): void {
-    if (this.#isBusy) {
-      const answered = Atomics.load(this.#numbers, ANSWERED);
-      Atomics.wait(this.#numbers, ANSWERED, answered, graceMs);
-    }
-    if (!this.#isBusy) this.#settle();
-    void this.#worker?.terminate();
-    this.#worker = null;
+    if (this.#isDoneIn(graceMs)) this.#settle();
+    kernelAddon().endFileCalls(this.#caller);
   }
 
   /** Later, while a call is under way: its descriptor's number would mean another file. */
@@ -117,55 +111,49 @@ export class BoundedIo {
   }
 
   get #isBusy(): boolean {
-    const [asked, answered] = [ASKED, ANSWERED].map((at) => Atomics.load(this.#numbers, at));
-    return asked !== answered;
+    return !this.#isDoneIn(0);
   }
 
-  #call(call: Call, file: OpenFile, lengthBytes: number, atBytes: number): number {
+  #isDoneIn(timeoutMs: number): boolean {
+    return kernelAddon().waitForFileCall(this.#caller, Math.ceil(timeoutMs)) === 0;
+  }
+
+  get #leftMs(): number {
+    return this.#askedAtMs + this.#timeoutMs - performance.now();
+  }
+
+  #call(call: Call, file: OpenFile, bytes: Uint8Array, atBytes: number): number {
     this.#wait(file);
-    this.#ask(call, file, lengthBytes, atBytes);
+    this.#ask(call, file, bytes, atBytes);
     this.#wait(file);
-    const errno = Atomics.load(this.#numbers, ERRNO);
+    const result = kernelAddon().takeFileCall(this.#caller, bytes);
+    if (result < 0) throw new KernelCallError(call, -result, file.path);
+    return result;
+  }
+
+  #ask(call: Call, file: OpenFile, bytes: Uint8Array, atBytes: number): void {
+    const { beginFileCall } = kernelAddon();
+    const errno = beginFileCall(this.#caller, CALLS[call], file.fd, BigInt(atBytes), bytes);
+    if (errno === EBUSY) throw new InvariantError('one call of a file at a time');
     if (errno !== 0) throw new KernelCallError(call, errno, file.path);
-    return Atomics.load(this.#numbers, RESULT);
-  }
-
-  #ask(call: Call, file: OpenFile, lengthBytes: number, atBytes: number): void {
-    if (this.#isBusy) throw new InvariantError('one call of a file at a time');
-    this.#worker ??= this.#startWorker();
     this.#askedAtMs = performance.now();
-    this.#offset[0] = atBytes;
-    Atomics.store(this.#numbers, CALL, CALLS[call]);
-    Atomics.store(this.#numbers, DESCRIPTOR, file.fd);
-    Atomics.store(this.#numbers, LENGTH, lengthBytes);
-    Atomics.add(this.#numbers, ASKED, 1);
-    Atomics.notify(this.#numbers, ASKED);
   }
 
-  /** Until the call under way has come back. */
+  /** Until the call under way has come back. @throws MaintenanceError when it is given up. */
   #wait(file: OpenFile): void {
-    while (this.isAnswering && this.#isBusy) {
-      const leftMs = this.#askedAtMs + this.#timeoutMs - performance.now();
-      const answered = Atomics.load(this.#numbers, ANSWERED);
-      if (this.#isBusy) Atomics.wait(this.#numbers, ANSWERED, answered, Math.max(1, leftMs));
+    if (!this.#isGivenUp) {
+      const { afterMs, answers } = this.#doubts ?? { afterMs: this.#leftMs, answers: () => false };
+      do {
+        if (this.#isDoneIn(Math.max(0, afterMs))) break;
+      } while (answers(file));
+      this.#isGivenUp = this.#isBusy;
     }
     if (!this.isAnswering) throw notAnswering(file.path);
   }
-
-  #startWorker(): Worker {
-    const { buffer: numbers } = this.#numbers;
-    const { buffer: offset } = this.#offset;
-    const { buffer: bytes } = this.#bytes;
-    const worker = new Worker(join(packageRoot(), 'dist', 'workers', 'file-calls.js'), {
-      workerData: { numbers, offset, bytes },
-      trackUnmanagedFds: false,
-    });
-    // A call that it cannot answer any more is one that took too long.
-    worker.on('error', () => {});
-    worker.unref();
-    return worker;
-  }
 }
+
+/** Source: errno(3). */
+const EBUSY = 16;
 
 export function notAnswering(path: string): MaintenanceError {
   return new MaintenanceError('ERR_DISK_UNAVAILABLE', `${path} does not answer`, {

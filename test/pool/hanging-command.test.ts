@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
+import { verifyDiskRecords } from '../../src/pool/extent-pool/verify-disk-records.js';
 import { until } from '../support/agent-lab.js';
 import { spawnCommand } from '../support/agent-process.js';
 import { canFault } from '../support/fault-disk.js';
@@ -28,6 +29,8 @@ import { tempDirectory } from '../support/temp-directory.js';
 const TIMEOUT_S = 2;
 /** What a user may have to wait, with some for a machine that is busy. */
 const TOLD_MS_MAX = 1_000 * TIMEOUT_S + 8_000;
+/** Longer than a command waits before it asks, shorter than it waits for the answer. */
+const SLOW_S = 2;
 const BIG = content('big', 20 * MIB);
 
 describe.skipIf(!canFault)('a device that hangs while it is used', () => {
@@ -108,6 +111,44 @@ describe.skipIf(!canFault)('a device that hangs while it is used', () => {
     await until('it answers', () => pool.disks()[0]?.condition === 'online');
     expect(Object.keys(await inventory(pool))).toEqual(['alone', 'big', 'other', 'small']);
     expectSound(await lab.reopen());
+  });
+
+  it.each([
+    ['read', false],
+    ['flushed', true],
+  ])('fails a removal while its journal is %s, and no later one', async (_, keepCache) => {
+    const { pool } = lab;
+    lab.hang({ keepCache });
+    const beganAtMs = performance.now();
+    expect(() => pool.remove('small')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_DISK_UNAVAILABLE',
+        message: expect.stringContaining(`${lab.device.path} does not answer`),
+      }),
+    );
+    expect(performance.now() - beganAtMs).toBeLessThan(TOLD_MS_MAX);
+    // The process cannot end by itself.
+    expect(pool.context.stuckPaths()).toEqual([lab.device.path]);
+    expect(pool.metadata('small')).not.toBeNull();
+    pool.remove('small');
+
+    lab.goOn();
+    await until('it answers', () => pool.disks()[0]?.condition === 'online');
+    const again = await lab.reopen();
+    const verified = verifyDiskRecords(again.context, HANGING, { runId: 0, repair: false });
+    expect(verified).toBe('good');
+    expect(Object.keys(await inventory(again))).toEqual(['alone', 'big']);
+    expectSound(again);
+  });
+
+  it('does not fail a removal by being slow', async () => {
+    const { pool } = lab;
+    lab.hang();
+    // This thread waits meanwhile.
+    lab.goOnIn(SLOW_S);
+    pool.remove('small');
+    expect(pool.disks()[0]?.condition).toBe('online');
+    expectSound(pool);
   });
 
   it('costs `get` some time, which says so', async () => {

@@ -120,6 +120,11 @@ export class FaultDisk implements AsyncDisposable {
     this.#server.kill('SIGCONT');
   }
 
+  /** By a process of its own. */
+  goOnIn(seconds: number): void {
+    spawn('sh', ['-c', `sleep ${seconds}; kill -CONT ${this.#server.pid}`], { stdio: 'ignore' });
+  }
+
   async record(): Promise<void> {
     await this.#ask(JSON.stringify({ record: true }));
   }

@@ -41,14 +41,19 @@ export class HangingPool implements AsyncDisposable {
     return new HangingPool(fault, device, pool);
   }
 
-  /** Nothing is answered from the cache of the device either. */
-  hang(): void {
-    run('blockdev', ['--flushbufs', this.device.path]);
+  /** Nothing is answered from the cache of the device either, as a rule. */
+  hang({ keepCache = false } = {}): void {
+    if (!keepCache) run('blockdev', ['--flushbufs', this.device.path]);
     this.#fault.hang();
   }
 
   goOn(): void {
     this.#fault.goOn();
+  }
+
+  /** Also while this thread waits. */
+  goOnIn(seconds: number): void {
+    this.#fault.goOnIn(seconds);
   }
 
   /** Every read from there on. */

@@ -29,14 +29,17 @@ export function diskTimeoutMs(): number {
   return (seconds > 0 ? Math.min(seconds, TIMEOUT_S) : TIMEOUT_S) * 1_000;
 }
 
+/** A call of a command that takes longer makes it ask whether the disk answers. */
+const DOUBTS_AFTER_MS = 1_000;
+
 /**
- * The calls of this process on each disk: of the agent with a limit; of others as the kernel has it, once
- * the disk has answered when it was opened. Either may ask a disk whether it answers still.
+ * The calls of this process on each disk: of the agent with a limit; of others, whose disk has answered when
+ * it was opened, as long as it answers still.
  */
 export class DiskCalls {
   readonly #poolPath: string;
   readonly #timeoutMs: number;
-  /** Whether every call has a limit. */
+  /** Whether every call has a limit, however well the disk answers. */
   readonly #isBounded: boolean;
   readonly #ofDisk = new Map<number, BoundedIo>();
   readonly #silent = new Set<number>();
@@ -50,14 +53,12 @@ export class DiskCalls {
     this.#isBounded = timeoutMs !== null;
   }
 
-  of(diskId: number): BoundedIo | null {
-    return this.#isBounded ? this.#io(diskId) : null;
-  }
-
-  #io(diskId: number): BoundedIo {
+  of(diskId: number): BoundedIo {
     const known = this.#ofDisk.get(diskId);
     if (known) return known;
-    const io = new BoundedIo(this.#timeoutMs);
+    const answers = ({ path }: OpenFile) => diskAnswers(path, this.#timeoutMs);
+    const doubts = this.#isBounded ? null : { afterMs: DOUBTS_AFTER_MS, answers };
+    const io = new BoundedIo(this.#timeoutMs, doubts);
     this.#ofDisk.set(diskId, io);
     return io;
   }
@@ -75,7 +76,7 @@ export class DiskCalls {
 
   /** Asks it for a block without waiting. @returns false while an earlier call has not come back in time. */
   probe(diskId: number, file: OpenFile): boolean {
-    const io = this.#io(diskId);
+    const io = this.of(diskId);
     if (io.isAnswering) io.probe(file);
     return io.isAnswering;
   }

@@ -10,6 +10,6 @@ export interface OpenPoolOptions {
   readonly workers?: WorkerPool;
   /** Epoch milliseconds; tests bring their own. */
   readonly clock?: () => number;
-  /** How long a call of a disk may take; without it the kernel decides. */
+  /** How long a call of a disk may take; without it, as long as the disk answers others. */
   readonly diskTimeoutMs?: number;
 }
