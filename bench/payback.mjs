@@ -10,6 +10,9 @@
  * 384 MiB the program reads six times what the sample has; how far the two are apart there tells what the
  * host's cache, which holds a sample more easily, does to the ledger.
  *
+ * The control is a run that gains nothing: 64 MiB in two large pieces each, which take as long to read as
+ * one. There the ledger must say 1, or a pool that gains nothing would be held for one that does.
+ *
  * What sampling costs is seen from outside, in the store: from its begin until its row is there, and from
  * the end of the run until its end. A run that was not measured, since others used the disk, is told and
  * not counted.
@@ -18,6 +21,7 @@
 import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
@@ -37,30 +41,36 @@ export const title = 'What a defragmentation gains by the ledger, against cold r
 const ROUND_COUNT = Number(process.env.DYNAMICFS_BENCH_ROUNDS ?? 3);
 const ONLY = process.env.DYNAMICFS_BENCH_ONLY?.split(',');
 export const isPartial = ONLY !== undefined;
-const SIZES_BYTES = { sample: 64 * MIB, more: 384 * MIB };
 const IMAGE_BYTES = 4096 * MIB;
 const DEVICE_BYTES = 1536 * MIB;
-const PIECE_COUNT = 64;
-const FILE_BYTES = MIB;
+/** What is worn, by which rows it has. Halves of files end with a whole read: they read as one. */
+const SIZES = {
+  sample: { totalBytes: 64 * MIB, pieceCount: 64, fileBytes: MIB },
+  more: { totalBytes: 384 * MIB, pieceCount: 64, fileBytes: MIB },
+  control: { totalBytes: 64 * MIB, pieceCount: 2, fileBytes: 16 * MIB },
+};
 /** A file that was just written is left alone: src/domain/fs-runs.ts. */
 const QUIET_MS = 11_000;
 const POLL_MS = 5;
 const MEASURED_MS_MAX = 15_000;
 const TARGETS = { ', at least': { atLeast: 0.8 }, ', at most': { below: 1.25 } };
+const CONTROL_TARGETS = { ', at least': { atLeast: 0.9 }, ', at most': { below: 1.1 } };
 const KINDS = { pool: makeExtents, ext4: makeFiles };
 
 export async function run({ directory, say }) {
   const program = compileColdRead(directory);
   const rows = [];
   for (const kind of Object.keys(KINDS)) {
-    if (ONLY && !ONLY.includes(kind)) continue;
-    for (const [size, totalBytes] of Object.entries(SIZES_BYTES)) {
+    for (const [size, shape] of Object.entries(SIZES)) {
+      if (ONLY && !ONLY.includes(kind) && !ONLY.includes(`${kind}-${size}`)) continue;
       const scratch = scratchDirectory('payback', directory);
       const stateDirectory = scratchDirectory('state', '/dev/shm');
       const env = { DYNAMICFS_STATE_DIR: stateDirectory };
-      const worn = await KINDS[kind]({ directory: scratch, program, env, totalBytes });
+      const worn = await KINDS[kind]({ directory: scratch, program, env, ...shape });
       try {
-        rows.push(...rowsOf(`${kind} ${totalBytes / MIB} MiB`, size, await rounds(worn, env, say)));
+        const measured = await rounds(worn, env, say);
+        if (size === 'control') rows.push(...controlRows(kind, measured));
+        else rows.push(...rowsOf(`${kind} ${shape.totalBytes / MIB} MiB`, size, measured));
       } finally {
         worn.remove();
         removeScratch(stateDirectory);
@@ -154,10 +164,21 @@ function inWords({ skippedReason, ledger, before, after, sampleMs, runMs }, tota
   return `${told} (${sampled}), ledger ${byUs}, read ${read}, sampling ${sampleMs} of ${runMs} ms`;
 }
 
+const told = ({ ledger }) => ledger.afterMs / ledger.beforeMs;
+const direct = ({ before, after }) => after.directMs / before.directMs;
+
+function controlRows(kind, rounds) {
+  const what = `${kind}, nothing gained, after to before`;
+  return [
+    ...Object.entries(CONTROL_TARGETS).map(([most, target]) =>
+      row(`${what}, by the ledger${most}`, 'ratio', rounds.map(told), target),
+    ),
+    row(`${what}, by the program`, 'ratio', rounds.map(direct)),
+  ];
+}
+
 function rowsOf(kind, size, rounds) {
   const over = (pick) => rounds.map(pick);
-  const told = ({ ledger }) => ledger.afterMs / ledger.beforeMs;
-  const direct = ({ before, after }) => after.directMs / before.directMs;
   const cat = ({ before, after }) => after.catMs / before.catMs;
   const isFiles = rounds[0].before.catMs !== undefined;
   return [
@@ -186,7 +207,7 @@ function rowsOf(kind, size, rounds) {
 }
 
 /** Extents on a raw device, put into pieces anew for each round. */
-async function makeExtents({ directory, program, totalBytes }) {
+async function makeExtents({ directory, program, totalBytes, pieceCount }) {
   const device = new RawDevice(directory, 'payback', DEVICE_BYTES);
   const path = join(directory, 'pool');
   await ExtentPool.create(path).close();
@@ -214,7 +235,7 @@ async function makeExtents({ directory, program, totalBytes }) {
     wear: () =>
       withPool((pool) => {
         freePending(pool);
-        scatter(pool, PIECE_COUNT);
+        scatter(pool, pieceCount);
       }),
     read: async () => {
       const replicas = await withPool(layout);
@@ -225,8 +246,8 @@ async function makeExtents({ directory, program, totalBytes }) {
   };
 }
 
-/** A tree of files for each round, beside the whole ones of the rounds before. */
-async function makeFiles({ directory, program, env, totalBytes }) {
+/** A tree of files for each round, which takes the place of the one before. */
+async function makeFiles({ directory, program, env, totalBytes, pieceCount, fileBytes }) {
   const mount = new LoopMount(directory, 'ext4', IMAGE_BYTES);
   const { poolId } = runCommand(['init', '--pool', mount.mountPath], env);
   let paths = [];
@@ -236,10 +257,12 @@ async function makeFiles({ directory, program, env, totalBytes }) {
     totalBytes,
     storePath: () => join(env.DYNAMICFS_STATE_DIR, 'pools', poolId, 'pool.sqlite'),
     wear: async (round) => {
-      const files = Array.from({ length: totalBytes / FILE_BYTES }, (_, n) => ({
+      // Else there are too few pieces among all files, after some rounds of few, for a run.
+      rmSync(join(mount.mountPath, `round-${round - 1}`), { recursive: true, force: true });
+      const files = Array.from({ length: totalBytes / fileBytes }, (_, n) => ({
         path: join(mount.mountPath, `round-${round}`, `file-${n}`),
-        sizeBytes: FILE_BYTES,
-        fragmentCount: PIECE_COUNT,
+        sizeBytes: fileBytes,
+        fragmentCount: pieceCount,
       }));
       makeFragments(mount.mountPath, 'ext4', files);
       mount.remount();
