@@ -7,8 +7,10 @@ import { paybackFact } from '../../src/pool/payback.js';
 import { beginReclamation } from '../../src/pool/reclamation.js';
 import { expectIntact, makeLab, until, withAgent } from '../support/agent-lab.js';
 import { ask, samples } from '../support/pages.js';
+import { untilDayIsLong } from '../support/utc-day.js';
 
 it('measures the defragmentation of a reclamation, before its trim is over or soon after', async () => {
+  await untilDayIsLong();
   const lab = await makeLab();
   const { context } = lab.pool;
   const { store } = context;

@@ -27,6 +27,7 @@ import { addAndJudge, withQueues } from '../support/agent-queues.js';
 import { ask, samples } from '../support/pages.js';
 import { recordPaybacks } from '../support/paybacks.js';
 import { makePool } from '../support/pool-fixture.js';
+import { untilDayIsLong } from '../support/utc-day.js';
 
 /** The counters of the specification, by the names that they have here. */
 const SPEC_COUNTERS = {
@@ -144,6 +145,7 @@ it('tells when a threshold will be passed, and nothing where that is not foresee
 });
 
 it('tells of payback and wear what the triggers are told, and nothing that is not known', async () => {
+  await untilDayIsLong();
   const lab = await makeLab({ objectCount: 1 });
   const { store } = lab.pool.context;
   const pool = `pool="${lab.pool.id}"`;
