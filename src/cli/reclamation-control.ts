@@ -22,6 +22,7 @@ import {
 } from '../pool/reclamation.js';
 import { AgentPresence } from './agent-presence.js';
 import { governorView } from './governor-view.js';
+import { pausedQueues } from './paused-queues.js';
 import { withAnyPool } from './pool-access.js';
 import { startProgress } from './progress.js';
 import { linkQueue } from './queue-link.js';
@@ -94,7 +95,7 @@ export function reclamationStatus(
   path: string,
   recentCount: number,
 ): Promise<Output<'reclamation status'>> {
-  return withAnyPool(path, 'read', (pool) => {
+  return withAnyPool(path, 'read', async (pool) => {
     const { policies, reclamations } = pool.context.store;
     const { document, version } = policies.current();
     const totals = reclamations.endedTotals();
@@ -117,6 +118,7 @@ export function reclamationStatus(
         defragmentedCount: totals.defragmentedCount,
       },
       open: open && reclamationView(pool, open),
+      pausedQueues: open && (await pausedQueues(pool.id)),
       governor: governorView(pool),
       trends: trendView(pool),
       recent: recent.map((one) => reclamationView(pool, one)),

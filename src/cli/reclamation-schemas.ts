@@ -10,6 +10,7 @@ import {
   RECLAMATION_TRIGGERS,
   STEP_STATES,
 } from '../domain/reclamation.js';
+import { JOB_KINDS } from '../queue/names.js';
 import { GovernorOutput } from './governor-view.js';
 import { PauseOutput } from './pause-view.js';
 import {
@@ -93,6 +94,8 @@ export const ReclamationStatusOutput = z.strictObject({
     defragmentedCount: count,
   }),
   open: Reclamation.nullable(),
+  /** Paused in BullMQ itself, so that it waits; null when none is open, or Redis does not answer. */
+  pausedQueues: z.array(z.enum(JOB_KINDS)).nullable(),
   governor: GovernorOutput,
   trends: TrendsOutput,
   /** Those that ended last, the newest first. */

@@ -15,7 +15,7 @@ export function reclamationStatusText(
   nowMs: number,
   isUnicode: boolean,
 ): string {
-  const { policy, statistics, open, governor, trends, recent } = view;
+  const { policy, statistics, open, pausedQueues, governor, trends, recent } = view;
   const lines = [
     'Reclamation Policy Status:',
     `  Current policy: ${capitalised(policy.preset)}`,
@@ -27,11 +27,21 @@ export function reclamationStatusText(
     `  Total space reclaimed: ${bytesText(statistics.reclaimedBytes)}`,
     `  Total extents defragmented: ${statistics.defragmentedCount}`,
   ];
-  if (open) lines.push('', ...reclamationLines(open, nowMs), ...governorLines(governor));
+  if (open) {
+    lines.push('', ...reclamationLines(open, nowMs), ...queueLines(pausedQueues));
+    lines.push(...governorLines(governor));
+  }
   lines.push('', `Recent Events (${recent.length}):`);
   lines.push(...recent.map((one, index) => `  ${index + 1}. ${eventText(one, nowMs)}`));
   lines.push('', 'Trends:', ...trendLines(trends, isUnicode));
   return lines.join('\n');
+}
+
+function queueLines(paused: Output<'reclamation status'>['pausedQueues']): string[] {
+  return (paused ?? []).map(
+    (queue) =>
+      `  The queue ${queue} is paused in BullMQ: what is in it waits until it is resumed there`,
+  );
 }
 
 function eventText(one: ReclamationView, nowMs: number): string {

@@ -156,6 +156,12 @@ export class PoolQueues {
     return lists.flat().filter((job) => job !== undefined);
   }
 
+  /** Those that somebody paused; this program pauses none. @throws MaintenanceError ERR_QUEUE. */
+  async paused(): Promise<JobKind[]> {
+    const flags = await asking(() => Promise.all(this.all().map((queue) => queue.isPaused())));
+    return JOB_KINDS.filter((_, index) => flags[index]);
+  }
+
   /** @returns null when no queue of the pool has this job. */
   async job(jobId: string): Promise<Job | null> {
     for (const queue of this.all()) {

@@ -5,7 +5,9 @@
  */
 
 import { UnrecoverableError } from 'bullmq';
-import { expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
+import { reclamationStatus } from '../../src/cli/reclamation-control.js';
+import { reclamationStatusText } from '../../src/cli/reclamation-text.js';
 import type { Reclamation } from '../../src/domain/reclamation.js';
 import { ExtentPoolGround } from '../../src/pool/extent-pool/reclamation-ground.js';
 import { beginReclamation } from '../../src/pool/reclamation.js';
@@ -20,6 +22,10 @@ import {
   withAgent,
 } from '../support/agent-lab.js';
 import { type QueueView, withQueues } from '../support/agent-queues.js';
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
 
 const REQUEST = { trigger: 'manual', scope: null, reason: 'a test', actor: 'test' } as const;
 
@@ -75,6 +81,19 @@ async function withWaitingFlow(
   await expectIntact(lab);
   return { lab, ended };
 }
+
+it('waits while somebody has paused a queue of it, and its status says which', async () => {
+  const { lab } = await withWaitingFlow(async ({ pool, env }) => {
+    for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+    const status = await reclamationStatus(pool.path, 0);
+    expect(status.pausedQueues).toEqual(['analyze']);
+    const text = reclamationStatusText(status, Date.now(), true);
+    expect(text).toContain('The queue analyze is paused in BullMQ');
+  });
+  // Without an agent there is no Redis to ask.
+  begin(lab);
+  expect(await reclamationStatus(lab.pool.path, 0)).toMatchObject({ pausedQueues: null });
+});
 
 it.each<[what: string, kind: JobKind, stepIndex: number | null]>([
   ['its first analysis', 'analyze', FIRST_ANALYSIS],
