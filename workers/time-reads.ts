@@ -6,15 +6,15 @@
  */
 
 import { closeSync, constants, fstatSync, readSync } from 'node:fs';
-import { median } from '../src/domain/forecast.js';
 import { MOVE_STOP } from '../src/domain/move-tasks.js';
 import {
+  fastestReads,
   SAMPLE_FILE_BYTES,
-  type TimedRead,
+  type TimedRound,
   type TimedSource,
   type TimeReadsReply,
   type TimeReadsTask,
-} from '../src/domain/payback.js';
+} from '../src/domain/timed-reads.js';
 import { type ByteRun, MIB, totalBytes } from '../src/domain/units.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
@@ -25,32 +25,75 @@ import { DiskFiles, extentBuffer, readRuns } from './replica-io.js';
 import { settle } from './settle.js';
 
 const PIECE_BYTES = MIB;
+/** Both samples read into huge pages: a run's buffers are, those of a new thread were not. */
+const BUFFER_BYTES_MIN = 4 * MIB;
 
 export default (task: TimeReadsTask) => settle(() => timeReads(task));
 
 /** @throws MaintenanceError ERR_TARGET_NOT_FOUND when the mount is not there any more. */
-export function timeReads(task: TimeReadsTask): TimeReadsReply {
+function timeReads(task: TimeReadsTask): TimeReadsReply {
   using disks = new DiskFiles();
   using mount = task.mount && openMount(task.mount.mountPath, task.mount.mountId);
-  const endAtMs = performance.now() + task.durationMsMax;
-  const isStopped = () => Atomics.load(task.stopFlag, MOVE_STOP) === 1;
-  const rounds = new Map<string, TimedRead[]>();
-  for (let round = 0; round < task.roundCount; round += 1) {
-    for (const source of task.sources) {
-      if (isStopped()) return { reads: [], stopped: true };
-      if (performance.now() >= endAtMs) return { reads: medians(rounds), stopped: false };
-      const read = timeOne(source, disks, mount);
-      if (read) rounds.set(read.key, [...(rounds.get(read.key) ?? []), read]);
-    }
-  }
-  return { reads: medians(rounds), stopped: false };
+  warmUp(task, disks);
+  // Who stops the reads waits for no longer than one pause.
+  const pause = (ms: number) => Atomics.wait(task.stopFlag, MOVE_STOP, 0, ms);
+  const clock = { nowMs: () => performance.now(), pause };
+  return readInRounds(task, (source) => timeOne(source, disks, mount), clock);
 }
 
-function medians(rounds: Map<string, TimedRead[]>): TimedRead[] {
-  return [...rounds.values()].flatMap((reads) => {
-    const last = reads.at(-1);
-    return last ? [{ ...last, ms: median(reads.map(({ ms }) => ms)) }] : [];
-  });
+export interface RoundClock {
+  nowMs(): number;
+  pause(ms: number): void;
+}
+
+/**
+ * Only whole rounds count, or the first: else what comes first had more chances to be fast.
+ *
+ * @param read answers null for what cannot be read.
+ */
+export function readInRounds(
+  task: Omit<TimeReadsTask, 'mount'>,
+  read: (source: TimedSource) => TimedRound | null,
+  clock: RoundClock,
+): TimeReadsReply {
+  const endAtMs = clock.nowMs() + task.durationMsMax;
+  const rounds: TimedRound[][] = [];
+  while (rounds.length < task.roundCount) {
+    const nextAtMs = Math.min(clock.nowMs() + task.roundEveryMs, endAtMs);
+    const reads: TimedRound[] = [];
+    for (const source of task.sources) {
+      if (Atomics.load(task.stopFlag, MOVE_STOP) === 1) return { reads: [], stopped: true };
+      if (clock.nowMs() >= endAtMs) {
+        return { reads: fastestReads(rounds.length > 0 ? rounds : [reads]), stopped: false };
+      }
+      const one = read(source);
+      if (one) reads.push(one);
+    }
+    rounds.push(reads);
+    const pauseMs = nextAtMs - clock.nowMs();
+    if (pauseMs > 0 && rounds.length < task.roundCount) clock.pause(pauseMs);
+  }
+  return { reads: fastestReads(rounds), stopped: false };
+}
+
+/** Whatever is slow but once: opening the disks, and the first touch of the buffer. */
+function warmUp({ sources }: TimeReadsTask, disks: DiskFiles): void {
+  let bytesMax = 0;
+  for (const source of sources) {
+    if (source.kind !== 'replica') continue;
+    bytesMax = Math.max(bytesMax, totalBytes(source.replica.runs));
+    try {
+      disks.open(source.replica.path, 'read', true);
+    } catch (cause) {
+      // Left out, as what cannot be read is.
+      if (!(cause instanceof KernelCallError)) throw cause;
+    }
+  }
+  bufferFor(bytesMax).fill(0);
+}
+
+function bufferFor(bytes: number): Buffer {
+  return extentBuffer(Math.max(bytes, BUFFER_BYTES_MIN));
 }
 
 /** @returns null for what cannot be read. */
@@ -58,7 +101,7 @@ function timeOne(
   source: TimedSource,
   disks: DiskFiles,
   mount: MountedDirectory | null,
-): TimedRead | null {
+): TimedRound | null {
   try {
     if (source.kind === 'replica') return timeReplica(source, disks);
     return mount && timeFile(source.key, mount.file);
@@ -72,23 +115,23 @@ function timeOne(
 function timeReplica(
   { key, replica }: Extract<TimedSource, { kind: 'replica' }>,
   disks: DiskFiles,
-): TimedRead {
+): TimedRound {
   const { file, direct } = disks.open(replica.path, 'read', true);
   if (!direct) for (const run of replica.runs) dropPageCache(file, run);
   const bytes = totalBytes(replica.runs);
-  const buffer = extentBuffer(bytes);
+  const buffer = bufferFor(bytes).subarray(0, bytes);
   const beganAtMs = performance.now();
   readRuns(file, replica, buffer);
   return { key, bytes, ms: performance.now() - beganAtMs, mark: '' };
 }
 
-function timeFile(handle: string, mount: OpenFile): TimedRead {
+function timeFile(handle: string, mount: OpenFile): TimedRound {
   const { file, direct } = openCold(mount, handle);
   try {
     const { size, mtimeNs } = fstatSync(file.fd, { bigint: true });
     const pieces = piecesOf(Number(size));
     if (!direct) for (const piece of pieces) dropPageCache(file, piece);
-    const buffer = extentBuffer(PIECE_BYTES);
+    const buffer = bufferFor(PIECE_BYTES).subarray(0, PIECE_BYTES);
     let bytes = 0;
     const beganAtMs = performance.now();
     for (const { startBytes } of pieces) bytes += readOnce(file, buffer, startBytes);

@@ -7,45 +7,9 @@
  */
 
 import { median } from './forecast.js';
-import type { MoveControl } from './move-tasks.js';
-import type { ReplicaLocation } from './tasks.js';
+import type { TimedRead } from './timed-reads.js';
 import { DAY_MS } from './trends.js';
 import { formatBytes, GIB, MIB } from './units.js';
-
-// ---- time-reads
-
-/** Of a file only so much is read, in pieces spread over it. */
-export const SAMPLE_FILE_BYTES = 16 * MIB;
-
-export type TimedSource =
-  | { readonly kind: 'replica'; readonly key: string; readonly replica: ReplicaLocation }
-  /** By its handle, which is its key. */
-  | { readonly kind: 'file'; readonly key: string };
-
-export interface TimeReadsTask {
-  readonly sources: readonly TimedSource[];
-  /** Of which files are read; null for replicas. */
-  readonly mount: { readonly mountPath: string; readonly mountId: number } | null;
-  /** Each source is read so often, round by round, and the median counts. */
-  readonly roundCount: number;
-  /** For all rounds together. */
-  readonly durationMsMax: number;
-  readonly stopFlag: MoveControl;
-}
-
-export interface TimedRead {
-  readonly key: string;
-  readonly bytes: number;
-  readonly ms: number;
-  /** Changes when the content does; empty where it cannot change. */
-  readonly mark: string;
-}
-
-/** What could not be read, or not in time, is not among them. */
-export interface TimeReadsReply {
-  readonly reads: readonly TimedRead[];
-  readonly stopped: boolean;
-}
 
 // ---- what is kept
 

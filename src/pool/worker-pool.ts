@@ -21,7 +21,6 @@ import type {
   SettleIntentsReply,
   SettleIntentsTask,
 } from '../domain/move-tasks.js';
-import type { TimeReadsReply, TimeReadsTask } from '../domain/payback.js';
 import type {
   DiscardOutcome,
   DiscardTask,
@@ -35,6 +34,7 @@ import type {
   VerifyOutcome,
   VerifyTask,
 } from '../domain/tasks.js';
+import type { TimeReadsReply, TimeReadsTask } from '../domain/timed-reads.js';
 import type {
   ReadTrimWindowsTask,
   TrimWindowList,

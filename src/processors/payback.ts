@@ -9,15 +9,9 @@
 import { createHash } from 'node:crypto';
 import { rotates } from '../domain/device-layers.js';
 import { asMaintenanceError } from '../domain/errors.js';
-import {
-  type Media,
-  type PaybackFigures,
-  pairReads,
-  SAMPLE_FILE_BYTES,
-  type SampledRead,
-  type TimedSource,
-} from '../domain/payback.js';
+import { type Media, type PaybackFigures, pairReads, type SampledRead } from '../domain/payback.js';
 import { isOpen, type Run } from '../domain/runs.js';
+import { roundsAgain, SAMPLE_FILE_BYTES, type TimedSource } from '../domain/timed-reads.js';
 import { MIB } from '../domain/units.js';
 import { readLayers } from '../kernel/device-layers.js';
 import { deviceNamesUnder } from '../kernel/load-probe.js';
@@ -28,7 +22,9 @@ import { whileNobodyElse } from './alone.js';
 const SAMPLE_BYTES_MAX = 64 * MIB;
 const SAMPLE_ITEMS_MAX = 256;
 const DURATION_MS_MAX = 2_000;
-const ROUND_COUNT = 3;
+const ROUND_COUNT = 6;
+/** A run that has just begun, or ended, keeps the processors busy for about as long. */
+const ROUND_EVERY_MS = 150;
 
 type AnyContext = PoolContext | FsPoolContext;
 
@@ -55,7 +51,7 @@ export async function measureBefore(context: AnyContext, run: Run): Promise<void
   };
   const samples =
     context instanceof PoolContext ? samplesOfPool(context, run) : samplesOfMount(context, run);
-  const reply = await readCold(context, withinBytes(samples));
+  const reply = await readCold(context, withinBytes(samples), ROUND_COUNT);
   const skippedReason = 'reads' in reply ? null : reply.skippedReason;
   const reads = 'reads' in reply ? reply.reads : null;
   store.transaction(() => store.paybacks.begin({ ...payback, skippedReason }, reads));
@@ -71,12 +67,14 @@ export async function measureAfter(context: AnyContext, runId: number): Promise<
   const end = (figures: PaybackFigures | null, skippedReason: string | null) =>
     store.transaction(() => store.paybacks.end(runId, clock(), { figures, skippedReason }));
   if (before.length === 0) return end(null, payback.skippedReason ?? 'nothing could be read');
+  const roundCount = roundsAgain(before);
+  if (roundCount === null) return end(null, 'an older version took the sample before');
   const keys = before.map(({ key }) => key);
   const samples =
     context instanceof PoolContext
       ? keys.flatMap((key) => replicaSample(context, key) ?? [])
       : keys.map((key) => fileSample(context, runId, key));
-  const reply = await readCold(context, samples);
+  const reply = await readCold(context, samples, roundCount);
   if ('skippedReason' in reply) return end(null, reply.skippedReason);
   const { doneBytes, busyMs } = run.progress;
   const pairs = pairReads(before, reply.reads);
@@ -94,14 +92,19 @@ export async function measureAfter(context: AnyContext, runId: number): Promise<
 
 type ColdReads = { readonly reads: SampledRead[] } | { readonly skippedReason: string };
 
-async function readCold(context: AnyContext, samples: readonly Sample[]): Promise<ColdReads> {
+async function readCold(
+  context: AnyContext,
+  samples: readonly Sample[],
+  roundCount: number,
+): Promise<ColdReads> {
   if (samples.length === 0) return { skippedReason: 'there is nothing to move' };
   const mount = context instanceof PoolContext ? null : context.findMount();
   const places = new Map(samples.map(({ source, place }) => [source.key, place]));
   const task = {
     sources: samples.map(({ source }) => source),
     mount: mount && { mountPath: mount.path, mountId: mount.entry.mountId },
-    roundCount: ROUND_COUNT,
+    roundCount,
+    roundEveryMs: ROUND_EVERY_MS,
     durationMsMax: DURATION_MS_MAX,
   };
   const paths = task.sources.flatMap((one) => ('replica' in one ? [one.replica.path] : []));

@@ -14,7 +14,7 @@ const NOW_MS = Date.UTC(2026, 5, 1);
 const SAME: RatiosSince = { afterRatio: 0.05, nowRatio: 0.05 };
 
 function read(key: string, ms: number, changes: Partial<SampledRead> = {}): SampledRead {
-  return { key, bytes: MIB, ms, mark: 'm', place: `${key} at first`, ...changes };
+  return { key, bytes: MIB, ms, mark: 'm', roundCount: 6, place: `${key} at first`, ...changes };
 }
 
 /** @param gain share of the reading time that was saved; null for a run that was not measured. */
