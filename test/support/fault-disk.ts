@@ -87,8 +87,11 @@ export class FaultDisk implements AsyncDisposable {
     mkdirSync(point);
     writeFileSync(join(point, 'disk'), '');
     const file = join(point, 'disk');
+    // In a session of its own: told to end with the whole run, it would unmount itself, and nobody could
+    // tell any more whose the loop device on it is. The janitor ends it.
     const fuse = spawn('nbdfuse', ['-C', '4', file, `nbd+unix:///?socket=${socket}`], {
       stdio: 'inherit',
+      detached: true,
     });
     while (!existsSync(file) || statSync(file).size !== sizeBytes) await pause(20);
     return new FaultDisk({ imagePath: file, server, fuse, lines });
