@@ -202,7 +202,8 @@ function restore(writes) {
 
 function meets(command, at, length) {
   if (!rule || rule.op !== command || length < (rule.bytesMin ?? 0)) return false;
-  if (at < (rule.fromBytes ?? 0)) return false;
+  // As on a disk: whatever touches it fails, also a request that began before it.
+  if (rule.fromBytes !== undefined && at + length <= rule.fromBytes) return false;
   seenCount += 1;
   if (seenCount < rule.nth || (rule.count !== null && hitCount >= rule.count)) return false;
   hitCount += 1;

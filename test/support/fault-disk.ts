@@ -32,7 +32,7 @@ export interface FaultRule {
   readonly errno?: number;
   /** Answers late and well instead of failing. */
   readonly delayMs?: number;
-  /** Only requests that begin here or later. */
+  /** Only requests that reach beyond here. */
   readonly fromBytes?: number;
   /** Only requests of this size or more: data, not the journal's. */
   readonly bytesMin?: number;
