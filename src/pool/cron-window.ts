@@ -41,14 +41,15 @@ function lastStartMs({ cron, timeZone, durationMs }: MaintenanceWindow, atMs: nu
   const isHourly = everyHour(cron);
   let endMs = atMs;
   while (endMs > floorMs) {
-    const change = lastChange(timeZone, floorMs, endMs);
+    // Also one before the floor: what follows it may be the second time of what exists twice.
+    const change = lastChange(timeZone, floorMs - FOLD_MS_MAX, endMs);
     const offsetMs = zoneOffsetMs(timeZone, endMs);
     const startMs = cronBefore(cron, endMs + offsetMs) - offsetMs;
     if (!change) return startMs > floorMs ? startMs : null;
     const shiftMs = change.offsetAfterMs - change.offsetBeforeMs;
     const foldMs = shiftMs < 0 && !isHourly ? -shiftMs : 0;
-    if (startMs >= change.atMs + foldMs) return startMs;
-    if (shiftMs > 0 && !isHourly) {
+    if (startMs >= change.atMs + foldMs) return startMs > floorMs ? startMs : null;
+    if (shiftMs > 0 && !isHourly && change.atMs > floorMs) {
       const skippedMs = cronBefore(cron, change.atMs + change.offsetAfterMs - 1);
       if (skippedMs >= change.atMs + change.offsetBeforeMs) return change.atMs;
     }

@@ -139,6 +139,8 @@ describe('windows', () => {
     expect(during.openUntilMs).toBe(at('2026-10-25T01:30Z'));
     const second = windowState([nightly], at('2026-10-25T01:40Z'));
     expect(second).toMatchObject({ openUntilMs: null, opensAtMs: at('2026-10-26T01:30Z') });
+    // So late that only the second time lies within the length of the window.
+    expect(windowState([nightly], at('2026-10-25T02:10Z')).openUntilMs).toBeNull();
   });
 
   it('of several the one that is open longest counts, and the next of any', () => {
