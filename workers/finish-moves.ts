@@ -186,13 +186,18 @@ function notMoved({ error, stoppedAtBytes }: Moving): FinishOutcome {
   return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: true };
 }
 
-/** XFS has nothing to undo: only what was verified is swapped in. */
+/**
+ * XFS has nothing to undo: only what was verified is swapped in. Nor has Btrfs without a donor: of
+ * what it could not write, the file still refers to the old blocks.
+ */
 function rollBack({ mount, donors }: Group, one: Moving, error: MaintenanceError): FinishOutcome {
   const { intent } = one.move;
   const failed = { kind: 'failed', error: error.toWire() } as const;
   if (isSwap(one)) return { ...failed, settled: false, rolledBack: false };
+  const place = intent.donor;
+  if (!place) return { ...failed, settled: true, rolledBack: false };
   try {
-    const moved = { mount, intent, place: intent.donor, donor: donors.open(intent.donor.name) };
+    const moved = { mount, intent, place, donor: donors.open(place.name) };
     if (intent.method === 'move-extents') undoMove(moved);
     else undoDefragmentation(moved, one);
     return { ...failed, settled: true, rolledBack: true };
@@ -215,9 +220,10 @@ function undoDefragmentation(moved: MovedPiece, one: Moving): void {
 function goBackIfWorse({ mount, donors }: Group, one: Moving, fragmentsAfter: number): boolean {
   const { intent, plan } = one.move;
   if (intent.method !== 'defragment-range' || fragmentsAfter <= plan.fragmentsBefore) return false;
+  const place = intent.donor;
+  if (!place) return false;
   try {
-    const donor = donors.open(intent.donor.name);
-    undoDefragmentation({ mount, intent, place: intent.donor, donor }, one);
+    undoDefragmentation({ mount, intent, place, donor: donors.open(place.name) }, one);
     return true;
   } catch {
     return false;
@@ -239,6 +245,7 @@ function removeSettled(
   const needed = new Set<string>();
   const all = new Set<string>();
   for (const [index, { intent }] of moves.entries()) {
+    if (!intent.donor) continue;
     all.add(intent.donor.name);
     if (!outcomes[index]?.settled) needed.add(intent.donor.name);
   }

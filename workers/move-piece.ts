@@ -78,6 +78,7 @@ export function movePiece(move: PieceMove): PieceMoved {
   const { intent, donors } = move;
   if (intent.method === 'defragment-range') return defragment(move);
   const place = intent.donor;
+  if (!place) throw new InvariantError('a move by swapping without a donor');
   const donor = donors.open(place.name);
   if (intent.method === 'move-extents') return moveByWindows(move, place, donor);
   if (intent.method === 'share-range') return shareByWindows(move, donor);

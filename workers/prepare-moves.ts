@@ -31,6 +31,7 @@ import {
   closeReader,
   copySource,
   readPieceAhead,
+  readSinglePagesAhead,
 } from './move-copy.js';
 import { Donors, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
@@ -84,10 +85,10 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
 const READ_AHEAD_BYTES_MIN = 4 * MIB;
 const NOT_BEGUN: PrepareOutcome = { kind: 'not-begun' };
 
-/** A file whose donor there is, and whose content is still to be read. */
+/** A file that has a donor, or needs none, and whose content is still to be read. */
 interface Reserved {
   readonly candidate: Candidate;
-  readonly donor: ReservedDonor;
+  readonly donor: ReservedDonor | null;
   /** Whether the page cache was asked for all of the piece. */
   readonly isReadAhead: boolean;
 }
@@ -121,9 +122,10 @@ function readContents(
     const { candidate, donor, isReadAhead } = one;
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
     try {
-      if (method === 'move-extents') return cachedSource(from);
       if (isReadAhead) return { file: candidate.file, ranges: [] };
+      if (method === 'move-extents') return cachedSource(from);
       if (method === 'defragment-range') return bufferedSource(from);
+      if (!donor) throw new InvariantError('a copy without a donor');
       if (method === 'share-range') return cachedCopySource(from, donor.donor);
       const copy = copySource(mount, from, donor.donor);
       copies.push(copy);
@@ -166,10 +168,10 @@ function conclude(
   closeSync(file.fd);
   const result = contents === 'stopped' ? 'stopped' : contents.get(one);
   if (result === 'stopped' || result instanceof MaintenanceError) {
-    giveUp({ method, donors }, donor, piece);
+    if (donor) giveUp({ method, donors }, donor, piece);
     return result === 'stopped' ? NOT_BEGUN : outcomeOf(result);
   }
-  if (hasOwnDonor(method)) closeSync(donor.donor.fd);
+  if (donor && hasOwnDonor(method)) closeSync(donor.donor.fd);
   const intent: MoveIntent = {
     handle: request.handle,
     method,
@@ -177,7 +179,7 @@ function conclude(
     lengthBytes: piece.lengthBytes,
     checksum: task.verify ? (result ?? null) : null,
     mark: status.mark,
-    donor: donor.place,
+    donor: donor?.place ?? null,
   };
   return { kind: 'ready', intent, plan };
 }
@@ -220,14 +222,17 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
     if (!group.space.hasPlaceFor(piece)) return noBetterPlace(candidate);
     const isReadAhead = isWorthReadingAhead(group, piece);
     if (isReadAhead) readPieceAhead({ ...candidate, mark: status.mark });
-    const donor = group.donors.reserveClone(piece, file, sizeBytes, index);
+    const needsDonor = group.task.verify || !group.space.isAmple();
+    const donor = needsDonor ? group.donors.reserveClone(piece, file, sizeBytes, index) : null;
     return { candidate, donor, isReadAhead };
   }
   const donor = reserve(group, candidate, index);
   const pieceFragmentsAfter = donor.fragments.length;
   if (isGoodPlace(piece, pieceFragmentsAfter, group.task.placeTry)) {
     const withPlace = { ...candidate, plan: { ...plan, pieceFragmentsAfter } };
-    return { candidate: withPlace, donor, isReadAhead: false };
+    const isReadAhead = group.method === 'move-extents' && isWorthReadingAhead(group, piece);
+    if (isReadAhead) readSinglePagesAhead({ ...candidate, mark: candidate.status.mark });
+    return { candidate: withPlace, donor, isReadAhead };
   }
   giveUp(group, donor, piece);
   return noBetterPlace(candidate);

@@ -47,7 +47,7 @@ export function settleIntents(task: SettleIntentsTask): SettleIntentsReply {
 
   const kept = new Set(
     task.intents.flatMap(({ donor }, index) =>
-      outcomes[index]?.kind === 'failed' ? [donor.name] : [],
+      donor && outcomes[index]?.kind === 'failed' ? [donor.name] : [],
     ),
   );
   const names = directory ? donorNames(directory) : [];
@@ -71,11 +71,11 @@ function settleOne(mount: OpenFile, donors: OpenDonors, intent: MoveIntent): Set
     closeSync(file.fd);
   }
   const place = intent.donor;
-  if (intent.method === 'move-extents') {
+  if (place && intent.method === 'move-extents') {
     undoMove({ mount, intent, place, donor: donors.open(place.name) });
     return { kind: 'restored' };
   }
-  if (intent.method === 'defragment-range') {
+  if (place && intent.method === 'defragment-range') {
     shareBack({ mount, intent, place, donor: donors.open(place.name) });
     return { kind: 'restored' };
   }

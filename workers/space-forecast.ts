@@ -5,8 +5,9 @@
  */
 
 import type { FreeSpaceReport } from '../src/domain/file-scan.js';
+import { TARGET_FRAGMENT_BYTES } from '../src/domain/fragmentation.js';
 import type { Piece } from '../src/domain/move-plan.js';
-import type { PrepareMovesTask } from '../src/domain/move-tasks.js';
+import { MOVE_GROUP_BYTES_MAX, type PrepareMovesTask } from '../src/domain/move-tasks.js';
 import {
   forecastFragments,
   isGoodForecast,
@@ -43,6 +44,17 @@ export class SpaceForecast {
     if (free === null) return true;
     const wantedBytes = piece.allocatedBytes * (isAlone ? 1 : GROUPS_SIDE_BY_SIDE);
     return isGoodForecast(piece, forecastFragments(free, wantedBytes), placeTry);
+  }
+
+  /**
+   * Whether each piece of all groups side by side would lie in fragments that count as whole, so that
+   * none can end in a worse place than it left.
+   */
+  isAmple(): boolean {
+    const free = this.#task.placeTry > 0 ? this.#read() : this.#readNowAndThen();
+    if (free === null) return false;
+    const wantedBytes = GROUPS_SIDE_BY_SIDE * MOVE_GROUP_BYTES_MAX;
+    return forecastFragments(free, wantedBytes) <= wantedBytes / TARGET_FRAGMENT_BYTES;
   }
 
   #readNowAndThen(): FreeSpaceReport | null {

@@ -1,7 +1,7 @@
 /** Compares what a group moved with what it was: before the swap on XFS, after the move elsewhere. */
 
 import { closeSync } from 'node:fs';
-import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import type { MoveToFinish, Verification } from '../src/domain/move-tasks.js';
 import { fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
@@ -53,6 +53,7 @@ interface Check {
  */
 export function checkDonors({ donors, pace }: Verifier, movings: readonly Moving[]): void {
   const checks = openChecks(movings, ({ move }) => {
+    if (!move.intent.donor) throw new InvariantError('a donor to check that is not there');
     const donor = donors.open(move.intent.donor.name);
     // Until it is written, XFS lists what was copied as unwritten.
     finishWriteBack(donor);

@@ -189,7 +189,11 @@ export interface MoveIntent {
   /** BLAKE3 of the piece in hex before the move; null with --no-verify. */
   readonly checksum: string | null;
   readonly mark: FileMark;
-  readonly donor: DonorPlace;
+  /**
+   * Null on Btrfs without verification where a better place is sure: Btrfs itself keeps the old
+   * blocks until the file refers to the new ones, and nothing is compared that would need them later.
+   */
+  readonly donor: DonorPlace | null;
 }
 
 export interface DonorPlace {

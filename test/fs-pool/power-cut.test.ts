@@ -18,13 +18,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { MoveIntent } from '../../src/domain/move-tasks.js';
-import { type ByteRun, KIB, MIB } from '../../src/domain/units.js';
+import type { MoveIntent, MoveMethod } from '../../src/domain/move-tasks.js';
+import { type ByteRun, GIB, KIB, MIB } from '../../src/domain/units.js';
+import { finishMoves } from '../../workers/finish-moves.js';
 import { problemsOf } from '../support/check-file-system.js';
 import { canFault, FaultDisk } from '../support/fault-disk.js';
 import { makeFragmented, sha256 } from '../support/fragmented-files.js';
 import { LOOP_FS_TYPES, type LoopFsType, LoopMount } from '../support/loop-mounts.js';
-import { finish, prepare, readyMoves, settleAll, waitForClock } from '../support/move-lab.js';
+import { mountOf, prepare, readyMoves, settleAll, waitForClock } from '../support/move-lab.js';
 import { PowerCutRecorder, type PowerCutState, type PowerCuts } from '../support/power-cut.js';
 
 const STATE_COUNT = Number(process.env.DYNAMICFS_POWER_CUT_STATES ?? 20);
@@ -40,20 +41,36 @@ const MKFS = {
   xfs: ['mkfs.xfs', '-qf', '-m', 'rmapbt=0'],
   btrfs: ['mkfs.btrfs', '-qf'],
 };
-const METHODS = [
-  { fsType: 'ext4', method: 'move-extents', mkfs: MKFS.ext4 },
-  { fsType: 'xfs', method: 'share-range', mkfs: MKFS.xfs },
-  { fsType: 'xfs', method: 'swap-extents', mkfs: ['mkfs.xfs', '-qf', '-m', 'rmapbt=1'] },
-  { fsType: 'btrfs', method: 'defragment-range', mkfs: MKFS.btrfs },
-] as const;
+const MKFS_XFS_RMAP = ['mkfs.xfs', '-qf', '-m', 'rmapbt=1'];
+interface Way {
+  readonly fsType: LoopFsType;
+  readonly method: MoveMethod;
+  readonly what: 'verified' | 'unverified' | 'unverified, without a donor';
+  readonly mkfs?: readonly string[];
+  readonly sizeBytes?: number;
+}
+const WAYS: readonly Way[] = [
+  { fsType: 'ext4', method: 'move-extents', what: 'verified' },
+  { fsType: 'ext4', method: 'move-extents', what: 'unverified' },
+  { fsType: 'xfs', method: 'share-range', what: 'verified' },
+  { fsType: 'xfs', method: 'swap-extents', what: 'verified', mkfs: MKFS_XFS_RMAP },
+  { fsType: 'btrfs', method: 'defragment-range', what: 'verified' },
+  {
+    fsType: 'btrfs',
+    method: 'defragment-range',
+    what: 'unverified, without a donor',
+    sizeBytes: 4 * GIB,
+  },
+];
 /** Where each file system relies on a block being written as a whole: its superblocks. */
 const ATOMIC_BYTES = { ext4: [0], xfs: [], btrfs: [64 * KIB, 64 * MIB] };
 
 describe.skipIf(!canFault)('a power cut', () => {
-  it.each(METHODS)(
-    'in a move by $method on $fsType leaves whole files, a clean file system and no donor',
-    async ({ fsType, method, mkfs }) => {
-      await using disk = await makeDisk(fsType, mkfs);
+  it.each(WAYS)(
+    'in a move by $method on $fsType ($what) leaves whole files, a clean file system and no donor',
+    async ({ fsType, method, what, mkfs, sizeBytes }) => {
+      const verify = what === 'verified';
+      await using disk = await makeDisk(fsType, mkfs, sizeBytes);
       using mount = new LoopMount(fsType, { imagePath: disk.imagePath });
       makeFragmented(mount, NAMES, { sizeBytes: FILE_BYTES });
       execFileSync('sync', ['-f', mount.mountPath]);
@@ -61,13 +78,15 @@ describe.skipIf(!canFault)('a power cut', () => {
       const before = NAMES.map((name) => sha256(mount.path(name)));
 
       const recorder = await PowerCutRecorder.start(disk);
-      const moves = readyMoves(prepare(mount, NAMES));
+      const moves = readyMoves(prepare(mount, NAMES, { verify }));
       recorder.mark('intents stored');
-      const outcomes = finish(mount, moves);
+      const outcomes = finishMoves({ ...mountOf(mount), moves, verify, control: null });
       recorder.mark('intents removed');
       mount.unmount();
       const cuts = await recorder.stop();
       expect(moves.map(({ intent }) => intent.method)).toEqual(NAMES.map(() => method));
+      const hasDonor = what !== 'unverified, without a donor';
+      expect(moves.map(({ intent }) => intent.donor !== null)).toEqual(NAMES.map(() => hasDonor));
       expect(outcomes.map(({ kind }) => kind)).toEqual(NAMES.map(() => 'moved'));
 
       const intents = moves.map(({ intent }) => intent);
@@ -89,7 +108,7 @@ describe.skipIf(!canFault)('a power cut', () => {
   it.each(LOOP_FS_TYPES)(
     'on %s is found to lose what a program says too early to be stored',
     async (fsType) => {
-      await using disk = await makeDisk(fsType, MKFS[fsType]);
+      await using disk = await makeDisk(fsType);
       using mount = new LoopMount(fsType, { imagePath: disk.imagePath });
       writeFileSync(mount.path('file'), Buffer.alloc(FILE_BYTES, 'old'));
       writeFileSync(mount.path('other'), 'other');
@@ -122,8 +141,12 @@ describe.skipIf(!canFault)('a power cut', () => {
   );
 });
 
-async function makeDisk(fsType: LoopFsType, mkfs: readonly string[]): Promise<FaultDisk> {
-  const disk = await FaultDisk.start(SIZE_BYTES[fsType]);
+async function makeDisk(
+  fsType: LoopFsType,
+  mkfs: readonly string[] = MKFS[fsType],
+  sizeBytes = SIZE_BYTES[fsType],
+): Promise<FaultDisk> {
+  const disk = await FaultDisk.start(sizeBytes);
   const [program = '', ...args] = mkfs;
   execFileSync(program, [...args, disk.imagePath], { stdio: 'pipe' });
   return disk;
