@@ -32,18 +32,12 @@ export function cachedSource(from: PieceToRead): ContentSource {
   return { file: from.file, ranges: writtenRanges(from) };
 }
 
-/** The same for what is only read: asks for it, and returns at once. */
-export function readSinglePagesAhead(from: KnownPiece): void {
-  dropPageCache(from.file, from.piece);
-  readPieceAhead(from);
-}
-
 /** Btrfs: through the page cache, where its defragmentation finds it. */
 export function bufferedSource(from: PieceToRead): ContentSource {
   return { file: from.file, ranges: writtenRanges(from) };
 }
 
-/** Asks the page cache for a piece, and returns at once. */
+/** Asks the page cache for a piece, and returns at once. Not on ext4: it comes in large folios. */
 export function readPieceAhead(from: KnownPiece): void {
   for (const range of writtenRanges(from)) readAhead(from.file, range);
 }

@@ -31,7 +31,6 @@ import {
   closeReader,
   copySource,
   readPieceAhead,
-  readSinglePagesAhead,
 } from './move-copy.js';
 import { Donors, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
@@ -122,8 +121,8 @@ function readContents(
     const { candidate, donor, isReadAhead } = one;
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
     try {
-      if (isReadAhead) return { file: candidate.file, ranges: [] };
       if (method === 'move-extents') return cachedSource(from);
+      if (isReadAhead) return { file: candidate.file, ranges: [] };
       if (method === 'defragment-range') return bufferedSource(from);
       if (!donor) throw new InvariantError('a copy without a donor');
       if (method === 'share-range') return cachedCopySource(from, donor.donor);
@@ -230,9 +229,7 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
   const pieceFragmentsAfter = donor.fragments.length;
   if (isGoodPlace(piece, pieceFragmentsAfter, group.task.placeTry)) {
     const withPlace = { ...candidate, plan: { ...plan, pieceFragmentsAfter } };
-    const isReadAhead = group.method === 'move-extents' && isWorthReadingAhead(group, piece);
-    if (isReadAhead) readSinglePagesAhead({ ...candidate, mark: candidate.status.mark });
-    return { candidate: withPlace, donor, isReadAhead };
+    return { candidate: withPlace, donor, isReadAhead: false };
   }
   giveUp(group, donor, piece);
   return noBetterPlace(candidate);
