@@ -5,8 +5,6 @@ import { Piscina } from 'piscina';
 import { MIB } from './figures.mjs';
 
 const THREAD_COUNT = 2;
-/** As GROUPS_PER_THREAD in src/domain/move-tasks.ts. */
-const GROUPS_PER_THREAD = { ext4: 1, xfs: 1, btrfs: 2 };
 const GROUP_FILES_MAX = 256;
 const GROUP_BYTES_MAX = 128 * MIB;
 /** As in src/domain/place-forecast.ts. */
@@ -21,7 +19,7 @@ const SECOND_MOVE_TRY = 5;
  * @returns what does the work, and then tells which share of the bytes was moved for nothing.
  */
 export async function runOurs({ mountPath, device }, fsType, verify) {
-  const laneCount = THREAD_COUNT * GROUPS_PER_THREAD[fsType];
+  const laneCount = THREAD_COUNT * groupsPerThread(fsType, verify);
   const pool = new Piscina({
     minThreads: laneCount,
     maxThreads: laneCount,
@@ -42,6 +40,11 @@ export async function runOurs({ mountPath, device }, fsType, verify) {
   };
   work.end = () => pool.close();
   return work;
+}
+
+/** As in src/domain/move-tasks.ts. */
+function groupsPerThread(fsType, verify) {
+  return fsType === 'btrfs' || (fsType === 'ext4' && !verify) ? 2 : 1;
 }
 
 function scanOf(device) {

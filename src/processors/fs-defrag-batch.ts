@@ -17,7 +17,7 @@ import {
   passWaitMs,
   restMs,
 } from '../domain/fs-pace.js';
-import { GROUPS_PER_THREAD } from '../domain/move-tasks.js';
+import { groupsPerThread } from '../domain/move-tasks.js';
 import type { Run } from '../domain/runs.js';
 import type { FsPoolContext } from '../pool/fs-pool/context.js';
 import { movableType } from '../pool/fs-pool/detect.js';
@@ -136,9 +136,10 @@ export class FsDefragBatches {
     return isWornOut(this.#context, wearBudgetBytesPerDay);
   }
 
-  #laneCount({ intensity, threadCount }: Run): number {
+  #laneCount({ runId, intensity, threadCount }: Run): number {
     if (FS_DEFRAG_PACE[intensity].rateBytesPerSec !== null) return threadCount;
-    return threadCount * GROUPS_PER_THREAD[movableType(this.#context.mount())];
+    const { verify } = this.#context.store.options.get(runId);
+    return threadCount * groupsPerThread(movableType(this.#context.mount()), verify);
   }
 
   async #moveGroup(

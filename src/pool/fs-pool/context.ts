@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
-import { GROUPS_PER_THREAD } from '../../domain/move-tasks.js';
+import { GROUPS_PER_THREAD_MAX } from '../../domain/move-tasks.js';
 import { processActor } from '../../kernel/actor.js';
 import { type FsPoolSettings, FsPoolStore } from '../../store/fs-pool-store.js';
 import type { RegisteredFileSystem } from '../../store/registry.js';
@@ -25,7 +25,7 @@ export interface OpenFsPoolOptions {
 }
 
 /** As many as may wait for the disk at a time; they go when there is nothing to do. */
-const THREAD_COUNT = availableParallelism() * Math.max(...Object.values(GROUPS_PER_THREAD));
+const THREAD_COUNT = availableParallelism() * GROUPS_PER_THREAD_MAX;
 
 /** Where a pool's store and lock lie. */
 export function fsPoolDirectory(stateDirectory: string, poolId: string): string {
