@@ -81,10 +81,9 @@ export function eraseSuperblocks(file: OpenFile, baseBytes: readonly number[]): 
  *   is valid and one cannot be read.
  */
 export function readSuperblock(file: OpenFile, copyBytes?: number): Superblock | null {
-  const bases = copyBytes === undefined ? [0] : [0, copyBytes];
   const found: Superblock[] = [];
   let failure: unknown = null;
-  for (const slotAt of bases.flatMap((base) => SUPERBLOCK_SLOTS_BYTES.map((at) => base + at))) {
+  for (const slotAt of slotsOf(copyBytes)) {
     try {
       const slot = readSlot(file, slotAt);
       if (slot) found.push(slot);
@@ -98,13 +97,22 @@ export function readSuperblock(file: OpenFile, copyBytes?: number): Superblock |
   return found.sort((a, b) => b.sequence - a.sequence)[0] ?? null;
 }
 
-/** Whether a slot holds something that is no superblock: it was written, and has changed since. */
-export function hasDamagedSlot(file: OpenFile): boolean {
-  return SUPERBLOCK_SLOTS_BYTES.some((at) => {
+/**
+ * Whether a slot holds something that is no superblock: it was written, and has changed since.
+ *
+ * @param copyBytes as for `readSuperblock`.
+ */
+export function hasDamagedSlot(file: OpenFile, copyBytes?: number): boolean {
+  return slotsOf(copyBytes).some((at) => {
     const prefix = Buffer.alloc(PREFIX_BYTES);
     readUpTo(file, prefix, at);
     return prefix.some((byte) => byte !== 0) && readSlot(file, at) === null;
   });
+}
+
+function slotsOf(copyBytes?: number): number[] {
+  const bases = copyBytes === undefined ? [0] : [0, copyBytes];
+  return bases.flatMap((base) => SUPERBLOCK_SLOTS_BYTES.map((at) => base + at));
 }
 
 function readSlot(file: OpenFile, atBytes: number): Superblock | null {
