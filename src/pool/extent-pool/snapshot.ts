@@ -73,7 +73,8 @@ function renewSuperblock(
     journalEpoch: journal.epoch,
     members: members(context),
   };
-  writeSuperblock(file, superblock);
+  const writtenBytes = writeSuperblock(file, superblock);
+  context.store.counters.count(disk.diskId, { writtenBytes });
   context.rememberSuperblock(disk.diskId, superblock);
 }
 

@@ -46,8 +46,11 @@ export interface SuperblockMember {
   readonly kind?: 'device';
 }
 
-/** @throws MaintenanceError ERR_KERNEL and kin when the disk cannot be written. */
-export function writeSuperblock(file: OpenFile, superblock: Superblock): void {
+/**
+ * @returns how many bytes were written.
+ * @throws MaintenanceError ERR_KERNEL and kin when the disk cannot be written.
+ */
+export function writeSuperblock(file: OpenFile, superblock: Superblock): number {
   const body = Buffer.from(JSON.stringify(superblock));
   const slotBytes = Math.ceil((PREFIX_BYTES + body.length) / BLOCK_BYTES) * BLOCK_BYTES;
   if (slotBytes > SUPERBLOCK_BYTES_MAX) throw new InvariantError('superblock outgrew its slot');
@@ -61,8 +64,10 @@ export function writeSuperblock(file: OpenFile, superblock: Superblock): void {
   const slotAt = superblock.sequence % 2 === 0 ? evenAt : oddAt;
   writeFully(file, slot, slotAt);
   // Before the one flush: what a power cut leaves of both is in this slot, the other one is whole.
-  if (superblock.kind === 'device') writeFully(file, slot, superblock.capacityBytes + slotAt);
+  const hasCopy = superblock.kind === 'device';
+  if (hasCopy) writeFully(file, slot, superblock.capacityBytes + slotAt);
   syncData(file);
+  return slot.length * (hasCopy ? 2 : 1);
 }
 
 /** Makes the disk one that nobody recognises any more. */
