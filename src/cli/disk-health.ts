@@ -55,7 +55,7 @@ const NOTHING_KNOWN: DriveFacts = {
 function driveHealth(
   { context }: ExtentPool,
   disk: DiskRow,
-): Pick<Health['disks'][number], 'trim' | 'drives'> {
+): Pick<Health['disks'][number], 'trim' | 'counted' | 'drives'> {
   const { store } = context;
   const layers = layersOf(disk);
   const space = store.space.totals(disk.diskId);
@@ -67,8 +67,12 @@ function driveHealth(
       pendingRanges: space.pendingRunCount,
       failedBytes: failed.bytes,
       failedRanges: failed.runCount,
-      discardedBytes: layers.reduce((sum, { name }) => sum + discardedBytes(name), 0),
+      kernelDiscardedBytes:
+        layers.length === 0
+          ? null
+          : layers.reduce((sum, { name }) => sum + discardedBytes(name), 0),
     },
+    counted: store.counters.ofDisk(disk.diskId),
     drives: store.drives.ofDisk(disk.diskId).map(({ deviceName, readAtMs, report }) => ({
       device: deviceName,
       readAtMs,
@@ -111,7 +115,12 @@ export function diskHealthText({ disks }: Health): string {
     ...(disk.reason === null ? [] : [`${shortId(disk.diskId)}: ${printable(disk.reason)}`]),
     ...(disk.underWay === null ? [] : [`${shortId(disk.diskId)}: ${disk.underWay}`]),
   ]);
-  const drives = disks.flatMap((disk) => [trimLine(disk), ...disk.drives.map(driveLine)]);
+  const drives = disks.flatMap((disk) => [
+    trimLine(disk),
+    countedLine(disk),
+    ...kernelLine(disk),
+    ...disk.drives.map(driveLine),
+  ]);
   return [tableText([head, ...rows]), ...notes, ...drives].join('\n');
 }
 
@@ -123,6 +132,23 @@ function trimLine({ diskId, trim }: Health['disks'][number]): string {
       : `${reachesDrive === null ? 'unknown' : 'no'}: ${whyNot}`;
   const failed = failedBytes > 0 ? `, of which ${formatBytes(failedBytes)} failed before` : '';
   return `${shortId(diskId)}: TRIM ${printable(ability)}; pending ${formatBytes(pendingBytes)}${failed}`;
+}
+
+function countedLine({ diskId, counted }: Health['disks'][number]): string {
+  const { sinceMs, writtenBytes, trimCalls, trimBytes, failedTrimCalls, failedTrimBytes } = counted;
+  const failed =
+    failedTrimCalls > 0
+      ? `, of which ${failedTrimCalls} (${formatBytes(failedTrimBytes)}) failed`
+      : '';
+  const trims = `${trimCalls} trims issued (${formatBytes(trimBytes)})${failed}`;
+  const since = new Date(sinceMs).toISOString();
+  return `${shortId(diskId)}: ${formatBytes(writtenBytes)} written by this pool, ${trims}; since ${since}`;
+}
+
+function kernelLine({ diskId, trim }: Health['disks'][number]): string[] {
+  if (trim.kernelDiscardedBytes === null) return [];
+  const bytes = formatBytes(trim.kernelDiscardedBytes);
+  return [`${shortId(diskId)}: ${bytes} discarded under the device's name since boot, by anyone`];
 }
 
 function driveLine(drive: Health['disks'][number]['drives'][number]): string {

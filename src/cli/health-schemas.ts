@@ -32,8 +32,24 @@ export const DiskHealthOutput = z.strictObject({
         /** Of the pending ones: those that failed before. */
         failedBytes: bytes,
         failedRanges: count,
-        /** Discards that the drives completed since the machine started, whoever asked for them. */
-        discardedBytes: bytes,
+        /**
+         * The kernel's counters of the devices below, by their names: since the machine started,
+         * whoever asked, and whatever else had that name. Null where no block device is known.
+         */
+        kernelDiscardedBytes: bytes.nullable(),
+      }),
+      /** What this pool did to this disk, by its own count, over all processes and restarts. */
+      counted: z.strictObject({
+        /** When the disk was added, or the pool brought to the version that counts. */
+        sinceMs: timeMs,
+        /** Content in whole blocks, journal and superblocks. */
+        writtenBytes: bytes,
+        /** Discards of a device, holes punched for a directory. */
+        trimCalls: count,
+        trimBytes: bytes,
+        /** Of these, the ones that failed, whether or not a later one did not. */
+        failedTrimCalls: count,
+        failedTrimBytes: bytes,
       }),
       /** As the agent last heard, once an hour; empty before. */
       drives: z.array(

@@ -2,6 +2,7 @@
 
 import { type Db, openDatabase, transaction, transactionWithoutFlush } from './database.js';
 import { DiscardStore } from './discards.js';
+import { DiskCounterStore } from './disk-counters.js';
 import { DiskHealthStore } from './disk-health.js';
 import { DiskStore } from './disks.js';
 import { DriveReportStore } from './drive-reports.js';
@@ -33,6 +34,7 @@ export class PoolStore {
   readonly disks: DiskStore;
   readonly health: DiskHealthStore;
   readonly drives: DriveReportStore;
+  readonly counters: DiskCounterStore;
   readonly objects: ObjectStore;
   readonly extents: ExtentStore;
   readonly space: SpaceStore;
@@ -65,6 +67,7 @@ export class PoolStore {
     this.disks = new DiskStore(db, this.ledger);
     this.health = new DiskHealthStore(db, this.ledger);
     this.drives = new DriveReportStore(db);
+    this.counters = new DiskCounterStore(db);
     this.objects = new ObjectStore(db);
     this.extents = new ExtentStore(db);
     this.space = new SpaceStore(db);
@@ -98,7 +101,14 @@ export class PoolStore {
 
   /** All or nothing, with the write lock from the start. Nested calls join the outer one. */
   transaction<T>(body: () => T): T {
-    return transaction(this.#db, body);
+    if (this.#db.inTransaction) return body();
+    const result = transaction(this.#db, () => {
+      const value = body();
+      this.counters.save();
+      return value;
+    });
+    this.counters.forget();
+    return result;
   }
 
   /** As `transaction`, for what a power cut may take back: heat, reservations. */

@@ -3,6 +3,7 @@
  * made by an older version runs the steps that it lacks, in one transaction.
  */
 
+import { DISK_COUNTER_STEP } from './disk-counters.js';
 import { LEDGER_STEP } from './ledger.js';
 import { LOAD_HOUR_STEP } from './load-hours.js';
 import { PAUSE_STEP } from './pauses.js';
@@ -196,6 +197,7 @@ export const POOL_SCHEMA_STEPS: readonly string[] = [
   PAYBACK_STEP,
   PAUSE_STEP,
   LOAD_HOUR_STEP,
+  DISK_COUNTER_STEP,
 ];
 
 /**

@@ -13,8 +13,9 @@ export default class DiskHealth extends BaseCommand {
   static override description =
     prose(`A disk that stays away, or errs again and again, is degraded: its
 copies do not count, and other disks get new ones. Once it is back its copies are verified, and those
-that are good count again. Of each disk it also says whether TRIM reaches the drive, and what smartctl
-told the agent of it, where that is installed.
+that are good count again. Of each disk it also says what this pool wrote to it and which trims it issued
+there, by its own count; whether TRIM reaches the drive; and what smartctl told the agent of it, where
+that is installed.
 
 EXIT STATUS: 0 shown, 2 usage, 10 no such pool, 12 not for this pool.`);
 

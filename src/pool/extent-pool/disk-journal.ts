@@ -116,17 +116,25 @@ export class JournalWriter {
     const atBytes = segment.startBytes + disk.journalTailBytes;
     const frame = encodeFrame(records, disk.journalEpoch, atBytes);
     if (disk.journalTailBytes + frame.length + LINK_FRAME_BYTES <= segment.lengthBytes) {
-      write(file, frame, atBytes);
+      this.#put(disk, file, frame, atBytes);
       return disk.journalTailBytes + frame.length;
     }
     const neededBytes = frame.length + LINK_FRAME_BYTES;
     const next = this.#allocateSegment(disk, neededBytes);
     this.#store.disks.replaceJournalSegments(disk.diskId, [...segments, next]);
     // The frame first, the link to it last: a reader never follows a link to nothing.
-    write(file, encodeFrame(records, disk.journalEpoch, next.startBytes), next.startBytes);
+    const moved = encodeFrame(records, disk.journalEpoch, next.startBytes);
+    this.#put(disk, file, moved, next.startBytes);
     const link = ['next-segment', next.startBytes, next.lengthBytes] as const;
-    write(file, encodeFrame([link], disk.journalEpoch, atBytes), atBytes);
+    this.#put(disk, file, encodeFrame([link], disk.journalEpoch, atBytes), atBytes);
     return frame.length;
+  }
+
+  /** Zeros behind the frame end the journal, whatever an older one left there. */
+  #put({ diskId }: DiskRow, file: OpenFile, frame: Buffer, atBytes: number): void {
+    const bytes = Buffer.concat([frame, Buffer.alloc(FRAME_PREFIX_BYTES)]);
+    writeFully(file, bytes, atBytes);
+    this.#store.counters.count(diskId, { writtenBytes: bytes.length });
   }
 
   /** @returns a run of the usual size, or on a scattered disk the largest that holds `neededBytes`. */
@@ -186,9 +194,4 @@ export function* readJournal(
     if (!next) return segment.startBytes + offsetBytes;
     segment = next;
   }
-}
-
-/** Zeros behind the frame end the journal, whatever an older one left there. */
-function write(file: OpenFile, frame: Buffer, atBytes: number): void {
-  writeFully(file, Buffer.concat([frame, Buffer.alloc(FRAME_PREFIX_BYTES)]), atBytes);
 }

@@ -3,7 +3,7 @@
 import { InvariantError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
 import type { ReplicaLocation, StoredExtent, StoreExtent } from '../../domain/tasks.js';
-import { MIB } from '../../domain/units.js';
+import { MIB, totalBytes } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import type { Replica } from '../../store/extents.js';
 import { askingDisks } from './ask-disks.js';
@@ -43,18 +43,36 @@ export async function writeExtents(
     targets: (replicas[index] ?? []).map((replica) => located(context, replica)),
   }));
   // All of them, even after one has failed: whoever still writes must not lose its reservation.
+  const tasks = splitTasks(extents);
   const writes = await Promise.allSettled(
-    splitTasks(extents).map((task) => {
+    tasks.map((task) => {
       const paths = task.flatMap(({ targets }) => targets.map(({ path }) => path));
       const stored = context.workers.run('store-extents', { extents: task }, paths);
       return askingDisks(context, paths, stored);
     }),
   );
+  for (const [index, write] of writes.entries()) {
+    if (write.status === 'fulfilled') countWrites(context, tasks[index] ?? [], write.value);
+  }
   const results = writes.map((write) => {
     if (write.status === 'rejected') throw write.reason;
     return write.value;
   });
   return { sources, replicas, stored: results.flat() };
+}
+
+/** Whether or not the put is committed. */
+function countWrites(
+  { store }: PoolContext,
+  task: readonly StoreExtent[],
+  stored: readonly StoredExtent[],
+): void {
+  for (const [index, { targets }] of task.entries()) {
+    if (stored[index]?.kind !== 'stored') continue;
+    for (const { diskId, runs } of targets) {
+      store.counters.count(diskId, { writtenBytes: totalBytes(runs) });
+    }
+  }
 }
 
 /** A disk may have gone since it was chosen: what is not written must not be committed. */

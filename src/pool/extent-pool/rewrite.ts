@@ -19,6 +19,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { InvariantError, MaintenanceError, type WireError } from '../../domain/errors.js';
 import type { MoveControl } from '../../domain/move-tasks.js';
 import type { RewriteOutcome, RewriteTask } from '../../domain/tasks.js';
+import { totalBytes } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { Candidate } from '../../store/rewrite-candidates.js';
@@ -153,12 +154,23 @@ function settle(
       const outcome = outcomes[next];
       next += 1;
       if (!outcome) throw new InvariantError('a rewrite without an outcome');
+      if (wasWritten(reserved, outcome)) {
+        const writtenBytes = totalBytes(reserved.writes.map(({ run }) => run));
+        context.store.counters.count(reserved.target.diskId, { writtenBytes });
+      }
       return settleOne(context, move, reserved, outcome, journal);
     });
     writeJournals(context, journal);
     crashPoint('rewrite-journaled');
     return results;
   });
+}
+
+/** Also what the disk took and did not keep. */
+function wasWritten({ sources }: Reserved, outcome: RewriteOutcome): boolean {
+  if (outcome.kind !== 'failed') return outcome.kind === 'verified';
+  const hadSource = outcome.badReplicas.length < sources.length;
+  return hadSource && outcome.error.code === 'ERR_CHECKSUM_MISMATCH';
 }
 
 function settleOne(

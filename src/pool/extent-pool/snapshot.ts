@@ -41,16 +41,17 @@ export function rewriteJournal(context: PoolContext, disk: DiskRow): void {
  */
 export function refreshSuperblocks(context: PoolContext): void {
   context.store.transaction(() => {
-    for (const disk of context.store.disks.all()) {
-      const { condition, file } = context.diskState(disk);
-      const current = condition === 'online' && file ? currentSuperblock(file, disk) : null;
-      if (!file || !current) continue;
-      renewSuperblock(context, disk, file, {
-        first: current.journal,
-        epoch: current.journalEpoch,
-      });
-    }
+    for (const disk of context.store.disks.all()) refreshSuperblock(context, disk);
   });
+}
+
+/** Writes it to the slot that was not written last. Safe while: in a transaction. */
+export function refreshSuperblock(context: PoolContext, disk: DiskRow): void {
+  const { condition, file } = context.diskState(disk);
+  const current = condition === 'online' && file ? currentSuperblock(file, disk) : null;
+  if (!file || !current) return;
+  const { journal: first, journalEpoch: epoch } = current;
+  renewSuperblock(context, disk, file, { first, epoch });
 }
 
 function renewSuperblock(
@@ -72,7 +73,8 @@ function renewSuperblock(
     journalEpoch: journal.epoch,
     members: members(context),
   };
-  writeSuperblock(file, superblock);
+  const writtenBytes = writeSuperblock(file, superblock);
+  context.store.counters.count(disk.diskId, { writtenBytes });
   context.rememberSuperblock(disk.diskId, superblock);
 }
 

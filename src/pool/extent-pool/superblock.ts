@@ -46,8 +46,11 @@ export interface SuperblockMember {
   readonly kind?: 'device';
 }
 
-/** @throws MaintenanceError ERR_KERNEL and kin when the disk cannot be written. */
-export function writeSuperblock(file: OpenFile, superblock: Superblock): void {
+/**
+ * @returns how many bytes were written.
+ * @throws MaintenanceError ERR_KERNEL and kin when the disk cannot be written.
+ */
+export function writeSuperblock(file: OpenFile, superblock: Superblock): number {
   const body = Buffer.from(JSON.stringify(superblock));
   const slotBytes = Math.ceil((PREFIX_BYTES + body.length) / BLOCK_BYTES) * BLOCK_BYTES;
   if (slotBytes > SUPERBLOCK_BYTES_MAX) throw new InvariantError('superblock outgrew its slot');
@@ -61,8 +64,10 @@ export function writeSuperblock(file: OpenFile, superblock: Superblock): void {
   const slotAt = superblock.sequence % 2 === 0 ? evenAt : oddAt;
   writeFully(file, slot, slotAt);
   // Before the one flush: what a power cut leaves of both is in this slot, the other one is whole.
-  if (superblock.kind === 'device') writeFully(file, slot, superblock.capacityBytes + slotAt);
+  const hasCopy = superblock.kind === 'device';
+  if (hasCopy) writeFully(file, slot, superblock.capacityBytes + slotAt);
   syncData(file);
+  return slot.length * (hasCopy ? 2 : 1);
 }
 
 /** Makes the disk one that nobody recognises any more. */
@@ -81,10 +86,9 @@ export function eraseSuperblocks(file: OpenFile, baseBytes: readonly number[]): 
  *   is valid and one cannot be read.
  */
 export function readSuperblock(file: OpenFile, copyBytes?: number): Superblock | null {
-  const bases = copyBytes === undefined ? [0] : [0, copyBytes];
   const found: Superblock[] = [];
   let failure: unknown = null;
-  for (const slotAt of bases.flatMap((base) => SUPERBLOCK_SLOTS_BYTES.map((at) => base + at))) {
+  for (const slotAt of slotsOf(copyBytes)) {
     try {
       const slot = readSlot(file, slotAt);
       if (slot) found.push(slot);
@@ -98,13 +102,22 @@ export function readSuperblock(file: OpenFile, copyBytes?: number): Superblock |
   return found.sort((a, b) => b.sequence - a.sequence)[0] ?? null;
 }
 
-/** Whether a slot holds something that is no superblock: it was written, and has changed since. */
-export function hasDamagedSlot(file: OpenFile): boolean {
-  return SUPERBLOCK_SLOTS_BYTES.some((at) => {
+/**
+ * Whether a slot holds something that is no superblock: it was written, and has changed since.
+ *
+ * @param copyBytes as for `readSuperblock`.
+ */
+export function hasDamagedSlot(file: OpenFile, copyBytes?: number): boolean {
+  return slotsOf(copyBytes).some((at) => {
     const prefix = Buffer.alloc(PREFIX_BYTES);
     readUpTo(file, prefix, at);
     return prefix.some((byte) => byte !== 0) && readSlot(file, at) === null;
   });
+}
+
+function slotsOf(copyBytes?: number): number[] {
+  const bases = copyBytes === undefined ? [0] : [0, copyBytes];
+  return bases.flatMap((base) => SUPERBLOCK_SLOTS_BYTES.map((at) => base + at));
 }
 
 function readSlot(file: OpenFile, atBytes: number): Superblock | null {

@@ -10,7 +10,7 @@
 
 import { InvariantError } from '../../domain/errors.js';
 import type { MoveControl } from '../../domain/move-tasks.js';
-import type { DeviceDiscardTask, DiscardOutcome } from '../../domain/tasks.js';
+import type { DeviceDiscardTask, DiscardOutcome, DiscardTask } from '../../domain/tasks.js';
 import { planTrim, type TrimPlan, wholeBlocks } from '../../domain/trim-plan.js';
 import { type ByteRun, MIB, roundUp, totalBytes } from '../../domain/units.js';
 import { crashPoint } from '../../kernel/crash-point.js';
@@ -83,7 +83,7 @@ export async function trimBatch(
   try {
     const plan = planFor(disk, path, marked, batch.granularityBytes);
     device = disk.kind === 'device' ? grantFor(context, disk) : null;
-    const task = {
+    const task: DiscardTask = {
       path,
       ranges: plan.ranges,
       secureErase,
@@ -91,6 +91,7 @@ export async function trimBatch(
       device: device?.task ?? null,
     };
     const outcomes = await context.workers.run('discard-ranges', task, [path]);
+    countTrims(context, disk.diskId, task, outcomes);
     settle(context, disk.diskId, plan.ranges, outcomes);
     crashPoint('discard-freed');
     receipt = receiptOf(plan.ranges, outcomes, plan.skippedBytes);
@@ -167,6 +168,31 @@ function heldBytes(file: OpenFile, ranges: readonly ByteRun[]): number | null {
   } catch {
     return null;
   }
+}
+
+/** Of a range that failed, all of its calls. What a disk cannot do was not issued. */
+function countTrims(
+  { store }: PoolContext,
+  diskId: number,
+  { ranges, device, secureErase }: DiscardTask,
+  outcomes: readonly DiscardOutcome[],
+): void {
+  const of = (...kinds: DiscardOutcome['kind'][]) =>
+    ranges.filter((_, index) => kinds.some((kind) => kind === outcomes[index]?.kind));
+  const calls = (some: readonly ByteRun[]) =>
+    some.reduce(
+      (sum, { lengthBytes }) => sum + (device ? Math.ceil(lengthBytes / device.stepBytesMax) : 1),
+      0,
+    );
+  const [issued, failed] = [of('discarded', 'failed'), of('failed')];
+  store.counters.count(diskId, {
+    // A device erases by itself.
+    writtenBytes: secureErase && !device ? totalBytes(of('discarded')) : 0,
+    trimCalls: calls(issued),
+    trimBytes: totalBytes(issued),
+    failedTrimCalls: calls(failed),
+    failedTrimBytes: totalBytes(failed),
+  });
 }
 
 function settle(

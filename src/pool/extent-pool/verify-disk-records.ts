@@ -1,5 +1,5 @@
 /**
- * Checks what a disk says of itself: both slots of its superblock, and its journal from end to end.
+ * Checks what a disk says of itself: all slots of its superblock, and its journal from end to end.
  *
  * Nothing reads a journal while its pool is well, so rot in it would be noticed on the day when it is
  * needed. The catalogue knows all that should be there: repair is to write it anew.
@@ -9,7 +9,7 @@ import { asMaintenanceError } from '../../domain/errors.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
 import { readJournal } from './disk-journal.js';
-import { rewriteJournal } from './snapshot.js';
+import { refreshSuperblock, rewriteJournal } from './snapshot.js';
 import { hasDamagedSlot, readSuperblock } from './superblock.js';
 
 export type RecordsResult = 'good' | 'bad' | 'repaired' | 'away';
@@ -44,6 +44,8 @@ export function verifyDiskRecords(
     if (!repair) return 'bad';
     try {
       rewriteJournal(context, disk);
+      // That wrote one slot, and its copy; the other one of either may be damaged, too.
+      if (findProblem(context, diskId) !== null) refreshSuperblock(context, disk);
       note('repaired', 'written anew from the catalogue');
       return 'repaired';
     } catch (cause) {
@@ -68,7 +70,10 @@ function findProblem(
   if (!disk || !file) return null;
   try {
     const superblock = readSuperblock(file);
-    if (!superblock || hasDamagedSlot(file)) {
+    if (
+      !superblock ||
+      hasDamagedSlot(file, disk.kind === 'device' ? disk.capacityBytes : undefined)
+    ) {
       return { name: '(superblock)', reason: 'a slot is damaged' };
     }
     // It is known to miss frames, and is written anew when the pool is next opened.
