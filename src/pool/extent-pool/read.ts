@@ -131,7 +131,7 @@ function unreadable(
   const name = nameOf(context, extent);
   const states = context.store.disks.all().map((disk) => ({ disk, ...context.diskState(disk) }));
   const away = states.filter(({ file }) => !file).map(({ disk }) => disk.path);
-  const silent = states.find(({ isSilent }) => isSilent)?.error;
+  const silent = states.find(({ silence }) => silence)?.error;
   return new MaintenanceError(
     outcome ? 'ERR_CHECKSUM_MISMATCH' : 'ERR_DISK_UNAVAILABLE',
     `${name}: extent ${extent.extentIndex} has no good replica${silent ? `; ${silent.message}` : ''}`,

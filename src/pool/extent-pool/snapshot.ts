@@ -15,6 +15,7 @@ import type { DiskRow } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { PoolContext } from './context.js';
 import { type JournalRecord, runPairs } from './journal-frames.js';
+import { settleLateWrites } from './late-writes.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
 /** A journal smaller than this is never worth rewriting. */
@@ -108,6 +109,7 @@ function rememberPaths(context: PoolContext): void {
  */
 export function repairJournals(context: PoolContext): number {
   const { store, journal } = context;
+  settleLateWrites(context.path, store);
   rememberPaths(context);
   let repairedCount = 0;
   for (const disk of store.disks.all()) {
@@ -134,7 +136,12 @@ export function repairJournals(context: PoolContext): number {
   return repairedCount;
 }
 
-const CAN_WAIT: ReadonlySet<string> = new Set(['ERR_NO_SPACE', 'ERR_KERNEL', 'ERR_PERMISSION']);
+const CAN_WAIT: ReadonlySet<string> = new Set([
+  'ERR_NO_SPACE',
+  'ERR_KERNEL',
+  'ERR_PERMISSION',
+  'ERR_DISK_UNAVAILABLE',
+]);
 
 /** Rewrites journals that consist mostly of void records. */
 export function compactJournals(context: PoolContext): number {
