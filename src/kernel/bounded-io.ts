@@ -179,8 +179,12 @@ export class BoundedIo {
 /** Source: errno(3). */
 const EBUSY = 16;
 
-export function notAnswering(path: string): MaintenanceError {
+/** @param todo what the user can do. */
+export function notAnswering(
+  path: string,
+  todo = 'repeat the command once it answers',
+): MaintenanceError {
   return new MaintenanceError('ERR_DISK_UNAVAILABLE', `${path} does not answer`, {
-    nextStep: 'Look into the kernel log (dmesg); it is used again once it answers.',
+    nextStep: `Look into the kernel log (dmesg), and ${todo}.`,
   });
 }

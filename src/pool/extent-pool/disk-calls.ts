@@ -33,7 +33,7 @@ export function diskTimeoutMs(): number {
 }
 
 /** A call of a command that takes longer makes it ask whether the disk answers. */
-const DOUBTS_AFTER_MS = 1_000;
+export const DOUBTS_AFTER_MS = 1_000;
 
 /**
  * The calls of this process on each disk: of the agent with a limit; of others, whose disk has answered when

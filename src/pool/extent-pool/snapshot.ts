@@ -8,7 +8,7 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { InvariantError, MaintenanceError } from '../../domain/errors.js';
+import { asMaintenanceError, InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { type ByteRun, MIB, totalBytes } from '../../domain/units.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
@@ -52,6 +52,15 @@ export function refreshSuperblocks(context: PoolContext): void {
       });
     }
   });
+}
+
+/** As `refreshSuperblocks`; a disk that does not answer is told when the pool is next opened. */
+export function tellMembers(context: PoolContext): void {
+  try {
+    refreshSuperblocks(context);
+  } catch (cause) {
+    if (asMaintenanceError(cause).code !== 'ERR_DISK_UNAVAILABLE') throw cause;
+  }
 }
 
 function renewSuperblock(
