@@ -3,7 +3,7 @@
  * though it may answer everybody else; then its journal is written anew before anything else is.
  */
 
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
@@ -135,7 +135,8 @@ describe.skipIf(!canFault)('a device on which a write to its journal hangs', () 
     const pool = await lab.reopen();
     const before = await inventory(pool);
     const command = runOnPool(pool.path, ['put', '-', '--name', 'empty']);
-    await command.hasOpened(lab.device.path);
+    const writers = join(pool.path, 'writers');
+    await until('it has opened the pool', () => readdirSync(writers).length === 1);
     lab.hang();
     command.child.stdin?.end();
     await command.output();

@@ -1,15 +1,11 @@
-/** A command that is looked at while it runs: what it has open, what it says, and when it is gone. */
+/** A command that is looked at while it runs: what it says, and when it is gone. */
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
-import { until } from './agent-lab.js';
 import { spawnCommand } from './agent-process.js';
 
 export interface CommandOnPool {
   readonly child: ChildProcess;
-  /** When it has this file open. */
-  hasOpened(path: string): Promise<unknown>;
   /** When nothing more can come. */
   output(): Promise<Buffer>;
   stderr(): string;
@@ -27,7 +23,6 @@ export function runOnPool(poolPath: string, args: readonly string[]): CommandOnP
   });
   return {
     child,
-    hasOpened: (path) => until(`it has ${path} open`, () => openFiles(child.pid).includes(path)),
     output: async () => {
       const chunks: Buffer[] = [];
       for await (const chunk of child.stdout ?? []) chunks.push(chunk);
@@ -40,19 +35,4 @@ export function runOnPool(poolPath: string, args: readonly string[]): CommandOnP
       return child.exitCode;
     },
   };
-}
-
-/** Source: proc(5), /proc/PID/fd. */
-function openFiles(pid: number | undefined): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      try {
-        return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
-      } catch {
-        return [];
-      }
-    });
-  } catch {
-    return [];
-  }
 }
