@@ -169,6 +169,13 @@ napi_value LockFile(napi_env env, napi_callback_info info) {
   return ErrnoValue(env, flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno);
 }
 
+/** Source: flock(2). */
+napi_value ShareLock(napi_env env, napi_callback_info info) {
+  int fd;
+  if (!ReadFd(env, info, &fd)) return RejectArguments(env, kExpectsFd);
+  return ErrnoValue(env, flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0 : errno);
+}
+
 /** Source: posix_fadvise(2), which returns the errno instead of setting it. */
 napi_value DropPageCache(napi_env env, napi_callback_info info) {
   ByteRange range;
@@ -215,6 +222,7 @@ constexpr ExportedFunction kExports[] = {
     {"punchHole", PunchHole},
     {"mappedBytes", MappedBytes},
     {"lockFile", LockFile},
+    {"shareLock", ShareLock},
     {"dropPageCache", DropPageCache},
     {"readAhead", ReadAhead},
     {"setIdlePriority", SetIdlePriority},

@@ -48,6 +48,13 @@ export interface Addon {
   lockFile(fd: number): number;
 
   /**
+   * Takes a lock that others may share, as `lockFile`.
+   *
+   * Source: flock(2) (LOCK_SH | LOCK_NB).
+   */
+  shareLock(fd: number): number;
+
+  /**
    * Drops the clean cached pages of a range, so that the next read comes from the disk.
    *
    * Source: posix_fadvise(2) (POSIX_FADV_DONTNEED).

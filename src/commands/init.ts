@@ -17,7 +17,7 @@ The mount point of an ext4, XFS or Btrfs is registered as a pool of its own kind
 they are, and nothing is written to it.
 
 EXIT STATUS: 0 made, 2 usage, 10 not a mount point, 11 a pool already, 12 unsupported file system, 13 no permission, 16 no space, 23 disk in use,
-27 device mounted or held, 28 device not empty.`);
+25 a disk does not answer, 27 device mounted or held, 28 device not empty.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool',

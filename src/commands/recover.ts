@@ -14,7 +14,7 @@ export default class Recover extends BaseCommand {
 others. Content is verified when it is read. What was never acknowledged may come back too.
 
 EXIT STATUS: 0 rebuilt, 2 usage, 10 no such disk, 11 the catalogue is still there, 21 not a disk of a
-pool, 24 disks of several pools, 64 some objects had no replica on any disk that was found.`);
+pool, 24 disks of several pools, 25 a disk does not answer, 64 some objects had no replica on any disk that was found.`);
 
   static override examples = ['<%= config.bin %> <%= command.id %> --pool /srv/pool --disk /mnt/a'];
 

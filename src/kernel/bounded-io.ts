@@ -9,7 +9,7 @@
  * The thread reads and writes descriptors of this process; it is started at the first call.
  */
 
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { InvariantError, MaintenanceError } from '../domain/errors.js';
 import { MIB } from '../domain/units.js';
 import { kernelAddon } from './addon.js';
@@ -22,8 +22,9 @@ type Call = keyof typeof CALLS;
 
 const CHUNK_BYTES = MIB;
 const NOTHING = new Uint8Array();
+const LOOK_EVERY_MS = 500;
 
-/** Of a process that may be gone before a call comes back. */
+/** Of a process that waits as long as there is an answer. */
 export interface Doubts {
   /** How long a call takes before `answers` is asked, which waits for an answer itself. */
   readonly afterMs: number;
@@ -34,6 +35,7 @@ export interface Doubts {
 export class BoundedIo {
   readonly #timeoutMs: number;
   readonly #doubts: Doubts | null;
+  readonly #beforeLateWrite: () => void;
   readonly #caller = kernelAddon().newFileCaller();
   /** Descriptors to be closed. */
   readonly #unused: number[] = [];
@@ -42,12 +44,14 @@ export class BoundedIo {
 
   /**
    * @param timeoutMs how long a call may take.
-   * @param doubts instead of that limit, for all but probes. Writes, into the page cache, have none at all
-   *   then: one that came late, when the process is gone, would change what others wrote since.
+   * @param doubts instead of that limit, for all but probes.
+   * @param beforeLateWrite called before a write is given up, which may still be done: it sees to it that
+   *   nobody writes there before. As long as it throws, the write is waited for.
    */
-  constructor(timeoutMs: number, doubts: Doubts | null = null) {
+  constructor(timeoutMs: number, doubts: Doubts | null, beforeLateWrite: () => void) {
     this.#timeoutMs = timeoutMs;
     this.#doubts = doubts;
+    this.#beforeLateWrite = beforeLateWrite;
   }
 
   /** False from the moment when a call took too long until it has come back. */
@@ -64,11 +68,7 @@ export class BoundedIo {
 
   /** @returns bytes written. @throws as `read`. */
   write(file: OpenFile, bytes: Uint8Array, atBytes: number): number {
-    const part = bytes.subarray(0, CHUNK_BYTES);
-    if (!this.#doubts) return this.#call('write', file, part, atBytes);
-    // What it would read of its first and last page is in the cache then: a read can be given up.
-    for (const at of [atBytes, atBytes + part.length - 1]) this.read(file, new Uint8Array(1), at);
-    return writeSync(file.fd, part, 0, part.length, atBytes);
+    return this.#call('write', file, bytes.subarray(0, CHUNK_BYTES), atBytes);
   }
 
   /** @throws as `read`. */
@@ -104,6 +104,20 @@ export class BoundedIo {
     if (!this.#isBusy) this.#settle();
   }
 
+  /** Does something when no call is under way: at once, or soon after the one that was given up is back. */
+  whenIdle(body: () => void): void {
+    if (!this.#isBusy) {
+      body();
+      return;
+    }
+    const timer = setInterval(() => {
+      if (this.#isBusy) return;
+      clearInterval(timer);
+      body();
+    }, LOOK_EVERY_MS);
+    timer.unref();
+  }
+
   /** What is to be done when no call is under way. */
   #settle(): void {
     this.#isGivenUp = false;
@@ -125,7 +139,7 @@ export class BoundedIo {
   #call(call: Call, file: OpenFile, bytes: Uint8Array, atBytes: number): number {
     this.#wait(file);
     this.#ask(call, file, bytes, atBytes);
-    this.#wait(file);
+    this.#wait(file, call);
     const result = kernelAddon().takeFileCall(this.#caller, bytes);
     if (result < 0) throw new KernelCallError(call, -result, file.path);
     return result;
@@ -140,23 +154,37 @@ export class BoundedIo {
   }
 
   /** Until the call under way has come back. @throws MaintenanceError when it is given up. */
-  #wait(file: OpenFile): void {
+  #wait(file: OpenFile, call: Call | null = null): void {
     if (!this.#isGivenUp) {
       const { afterMs, answers } = this.#doubts ?? { afterMs: this.#leftMs, answers: () => false };
       do {
         if (this.#isDoneIn(Math.max(0, afterMs))) break;
-      } while (answers(file));
+      } while (answers(file) || !this.#canGiveUp(call));
       this.#isGivenUp = this.#isBusy;
     }
     if (!this.isAnswering) throw notAnswering(file.path);
+  }
+
+  #canGiveUp(call: Call | null): boolean {
+    if (call !== 'write') return true;
+    try {
+      this.#beforeLateWrite();
+      return true;
+    } catch {
+      return false;
+    }
   }
 }
 
 /** Source: errno(3). */
 const EBUSY = 16;
 
-export function notAnswering(path: string): MaintenanceError {
+/** @param todo what the user can do. */
+export function notAnswering(
+  path: string,
+  todo = 'repeat the command once it answers',
+): MaintenanceError {
   return new MaintenanceError('ERR_DISK_UNAVAILABLE', `${path} does not answer`, {
-    nextStep: 'Look into the kernel log (dmesg); it is used again once it answers.',
+    nextStep: `Look into the kernel log (dmesg), and ${todo}.`,
   });
 }

@@ -40,6 +40,22 @@ export function tryLockFile(path: string): FileLock | null {
   return lockOpen(path, fd);
 }
 
+/** Whether somebody holds the lock of a file. False when it is gone. Others that ask are not in the way. */
+export function isFileLocked(path: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw fromNodeError('open lock file', cause, path);
+  }
+  try {
+    return kernelAddon().shareLock(fd) !== 0;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /**
  * Takes the lock of a directory, which has to be there, without waiting for it.
  *

@@ -76,7 +76,7 @@ interface UnderWay {
   /** Files that it reads and writes. */
   readonly paths: ReadonlySet<string>;
   isGivenUp: boolean;
-  readonly tell: (error: MaintenanceError) => void;
+  readonly tell: (path: string, error: MaintenanceError) => void;
   /** When whoever waits for it knows what came of it. */
   readonly told: Promise<void>;
   /** When its thread is back, too. */
@@ -140,7 +140,7 @@ export class WorkerPool {
     const ended = settled(work);
     let tell: UnderWay['tell'] = () => {};
     const givenUp = new Promise<never>((_, reject) => {
-      tell = (error) => reject(new GivenUpError(error, ended));
+      tell = (path, error) => reject(new GivenUpError(error, path, ended));
     });
     const result = Promise.race([work, givenUp]);
     const told = settled(result);
@@ -157,7 +157,7 @@ export class WorkerPool {
       if (underWay.isGivenUp || !underWay.paths.has(path)) continue;
       underWay.isGivenUp = true;
       if (underWay.threads && underWay.threads === this.#threads) this.#threads = null;
-      underWay.tell(error);
+      underWay.tell(path, error);
     }
     this.#wake();
   }
@@ -220,11 +220,25 @@ async function settled(work: Promise<unknown>): Promise<void> {
 
 /** Of a task whose disk does not answer: its thread may still be at work. */
 export class GivenUpError extends MaintenanceError {
+  /** The file that does not answer. */
+  readonly path: string;
   readonly ended: Promise<void>;
 
-  constructor({ code, message, details, nextStep }: MaintenanceError, ended: Promise<void>) {
-    super(code, message, { details, ...(nextStep === null ? {} : { nextStep }) });
+  /** @param name of what it was asked for. */
+  constructor(
+    { code, message, details, nextStep }: MaintenanceError,
+    path: string,
+    ended: Promise<void>,
+    name: string | null = null,
+  ) {
+    const extras = { details, ...(nextStep === null ? {} : { nextStep }) };
+    super(code, name === null ? message : `${name}: ${message}`, extras);
+    this.path = path;
     this.ended = ended;
+  }
+
+  naming(name: string): GivenUpError {
+    return new GivenUpError(this, this.path, this.ended, name);
   }
 }
 

@@ -4,7 +4,6 @@
  * replica, or says which disk it needs; a put stores nothing, and what is written late does no harm.
  */
 
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +11,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
 import { verifyDiskRecords } from '../../src/pool/extent-pool/verify-disk-records.js';
 import { until } from '../support/agent-lab.js';
-import { spawnCommand } from '../support/agent-process.js';
 import { canFault } from '../support/fault-disk.js';
 import { HANGING, HangingPool } from '../support/hanging-pool.js';
 import {
@@ -24,6 +22,7 @@ import {
   putFiles,
   readAll,
 } from '../support/pool-fixture.js';
+import { runOnPool } from '../support/run-on-pool.js';
 import { tempDirectory } from '../support/temp-directory.js';
 
 const TIMEOUT_S = 2;
@@ -152,7 +151,7 @@ describe.skipIf(!canFault)('a device that hangs while it is used', () => {
   });
 
   it('costs `get` some time, which says so', async () => {
-    const command = runOnPool(lab, ['get', 'big', '-']);
+    const command = runOnPool(lab.pool.path, ['get', 'big', '-']);
     await once(command.child.stdout as NodeJS.ReadableStream, 'readable');
     lab.hang();
     const got = await command.output();
@@ -163,7 +162,7 @@ describe.skipIf(!canFault)('a device that hangs while it is used', () => {
   });
 
   it('is named by a `get` that cannot do without it, within the time it has', async () => {
-    const command = runOnPool(lab, ['get', 'alone', '-']);
+    const command = runOnPool(lab.pool.path, ['get', 'alone', '-']);
     await once(command.child.stdout as NodeJS.ReadableStream, 'readable');
     lab.hang();
     const beganAtMs = performance.now();
@@ -178,7 +177,7 @@ describe.skipIf(!canFault)('a device that hangs while it is used', () => {
   it('fails `put`, of which nothing is left when it answers', async () => {
     const { pool } = lab;
     const before = await inventory(pool);
-    const command = runOnPool(lab, ['put', '-', '--name', 'new']);
+    const command = runOnPool(lab.pool.path, ['put', '-', '--name', 'new']);
     const { stdin } = command.child;
     stdin?.write(content('new', 17 * MIB));
     const { space } = pool.context.store;
@@ -208,37 +207,4 @@ async function storeOnDeviceOnly({ pool }: HangingPool, name: string, bytes: Buf
   for (const { diskId } of others) disks.setEvacuating(diskId, true);
   await putFiles(pool, { [name]: bytes }, { replicaCount: 1 });
   for (const { diskId } of others) disks.setEvacuating(diskId, false);
-}
-
-interface CommandOnPool {
-  readonly child: ChildProcess;
-  /** When nothing more can come. */
-  output(): Promise<Buffer>;
-  stderr(): string;
-  /** When the process is gone, which may be long after that. */
-  exitCode(): Promise<number | null>;
-}
-
-function runOnPool({ pool }: HangingPool, args: readonly string[]): CommandOnPool {
-  const child = spawnCommand([...args, '--pool', pool.path], {}, 'pipe');
-  const exited = once(child, 'exit');
-  let stderr = '';
-  const said = once(child.stderr as NodeJS.ReadableStream, 'close');
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  return {
-    child,
-    output: async () => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of child.stdout ?? []) chunks.push(chunk);
-      await said;
-      return Buffer.concat(chunks);
-    },
-    stderr: () => stderr,
-    exitCode: async () => {
-      await exited;
-      return child.exitCode;
-    },
-  };
 }

@@ -62,6 +62,12 @@ export class HangingPool implements AsyncDisposable {
     await this.#fault.fail({ op: 'read', nth: 1, count: null, fromBytes });
   }
 
+  /** The next read from there on is answered late; what is asked for meanwhile is not. */
+  async delayNextRead(fromBytes: number, delayMs: number): Promise<void> {
+    run('blockdev', ['--flushbufs', this.device.path]);
+    await this.#fault.fail({ op: 'read', nth: 1, count: 1, fromBytes, delayMs });
+  }
+
   async reopen(options: Parameters<typeof openPool>[1] = {}): Promise<ExtentPool> {
     await closePool(this.pool);
     this.pool = openPool(this.pool.path, options);

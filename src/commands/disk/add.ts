@@ -23,7 +23,7 @@ A device that is mounted, or held by another program, is refused. So is one that
 a partition table or anything else that is known; --force overwrites that.
 
 EXIT STATUS: 0 added, 2 usage, 10 no such pool, 13 no permission, 16 no space, 23 in a pool already,
-27 device mounted or held, 28 device not empty.`);
+25 it does not answer, 27 device mounted or held, 28 device not empty.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /srv/pool --disk /mnt/ssd1 --capacity 500G --tier hot',

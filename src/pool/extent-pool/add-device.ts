@@ -19,13 +19,16 @@ import { type AddDiskOptions, blankSuperblock, insertDisk, inUse } from './creat
 import { capacityOf, deviceDiscard, readDeviceSuperblock } from './device-disk.js';
 import { claimDisk } from './disk-claims.js';
 import { BLOCK_BYTES, DISK_CAPACITY_BYTES_MIN, HEADER_BYTES, reserveBytes } from './layout.js';
-import { refreshSuperblocks } from './snapshot.js';
-import { eraseSuperblocks, type Superblock, writeSuperblock } from './superblock.js';
+import { patientFile } from './patient-file.js';
+import { eraseIfPossible } from './remove-disk.js';
+import { tellMembers } from './snapshot.js';
+import { type Superblock, writeSuperblock } from './superblock.js';
 
 /**
  * @returns the disk's id in this pool.
  * @throws MaintenanceError ERR_USAGE, ERR_DISK_IN_USE, ERR_DEVICE_HELD, ERR_DEVICE_NOT_EMPTY,
- *   ERR_UNSUPPORTED, ERR_PERMISSION; the device is then as it was.
+ *   ERR_UNSUPPORTED, ERR_PERMISSION: the device is then as it was. ERR_DISK_UNAVAILABLE when it does not
+ *   answer: the pool is then as it was.
  */
 export function addDevice(context: PoolContext, path: string, options: AddDiskOptions): number {
   const devicePath = resolveDevice(path);
@@ -36,37 +39,35 @@ export function addDevice(context: PoolContext, path: string, options: AddDiskOp
   refuseOwnDisk(context, devicePath, found);
   const uuid = randomUUID();
   const { claim, release } = claimDisk(context.path, uuid, devicePath);
+  using device = patientFile(claim.file, release);
+  const { file } = device;
+  if (options.force !== true) refuseContent(devicePath, found);
+  const { capacityBytes } = measure(file);
+  const { extentBytes, poolId, store } = context;
+  const disk = {
+    uuid,
+    kind: 'device' as const,
+    path: devicePath,
+    tier: options.tier ?? 'warm',
+    capacityBytes,
+    reserveBytes: reserveBytes(capacityBytes, extentBytes),
+    granularityBytes: deviceDiscard(devicePath).granularityBytes,
+    evacuating: false,
+    journalEpoch: 0,
+    journalTailBytes: 0,
+    journalStale: false,
+    addedAtMs: context.clock(),
+  };
+  prepare(file, blankSuperblock(disk, poolId, extentBytes));
+  let diskId: number;
   try {
-    if (options.force !== true) refuseContent(devicePath, found);
-    const { capacityBytes } = measure(claim.file);
-    const { extentBytes, poolId, store } = context;
-    const disk = {
-      uuid,
-      kind: 'device' as const,
-      path: devicePath,
-      tier: options.tier ?? 'warm',
-      capacityBytes,
-      reserveBytes: reserveBytes(capacityBytes, extentBytes),
-      granularityBytes: deviceDiscard(devicePath).granularityBytes,
-      evacuating: false,
-      journalEpoch: 0,
-      journalTailBytes: 0,
-      journalStale: false,
-      addedAtMs: context.clock(),
-    };
-    prepare(claim.file, blankSuperblock(disk, poolId, extentBytes));
-    let diskId: number;
-    try {
-      diskId = store.transaction(() => insertDisk(context, disk));
-    } catch (cause) {
-      eraseSuperblocks(claim.file, [0, capacityBytes]);
-      throw cause;
-    }
-    refreshSuperblocks(context);
-    return diskId;
-  } finally {
-    release();
+    diskId = store.transaction(() => insertDisk(context, disk));
+  } catch (cause) {
+    eraseIfPossible(file, disk);
+    throw cause;
   }
+  tellMembers(context);
+  return diskId;
 }
 
 /** `/dev/disk/by-id/…` and other links lead to the name that the kernel uses. */

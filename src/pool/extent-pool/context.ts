@@ -94,7 +94,8 @@ export class PoolContext {
 
   /** How the disk is found; opened at the first question. */
   diskState(disk: DiskRow): DiskState {
-    if (this.#isSilent(disk)) return silentDisk(disk);
+    const silence = this.#silence(disk);
+    if (silence !== null) return silentDisk(disk, silence);
     const known = this.#disks.get(disk.diskId);
     if (known?.uuid === disk.uuid) return known;
     // The id of a disk that was removed may be given to another one.
@@ -102,7 +103,7 @@ export class PoolContext {
     if (!this.#diskCalls.answers(disk)) return silentDisk(disk);
     const writable = this.mode === 'write';
     const { poolId, path } = this;
-    const pool = { poolId, path, io: this.#diskCalls.of(disk.diskId) };
+    const pool = { poolId, path, io: this.#diskCalls.of(disk) };
     const open = disk.kind === 'device' ? openDevice : openDisk;
     const found = open(disk, pool, writable);
     const state = { ...found, uuid: disk.uuid };
@@ -112,17 +113,17 @@ export class PoolContext {
   }
 
   /**
-   * Whether a call of this disk, or the agent's last one, does not come back. Once it has, the disk is
-   * looked at anew, and its journal too, since nobody knows how much of the last frame it has.
+   * Why a disk is not used of which a call does not come back. Once it has, the disk is looked at anew,
+   * and its journal too, since nobody knows how much of the last frame it has.
    */
-  #isSilent(disk: DiskRow): boolean {
+  #silence(disk: DiskRow): string | null {
     const { diskId } = disk;
-    const now = this.#diskCalls.look(disk, () => this.store.health.get(diskId));
-    if (now === 'returned') {
+    const { silence, isBack } = this.#diskCalls.look(disk, () => this.store.health.get(diskId));
+    if (isBack) {
       this.reopenDisk(diskId);
       this.#returned.add(diskId);
     }
-    return now === 'silent';
+    return silence;
   }
 
   /** Disks that answer again since the last question. */

@@ -18,7 +18,9 @@ import { MaintenanceError } from '../../domain/errors.js';
 import type { Tier } from '../../domain/heat.js';
 import { formatBytes, roundDown } from '../../domain/units.js';
 import { processActor } from '../../kernel/actor.js';
+import { notAnswering } from '../../kernel/bounded-io.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
+import { diskAnswers } from '../../kernel/probe-disk.js';
 import { syncDirectory } from '../../kernel/sync-directory.js';
 import type { DiskRow } from '../../store/disks.js';
 import { PoolStore } from '../../store/pool-store.js';
@@ -26,6 +28,7 @@ import type { PoolSettings } from '../../store/settings.js';
 import { CATALOGUE_FILE } from './catalogue.js';
 import type { PoolContext } from './context.js';
 import { backingPath } from './data-file.js';
+import { diskTimeoutMs } from './disk-calls.js';
 import {
   BLOCK_BYTES,
   DISK_CAPACITY_BYTES_MIN,
@@ -36,7 +39,8 @@ import {
   REPLICA_COUNT_MAX,
   reserveBytes,
 } from './layout.js';
-import { refreshSuperblocks, rewriteJournal } from './snapshot.js';
+import { patientFile } from './patient-file.js';
+import { rewriteJournal, tellMembers } from './snapshot.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
 export interface CreatePoolOptions {
@@ -140,6 +144,9 @@ export interface AddDiskOptions {
  */
 export function addDisk(context: PoolContext, path: string, options: AddDiskOptions = {}): number {
   const directory = resolve(path);
+  for (const asked of [directory, backingPath(directory)]) {
+    if (!diskAnswers(asked, diskTimeoutMs())) throw notAnswering(directory);
+  }
   refuseUsedDirectory(context, directory);
   let firstMade: string | undefined;
   try {
@@ -192,7 +199,7 @@ function addDirectory(context: PoolContext, directory: string, options: AddDiskO
     unlinkSync(backing);
     throw cause;
   }
-  refreshSuperblocks(context);
+  tellMembers(context);
   return diskId;
 }
 
@@ -250,16 +257,17 @@ function createBackingFile(directory: string, superblock: Superblock): string {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw inUse(`${path} exists already`);
     throw fromNodeError('make backing file', cause, path);
   }
+  using backing = patientFile({ fd, path });
   try {
     ftruncateSync(fd, superblock.capacityBytes);
-    writeSuperblock({ fd, path }, superblock);
+    writeSuperblock(backing.file, superblock);
     syncDirectory(directory);
     return path;
   } catch (cause) {
+    // Nobody could tell how long that would take; the file is in nobody's way but a disk's.
+    if (!backing.isAnswering) throw notAnswering(path, `delete ${path} once it answers`);
     unlinkSync(path);
     throw fromNodeError('make backing file', cause, path);
-  } finally {
-    closeSync(fd);
   }
 }
 

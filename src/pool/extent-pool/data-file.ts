@@ -25,8 +25,8 @@ export interface DiskState {
   readonly error: MaintenanceError | null;
   /** Of a device that is open for writing. */
   readonly claim?: SharedClaim;
-  /** It is there, and answers no call. */
-  readonly isSilent?: boolean;
+  /** Why it is not used although it is there: it answers no call, or may be written to late. */
+  readonly silence?: string;
 }
 
 /** Of whom a disk is. */
@@ -40,7 +40,9 @@ export interface PoolPlace {
 /** Closes what is open of a disk and lets go of its device. */
 export function closeDisk({ file, claim }: DiskState): void {
   if (file) closeFile(file);
-  claim?.release();
+  // Nobody else shall have a device to which something may still be written.
+  if (file?.io) file.io.whenIdle(() => claim?.release());
+  else claim?.release();
 }
 
 export function backingPath(diskPath: string): string {

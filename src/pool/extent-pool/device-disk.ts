@@ -30,6 +30,7 @@ import { type DiskState, identityProblem, type PoolPlace, unusable, withIo } fro
 import { diskTimeoutMs } from './disk-calls.js';
 import { claimDisk } from './disk-claims.js';
 import { BLOCK_BYTES, HEADER_BYTES } from './layout.js';
+import { patientFile } from './patient-file.js';
 import { readSuperblock, type Superblock } from './superblock.js';
 
 /** Never throws for a device that is away, foreign or held: that is a condition, told in the result. */
@@ -174,12 +175,8 @@ export function findDeviceByUuid(uuid: string, exceptPath: string): string | nul
 /** For those who do not know the capacity: the copy is where the device ended when it was added. */
 export function readDeviceSuperblock(path: string): Superblock | null {
   if (!diskAnswers(path, diskTimeoutMs())) throw notAnswering(path);
-  const file = open(path, constants.O_RDONLY);
-  try {
-    return readSuperblock(file, capacityOf(deviceGeometry(file)));
-  } finally {
-    closeFile(file);
-  }
+  using device = patientFile(open(path, constants.O_RDONLY));
+  return readSuperblock(device.file, capacityOf(deviceGeometry(device.file)));
 }
 
 /** What lies between the beginning and the copy of the superblock; a partial tail is left unused. */

@@ -2,17 +2,20 @@
  * Disks that do not answer. The agent makes its calls with a limit (see src/kernel/bounded-io.ts), and
  * writes down which disk is silent; every other process believes it while that agent lives, and does not
  * ask the disk itself. Before the agent has noticed, or while none runs, a process asks before it opens a
- * disk (see src/kernel/probe-disk.ts), and again while its threads take long.
+ * disk (see src/kernel/probe-disk.ts), and again while its threads take long. Nobody uses a disk to which a
+ * write may come late (see late-writes.ts).
  */
 
 import { join } from 'node:path';
 import { type DiskHealth, NO_ANSWER } from '../../domain/disk-health.js';
+import { MaintenanceError } from '../../domain/errors.js';
 import { BoundedIo, notAnswering } from '../../kernel/bounded-io.js';
-import { tryLockFile } from '../../kernel/file-lock.js';
+import { type FileLock, isFileLocked } from '../../kernel/file-lock.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import { diskAnswers } from '../../kernel/probe-disk.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { DiskState } from './data-file.js';
+import { lateWriterOf, noteLateWrite } from './late-writes.js';
 import { BACKING_FILE } from './layout.js';
 
 /** Held by the agent that works on the pool. */
@@ -30,7 +33,7 @@ export function diskTimeoutMs(): number {
 }
 
 /** A call of a command that takes longer makes it ask whether the disk answers. */
-const DOUBTS_AFTER_MS = 1_000;
+export const DOUBTS_AFTER_MS = 1_000;
 
 /**
  * The calls of this process on each disk: of the agent with a limit; of others, whose disk has answered when
@@ -41,8 +44,12 @@ export class DiskCalls {
   readonly #timeoutMs: number;
   /** Whether every call has a limit, however well the disk answers. */
   readonly #isBounded: boolean;
-  readonly #ofDisk = new Map<number, BoundedIo>();
+  readonly #ofDisk = new Map<number, { readonly uuid: string; readonly io: BoundedIo }>();
   readonly #silent = new Set<number>();
+  /** Of disks to which a write of this process may come late. */
+  readonly #late = new Map<string, FileLock>();
+  /** UUIDs of disks to which one may have come, as `look` has told. */
+  readonly #told = new Set<string>();
   /** UUIDs of disks that did not answer when they were asked. */
   readonly #unanswering = new Set<string>();
 
@@ -53,14 +60,21 @@ export class DiskCalls {
     this.#isBounded = timeoutMs !== null;
   }
 
-  of(diskId: number): BoundedIo {
+  of({ diskId, uuid }: DiskRow): BoundedIo {
     const known = this.#ofDisk.get(diskId);
-    if (known) return known;
+    // The id of a disk that was removed may be given to another one.
+    if (known?.uuid === uuid) return known.io;
     const answers = ({ path }: OpenFile) => diskAnswers(path, this.#timeoutMs);
     const doubts = this.#isBounded ? null : { afterMs: DOUBTS_AFTER_MS, answers };
-    const io = new BoundedIo(this.#timeoutMs, doubts);
-    this.#ofDisk.set(diskId, io);
+    const io: BoundedIo = new BoundedIo(this.#timeoutMs, doubts, () => this.#noteLate(uuid, io));
+    this.#ofDisk.set(diskId, { uuid, io });
     return io;
+  }
+
+  #noteLate(uuid: string, io: BoundedIo): void {
+    const lock = noteLateWrite(this.#poolPath, uuid);
+    this.#late.set(uuid, lock);
+    io.whenIdle(() => lock.release());
   }
 
   /**
@@ -76,32 +90,44 @@ export class DiskCalls {
 
   /** Asks it for a block without waiting. @returns false while an earlier call has not come back in time. */
   probe(diskId: number, file: OpenFile): boolean {
-    const io = this.of(diskId);
-    if (io.isAnswering) io.probe(file);
-    return io.isAnswering;
+    const io = this.#ofDisk.get(diskId)?.io;
+    if (io?.isAnswering) io.probe(file);
+    return io?.isAnswering !== false;
   }
 
-  /** @returns `returned` once, when the call has come back that had made it silent. */
-  look(disk: DiskRow, health: () => DiskHealth): 'answering' | 'silent' | 'returned' {
+  /** Why a disk is not to be used, and whether it has just come back, so that nobody knows its journal. */
+  look(disk: DiskRow, health: () => DiskHealth): { silence: string | null; isBack: boolean } {
+    const silence = this.#silence(disk, health);
+    if (silence !== null) return { silence, isBack: false };
+    const isBack = this.#silent.delete(disk.diskId);
+    const isLeft = lateWriterOf(this.#poolPath, disk.uuid) !== null;
+    const isNews = isLeft && !this.#told.has(disk.uuid);
+    if (isLeft) this.#told.add(disk.uuid);
+    else this.#told.delete(disk.uuid);
+    return { silence, isBack: isBack || isNews };
+  }
+
+  #silence(disk: DiskRow, health: () => DiskHealth): string | null {
     const { diskId, uuid } = disk;
     if (this.isHanging(diskId)) {
       this.#silent.add(diskId);
-      return 'silent';
+      return NO_ANSWER;
     }
-    if (!this.#isBounded) {
-      const isSilent = this.#unanswering.has(uuid) || isSaidToBeSilent(this.#poolPath, health());
-      if (isSilent) return 'silent';
-    }
-    return this.#silent.delete(diskId) ? 'returned' : 'answering';
+    this.#late.get(uuid)?.release();
+    const late = lateWriterOf(this.#poolPath, uuid);
+    if (late && late.pid !== null) return `a process (pid ${late.pid}) still waits for it`;
+    if (this.#isBounded) return null;
+    const isSilent = this.#unanswering.has(uuid) || isSaidToBeSilent(this.#poolPath, health());
+    return isSilent ? NO_ANSWER : null;
   }
 
   /** Whether a call of this process does not come back. */
   isHanging(diskId: number): boolean {
-    return this.#ofDisk.get(diskId)?.isAnswering === false;
+    return this.#ofDisk.get(diskId)?.io.isAnswering === false;
   }
 
   close(): void {
-    for (const io of this.#ofDisk.values()) {
+    for (const { io } of this.#ofDisk.values()) {
       // Somebody waits for a command, and nobody for what was asked by the way.
       io.close(this.#isBounded || io.isAnswering ? this.#timeoutMs : 0);
     }
@@ -111,12 +137,17 @@ export class DiskCalls {
 /** Whether the agent of a pool says so of a disk, and lives. */
 function isSaidToBeSilent(poolPath: string, { state, reason }: DiskHealth): boolean {
   if (state === 'healthy' || reason !== NO_ANSWER) return false;
-  const lock = tryLockFile(join(poolPath, AGENT_LOCK_FILE));
-  lock?.release();
-  return lock === null;
+  return isFileLocked(join(poolPath, AGENT_LOCK_FILE));
 }
 
-export function silentDisk({ path }: DiskRow): DiskState {
-  const error = notAnswering(path);
-  return { condition: 'missing', file: null, superblock: null, error, isSilent: true };
+/** @param silence why, as the health of a disk says it. */
+export function silentDisk({ path }: DiskRow, silence = NO_ANSWER): DiskState {
+  const error = silence === NO_ANSWER ? notAnswering(path) : leftBehindBy(path, silence);
+  return { condition: 'missing', file: null, superblock: null, error, silence };
+}
+
+function leftBehindBy(path: string, silence: string): MaintenanceError {
+  return new MaintenanceError('ERR_DISK_UNAVAILABLE', `${path} is not used: ${silence}`, {
+    nextStep: 'Look into the kernel log (dmesg); it is used again once that process has ended.',
+  });
 }

@@ -1,6 +1,6 @@
 /** Looks which disks are there, and keeps what is known of their health; see src/domain/disk-health.ts. */
 
-import { isUnfit, NEW_DISK_HEALTH, NO_ANSWER, nextHealth } from '../../domain/disk-health.js';
+import { isUnfit, NEW_DISK_HEALTH, nextHealth } from '../../domain/disk-health.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
 import { countingErrors } from './disk-errors.js';
@@ -43,9 +43,9 @@ export function lookAtDisks(context: PoolContext, graceMs: number): boolean {
 }
 
 function problemOf(context: PoolContext, disk: DiskRow): string | null {
-  const { file, error, isSilent } = context.diskState(disk);
+  const { file, error, silence } = context.diskState(disk);
   if (file) return null;
-  return isSilent ? NO_ANSWER : (error?.message ?? 'cannot be read');
+  return silence ?? error?.message ?? 'cannot be read';
 }
 
 /** Degraded disks that can be read all the same. */

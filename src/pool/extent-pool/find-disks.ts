@@ -1,16 +1,20 @@
 /** Finds the disks of a pool without its catalogue, and reads what their journals say. */
 
-import { closeSync, openSync, realpathSync } from 'node:fs';
+import { openSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ByteRun } from '../../domain/units.js';
 import { isBlockDevice } from '../../kernel/block-device.js';
+import { notAnswering } from '../../kernel/bounded-io.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
+import { diskAnswers } from '../../kernel/probe-disk.js';
 import type { DiskKind } from '../../store/disks.js';
 import { backingPath } from './data-file.js';
 import { findDeviceByUuid, readDeviceSuperblock } from './device-disk.js';
+import { diskTimeoutMs } from './disk-calls.js';
 import { readJournal } from './disk-journal.js';
 import type { JournalRecord } from './journal-frames.js';
+import { patientFile } from './patient-file.js';
 import { readSuperblock, type Superblock, type SuperblockMember } from './superblock.js';
 
 export type ObjectRecord = Extract<JournalRecord, readonly ['object', ...unknown[]]>;
@@ -94,29 +98,27 @@ function readDisk(given: string): FoundDisk {
   const kind = isBlockDevice(given) ? 'device' : 'directory';
   const path = kind === 'device' ? realpathSync(given) : given;
   const backing = kind === 'device' ? path : backingPath(path);
+  if (!diskAnswers(backing, diskTimeoutMs())) throw notAnswering(backing);
   let fd: number;
   try {
     fd = openSync(backing, 'r');
   } catch (cause) {
     throw fromNodeError('open', cause, backing);
   }
-  try {
-    const file = { fd, path: backing };
-    const superblock = kind === 'device' ? readDeviceSuperblock(path) : readSuperblock(file);
-    if (!superblock) {
-      throw new MaintenanceError('ERR_NOT_A_POOL', `${backing} carries no dynamicfs superblock`, {
-        nextStep: 'Name the directory or device of a disk that belonged to the pool.',
-      });
-    }
-    return {
-      kind,
-      path,
-      superblock,
-      ...replay(readJournal(file, superblock.journal, superblock.journalEpoch), superblock.journal),
-    };
-  } finally {
-    closeSync(fd);
+  using disk = patientFile({ fd, path: backing });
+  const { file } = disk;
+  const superblock = kind === 'device' ? readDeviceSuperblock(path) : readSuperblock(file);
+  if (!superblock) {
+    throw new MaintenanceError('ERR_NOT_A_POOL', `${backing} carries no dynamicfs superblock`, {
+      nextStep: 'Name the directory or device of a disk that belonged to the pool.',
+    });
   }
+  return {
+    kind,
+    path,
+    superblock,
+    ...replay(readJournal(file, superblock.journal, superblock.journalEpoch), superblock.journal),
+  };
 }
 
 function replay(

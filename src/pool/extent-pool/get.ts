@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
-  lstatSync,
   lutimesSync,
   mkdirSync,
   openSync,
@@ -13,16 +12,17 @@ import {
   symlinkSync,
   utimesSync,
 } from 'node:fs';
-import { dirname, join, resolve, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { asMaintenanceError, MaintenanceError, type WireError } from '../../domain/errors.js';
 import { MIB } from '../../domain/units.js';
 import { fromNodeError } from '../../kernel/kernel-error.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { ObjectKind, ObjectRow } from '../../store/objects.js';
-import { GivenUpError } from '../worker-pool.js';
 import type { PoolContext } from './context.js';
+import { Destination } from './get-destination.js';
 import { Lanes } from './lanes.js';
 import { type ReadRequest, readVerified, recordReads } from './read.js';
+import { ReadTries } from './read-tries.js';
 import { objectNotFound } from './remove.js';
 
 export interface GetOptions {
@@ -56,11 +56,9 @@ export async function getObjects(
 ): Promise<GetReport> {
   const objects = [...context.store.objects.under(name)];
   if (objects.length === 0) throw objectNotFound(context, name);
-  const all = objects.map((object) => ({
-    object,
-    path: destinationOf(object.name, name, destination),
-  }));
-  const get = new Get(context, resolve(destination), options);
+  const place = new Destination(destination, options.force ?? false);
+  const all = objects.map((object) => ({ object, path: place.pathOf(object.name, name) }));
+  const get = new Get(context, place, options);
   const of = (kind: ObjectKind) => all.filter(({ object }) => object.kind === kind);
   for (const directory of of('directory')) get.makeDirectory(directory);
   await restoreInGroups(get, of('file'), options.signal);
@@ -108,31 +106,19 @@ interface Begun {
   readonly requests: readonly ReadRequest[];
 }
 
-/** @throws MaintenanceError ERR_USAGE for a name that would leave the destination. */
-function destinationOf(objectName: string, asked: string, destination: string): string {
-  const root = resolve(destination);
-  const below = asked === '' ? objectName : objectName.slice(asked.length).replace(/^\//, '');
-  const path = below === '' ? root : resolve(root, below);
-  if (path !== root && !path.startsWith(root === sep ? sep : root + sep)) {
-    throw new MaintenanceError('ERR_USAGE', `object name "${objectName}" leads out of ${root}`, {
-      nextStep: 'Get this object alone, under a name of your own.',
-    });
-  }
-  return path;
-}
-
 class Get {
   readonly #context: PoolContext;
-  readonly #root: string;
+  readonly #destination: Destination;
   readonly #options: GetOptions;
+  readonly #tries = new ReadTries();
   readonly #failed: { name: string; error: WireError }[] = [];
   readonly #readExtents: ExtentRow[] = [];
   #objectCount = 0;
   #readBytes = 0;
 
-  constructor(context: PoolContext, root: string, options: GetOptions) {
+  constructor(context: PoolContext, destination: Destination, options: GetOptions) {
     this.#context = context;
-    this.#root = root;
+    this.#destination = destination;
     this.#options = options;
   }
 
@@ -146,7 +132,7 @@ class Get {
 
   makeDirectory({ object, path }: Restored): void {
     try {
-      this.#refuseLinks(path);
+      this.#destination.refuseLinks(path);
       mkdirSync(path, { recursive: true });
       chmodSync(path, object.mode | 0o300);
       this.#objectCount += 1;
@@ -157,8 +143,8 @@ class Get {
 
   makeLink({ object, path }: Restored): void {
     try {
-      this.#makeRoom(path);
-      if (this.#options.force) rmSync(path, { force: true });
+      this.#destination.makeRoom(path);
+      if (this.#destination.force) rmSync(path, { force: true });
       symlinkSync(object.linkTarget ?? '', path);
       lutimesSync(path, object.mtimeMs / 1000, object.mtimeMs / 1000);
       this.#objectCount += 1;
@@ -170,11 +156,14 @@ class Get {
   /** Beside the destination first and renamed when whole: nobody ever sees half a file. */
   async restoreFiles(group: readonly Restored[]): Promise<void> {
     const begun = group.flatMap((restored) => this.#begin(restored) ?? []);
+    const requests = begun.flatMap((one) => one.requests);
     // One bad extent must not cost its neighbours: then read object by object to find which it is.
-    const allRead = await this.#readAll(begun.flatMap((one) => one.requests)).then(
-      () => true,
-      () => false,
-    );
+    const allRead = await this.#tries
+      .once((avoided) => this.#readAll(requests, avoided))
+      .then(
+        () => true,
+        () => false,
+      );
     for (const one of begun) {
       if (allRead) this.#finishFile(one);
       else await this.#readAlone(one);
@@ -188,7 +177,7 @@ class Get {
     // Not the file's own name with something behind it: names may be as long as they can get.
     const partPath = join(dirname(path), `.dynamicfs-part-${randomUUID()}`);
     try {
-      this.#makeRoom(path);
+      this.#destination.makeRoom(path);
       closeSync(openSync(partPath, 'wx', 0o600));
       const extents = this.#context.store.extents.ofObject(object.objectId);
       const requests = extents.map((extent) => ({
@@ -206,23 +195,27 @@ class Get {
     }
   }
 
-  /**
-   * Begins anew: to what was begun, a thread may still write that waits for a disk which hangs. Again
-   * when it met another such disk, until there is none.
-   */
   async #readAlone({ restored, partPath }: Begun): Promise<void> {
     rmSync(partPath, { force: true });
-    const anew = this.#begin(restored);
-    if (!anew) return;
     try {
-      await this.#readAll(anew.requests);
+      const begun = await this.#tries.untilAnswered((avoided) => this.#readAnew(restored, avoided));
+      if (begun) this.#finishFile(begun);
     } catch (cause) {
-      if (cause instanceof GivenUpError) return await this.#readAlone(anew);
-      rmSync(anew.partPath, { force: true });
       this.#fail(restored.object, asMaintenanceError(cause));
-      return;
     }
-    this.#finishFile(anew);
+  }
+
+  /** Begins anew: to what was begun, a thread may still write that waits for a disk which hangs. */
+  async #readAnew(restored: Restored, avoided: ReadonlySet<string>): Promise<Begun | null> {
+    const begun = this.#begin(restored);
+    if (!begun) return null;
+    try {
+      await this.#readAll(begun.requests, avoided);
+      return begun;
+    } catch (cause) {
+      rmSync(begun.partPath, { force: true });
+      throw cause;
+    }
   }
 
   setTimes(path: string, object: ObjectRow): void {
@@ -242,7 +235,7 @@ class Get {
    * Long objects are read in pieces, so that a task stays bounded; large ones, since two threads that
    * write to one file are slower than one.
    */
-  async #readAll(requests: readonly ReadRequest[]): Promise<void> {
+  async #readAll(requests: readonly ReadRequest[], avoided: ReadonlySet<string>): Promise<void> {
     let task: ReadRequest[] = [];
     let taskBytes = 0;
     const reads: Promise<unknown>[] = [];
@@ -250,11 +243,11 @@ class Get {
       task.push(request);
       taskBytes += request.extent.sizeBytes;
       if (taskBytes < TASK_BYTES && task.length < GROUP_OBJECTS) continue;
-      reads.push(readVerified(this.#context, task));
+      reads.push(readVerified(this.#context, task, avoided));
       task = [];
       taskBytes = 0;
     }
-    if (task.length > 0) reads.push(readVerified(this.#context, task));
+    if (task.length > 0) reads.push(readVerified(this.#context, task, avoided));
     const failure = (await Promise.allSettled(reads)).find((read) => read.status === 'rejected');
     if (failure) throw failure.reason;
   }
@@ -272,26 +265,6 @@ class Get {
     this.#objectCount += 1;
     this.#readBytes += object.sizeBytes;
     for (const { extent } of requests) this.#readExtents.push(extent);
-  }
-
-  #makeRoom(path: string): void {
-    this.#refuseLinks(dirname(path));
-    mkdirSync(dirname(path), { recursive: true });
-    // Not existsSync: a link that leads nowhere is somebody's, too.
-    if (this.#options.force || !lstatSync(path, { throwIfNoEntry: false })) return;
-    throw new MaintenanceError('ERR_TARGET_BUSY', `${path} exists already`, {
-      nextStep: 'Add --force to replace it.',
-    });
-  }
-
-  /** The destination itself may be a link; below it, a link would lead out of it. */
-  #refuseLinks(path: string): void {
-    for (let at = path; at.length > this.#root.length; at = dirname(at)) {
-      if (!lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
-      throw new MaintenanceError('ERR_TARGET_BUSY', `${at} is a symbolic link`, {
-        nextStep: 'Remove the link, or choose another destination.',
-      });
-    }
   }
 
   #fail(object: ObjectRow, error: MaintenanceError): void {

@@ -3,9 +3,10 @@
 import { MaintenanceError } from '../../domain/errors.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { ObjectRow } from '../../store/objects.js';
-import { GivenUpError, whenEnded } from '../worker-pool.js';
+import { whenEnded } from '../worker-pool.js';
 import type { PoolContext } from './context.js';
 import { readVerified, recordReads } from './read.js';
+import { ReadTries } from './read-tries.js';
 import { objectNotFound } from './remove.js';
 
 export interface ReadOptions {
@@ -70,6 +71,7 @@ interface Piece {
 class ExtentStream {
   readonly #context: PoolContext;
   readonly #extents: readonly ExtentRow[];
+  readonly #tries = new ReadTries();
   readonly #readings: Promise<Piece>[] = [];
   /** Handed out, and not given back yet. */
   #used: SharedArrayBuffer | null = null;
@@ -119,18 +121,22 @@ class ExtentStream {
     this.#readings.push(reading);
   }
 
-  async #readInto(memory: SharedArrayBuffer, extent: ExtentRow): Promise<Piece> {
+  #readInto(memory: SharedArrayBuffer, extent: ExtentRow): Promise<Piece> {
     const { readMemory } = this.#context;
-    const destination = { kind: 'memory', memory } as const;
-    try {
-      await readVerified(this.#context, [{ extent, destination }]);
-      return { memory, bytes: new Uint8Array(memory, 0, extent.sizeBytes) };
-    } catch (cause) {
-      // A thread that waits for a disk that hangs may still write to it.
-      whenEnded(cause, () => readMemory.giveBack(memory));
-      if (!(cause instanceof GivenUpError)) throw cause;
-      return await this.#readInto(readMemory.take(), extent);
-    }
+    let next: SharedArrayBuffer | null = memory;
+    return this.#tries.untilAnswered(async (avoided) => {
+      const own = next ?? readMemory.take();
+      next = null;
+      try {
+        const destination = { kind: 'memory', memory: own } as const;
+        await readVerified(this.#context, [{ extent, destination }], avoided);
+        return { memory: own, bytes: new Uint8Array(own, 0, extent.sizeBytes) };
+      } catch (cause) {
+        // A thread that waits for a disk that hangs may still write to it.
+        whenEnded(cause, () => readMemory.giveBack(own));
+        throw cause;
+      }
+    });
   }
 }
 

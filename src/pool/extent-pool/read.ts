@@ -9,6 +9,7 @@ import { InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { touched } from '../../domain/heat.js';
 import type { ReadDestination, ReadExtent, ReadOutcome } from '../../domain/tasks.js';
 import type { ExtentRow } from '../../store/extents.js';
+import { GivenUpError } from '../worker-pool.js';
 import { askingDisks } from './ask-disks.js';
 import { BY_A_READ, noteBadReplicas } from './bad-replicas.js';
 import type { PoolContext } from './context.js';
@@ -23,6 +24,7 @@ export interface ReadRequest {
 /**
  * Reads what is asked for, and returns when every byte of it was verified.
  *
+ * @param avoided files of disks that are asked only for what no other disk has.
  * @throws MaintenanceError ERR_CHECKSUM_MISMATCH naming the object when no replica is good,
  *   ERR_TARGET_NOT_FOUND when the object was deleted meanwhile, ERR_DISK_UNAVAILABLE when its disks are
  *   away, GivenUpError when one does not answer: others may have what is asked for, and it must go to
@@ -31,13 +33,11 @@ export interface ReadRequest {
 export async function readVerified(
   context: PoolContext,
   requests: readonly ReadRequest[],
+  avoided: ReadonlySet<string> = new Set(),
 ): Promise<void> {
   let open = [...requests];
   for (let tries = 1; open.length > 0; tries += 1) {
-    const extents = open.map((request) => toTask(context, request));
-    const paths = extents.flatMap(({ replicas }) => replicas.map(({ path }) => path));
-    const read = context.workers.run('read-extents', { extents }, paths);
-    const outcomes = await askingDisks(context, paths, read);
+    const outcomes = await readOnce(context, open, avoided);
     if (outcomes.length !== open.length) throw new InvariantError('a read was not answered');
     const again: ReadRequest[] = [];
     for (const [index, outcome] of outcomes.entries()) {
@@ -51,6 +51,24 @@ export async function readVerified(
       else throw unreadable(context, request.extent, outcome);
     }
     open = again;
+  }
+}
+
+/** @throws GivenUpError naming the first object. */
+async function readOnce(
+  context: PoolContext,
+  requests: readonly ReadRequest[],
+  avoided: ReadonlySet<string>,
+): Promise<ReadOutcome[]> {
+  const extents = requests.map((request) => toTask(context, request, avoided));
+  const paths = extents.flatMap(({ replicas }) => replicas.map(({ path }) => path));
+  const read = context.workers.run('read-extents', { extents }, paths);
+  try {
+    return await askingDisks(context, paths, read);
+  } catch (cause) {
+    const [first] = requests;
+    if (!(cause instanceof GivenUpError) || !first) throw cause;
+    throw cause.naming(nameOf(context, first.extent));
   }
 }
 
@@ -75,13 +93,19 @@ export function recordReads(
   });
 }
 
-function toTask(context: PoolContext, { extent, destination }: ReadRequest): ReadExtent {
+function toTask(
+  context: PoolContext,
+  { extent, destination }: ReadRequest,
+  avoided: ReadonlySet<string>,
+): ReadExtent {
   const { extentId, sizeBytes, checksum } = extent;
-  const replicas = context.readableReplicas(extentId);
-  if (replicas.length === 0) {
+  const readable = context.readableReplicas(extentId);
+  if (readable.length === 0) {
     lookUp(context, extent);
     throw unreadable(context, extent, null);
   }
+  const others = readable.filter(({ path }) => !avoided.has(path));
+  const replicas = others.length > 0 ? others : readable;
   return { extentId, sizeBytes, checksum, replicas, destination };
 }
 
@@ -104,10 +128,10 @@ function unreadable(
   extent: ExtentRow,
   outcome: ReadOutcome | null,
 ): MaintenanceError {
-  const name = context.store.objects.byId(extent.objectId)?.name ?? `object ${extent.objectId}`;
+  const name = nameOf(context, extent);
   const states = context.store.disks.all().map((disk) => ({ disk, ...context.diskState(disk) }));
   const away = states.filter(({ file }) => !file).map(({ disk }) => disk.path);
-  const silent = states.find(({ isSilent }) => isSilent)?.error;
+  const silent = states.find(({ silence }) => silence)?.error;
   return new MaintenanceError(
     outcome ? 'ERR_CHECKSUM_MISMATCH' : 'ERR_DISK_UNAVAILABLE',
     `${name}: extent ${extent.extentIndex} has no good replica${silent ? `; ${silent.message}` : ''}`,
@@ -120,4 +144,8 @@ function unreadable(
           : 'Restore the object from a backup; nothing in this pool can repair it.'),
     },
   );
+}
+
+function nameOf(context: PoolContext, { objectId }: ExtentRow): string {
+  return context.store.objects.byId(objectId)?.name ?? `object ${objectId}`;
 }

@@ -75,8 +75,11 @@ export function finishEvacuation(context: PoolContext, disk: DiskRow): boolean {
   return true;
 }
 
-/** A device that is removed because it has failed can be written to by nobody, and is no member now. */
-function eraseIfPossible(file: OpenFile, { capacityBytes }: DiskRow): void {
+/** A device that is given up because it has failed can be written to by nobody, and is no member now. */
+export function eraseIfPossible(
+  file: OpenFile,
+  { capacityBytes }: Pick<DiskRow, 'capacityBytes'>,
+): void {
   try {
     eraseSuperblocks(file, [0, capacityBytes]);
   } catch (cause) {

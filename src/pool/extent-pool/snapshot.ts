@@ -8,13 +8,14 @@
  */
 
 import { randomInt } from 'node:crypto';
-import { InvariantError, MaintenanceError } from '../../domain/errors.js';
+import { asMaintenanceError, InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { type ByteRun, MIB, totalBytes } from '../../domain/units.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
 import type { PoolContext } from './context.js';
 import { type JournalRecord, runPairs } from './journal-frames.js';
+import { settleLateWrites } from './late-writes.js';
 import { readSuperblock, type Superblock, writeSuperblock } from './superblock.js';
 
 /** A journal smaller than this is never worth rewriting. */
@@ -52,6 +53,15 @@ export function refreshSuperblock(context: PoolContext, disk: DiskRow): void {
   if (!file || !current) return;
   const { journal: first, journalEpoch: epoch } = current;
   renewSuperblock(context, disk, file, { first, epoch });
+}
+
+/** As `refreshSuperblocks`; a disk that does not answer is told when the pool is next opened. */
+export function tellMembers(context: PoolContext): void {
+  try {
+    refreshSuperblocks(context);
+  } catch (cause) {
+    if (asMaintenanceError(cause).code !== 'ERR_DISK_UNAVAILABLE') throw cause;
+  }
 }
 
 function renewSuperblock(
@@ -110,6 +120,7 @@ function rememberPaths(context: PoolContext): void {
  */
 export function repairJournals(context: PoolContext): number {
   const { store, journal } = context;
+  settleLateWrites(context.path, store);
   rememberPaths(context);
   let repairedCount = 0;
   for (const disk of store.disks.all()) {
@@ -136,7 +147,12 @@ export function repairJournals(context: PoolContext): number {
   return repairedCount;
 }
 
-const CAN_WAIT: ReadonlySet<string> = new Set(['ERR_NO_SPACE', 'ERR_KERNEL', 'ERR_PERMISSION']);
+const CAN_WAIT: ReadonlySet<string> = new Set([
+  'ERR_NO_SPACE',
+  'ERR_KERNEL',
+  'ERR_PERMISSION',
+  'ERR_DISK_UNAVAILABLE',
+]);
 
 /** Rewrites journals that consist mostly of void records. */
 export function compactJournals(context: PoolContext): number {
