@@ -49,7 +49,9 @@ class Scanner {
     TreeSearch search(mount_fd_);
     for (size_t root = 0; root < roots_.size(); root += 1) {
       uint64_t from = BTRFS_FIRST_FREE_OBJECTID;
-      const uint64_t last = LastInode(roots_[root].id, &search);
+      uint64_t last = 0;
+      // Without its end the tree is one part: whoever reads that meets the error, and counts it.
+      if (LastInode(roots_[root].id, &search, &last) != 0) last = from;
       const uint64_t count = last < from ? 0 : last - from + 1;
       const uint64_t step =
           std::max(kInodesPerPart, count / (kPartsPerThread * options_.thread_count) + 1);
@@ -69,7 +71,7 @@ class Scanner {
   bool stopped() const { return stopped_; }
 
  private:
-  uint64_t LastInode(uint64_t tree, TreeSearch* search);
+  int LastInode(uint64_t tree, TreeSearch* search, uint64_t* last);
   void ReadPart(const Part& part, TreeSearch* search, Tally* tally);
 
   const Options& options_;
@@ -83,28 +85,30 @@ class Scanner {
   std::atomic<bool> stopped_{false};
 };
 
-/** By halves: only the first item behind a key can be asked for. */
-uint64_t Scanner::LastInode(uint64_t tree, TreeSearch* search) {
+/** By halves: only the first item behind a key can be asked for. 0 or an errno. */
+int Scanner::LastInode(uint64_t tree, TreeSearch* search, uint64_t* last) {
   uint64_t low = 0;
   uint64_t high = BTRFS_LAST_FREE_OBJECTID;
   const TreeKey upto{BTRFS_LAST_FREE_OBJECTID, UINT8_MAX, UINT64_MAX};
   while (low + 1 < high) {
     const uint64_t middle = low + (high - low) / 2;
     uint64_t found = 0;
-    search->ForEach(
+    const int error_number = search->ForEach(
         tree, {middle, 0, 0}, upto,
         [&](const TreeItem& item) {
           found = item.key.objectid;
           return false;
         },
         1);
+    if (error_number != 0) return error_number;
     if (found > 0) {
       low = std::max(found, middle);
     } else {
       high = middle;
     }
   }
-  return low;
+  *last = low;
+  return 0;
 }
 
 /** What one file is made of, while its items come by. */
@@ -227,7 +231,7 @@ void Scanner::ReadPart(const Part& part, TreeSearch* search, Tally* tally) {
   if (file.End()) files += 1;
   control_->AddFiles(files);
   // A tree that was deleted since has none of its files left.
-  if (error_number != 0 && error_number != ENOENT) tally->Fail(error_number);
+  if (error_number != 0 && error_number != ENOENT) tally->FailPart(error_number);
 }
 
 }  // namespace

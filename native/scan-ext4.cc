@@ -86,7 +86,7 @@ class Scanner {
         const ssize_t got =
             pread(layout_.device_fd, table.data(), table.size(), static_cast<off_t>(start));
         if (got != static_cast<ssize_t>(table.size())) {
-          tally->Fail(got < 0 ? errno : EIO);
+          tally->FailPart(got < 0 ? errno : EIO);
           continue;
         }
         const uint64_t first =

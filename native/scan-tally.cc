@@ -3,6 +3,7 @@
 #include "scan.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace scan {
@@ -255,7 +256,18 @@ void Tally::KeepCandidate(Filler fill) {
 
 void Tally::Fail(int error_number) {
   Count(kFailedCount);
-  if (first_errno == 0) first_errno = error_number;
+  KeepErrno(error_number);
+}
+
+void Tally::FailPart(int error_number) {
+  Count(kMissedPartCount);
+  Fail(error_number);
+}
+
+/** The first; but what is wrong with the disk says more than what this user may not read. */
+void Tally::KeepErrno(int error_number) {
+  const bool is_refusal = first_errno == EACCES || first_errno == EPERM;
+  if (error_number != 0 && (first_errno == 0 || is_refusal)) first_errno = error_number;
 }
 
 void Tally::Merge(Tally* other) {
@@ -274,7 +286,7 @@ void Tally::Merge(Tally* other) {
       device_figures[i][j] += other->device_figures[i][j];
     }
   }
-  if (first_errno == 0) first_errno = other->first_errno;
+  KeepErrno(other->first_errno);
   truncated = truncated || other->truncated;
   for (Candidate& file : other->candidates) candidates.push_back(std::move(file));
   other->candidates.clear();

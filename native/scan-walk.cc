@@ -143,7 +143,7 @@ void Walker::List(std::string path, std::vector<char>* buffer, Tally* tally) {
     } else if (IsGone(errno)) {
       tally->Count(kVanishedCount);
     } else {
-      tally->Fail(errno);
+      tally->FailPart(errno);
     }
     return;
   }
@@ -168,7 +168,7 @@ void Walker::ReadOn(const std::shared_ptr<Directory>& directory, std::vector<cha
                     Tally* tally) {
   while (!stopped_) {
     const long bytes = syscall(SYS_getdents64, directory->fd.get(), buffer->data(), buffer->size());
-    if (bytes < 0) tally->Fail(errno);
+    if (bytes < 0) tally->FailPart(errno);
     if (bytes <= 0) return;
     const char* list = buffer->data();
     // A large directory is a list for many threads, which nobody else would find.
@@ -204,7 +204,11 @@ void Walker::LookInto(const Directory& directory, char* list, size_t bytes, Tall
     }
     if (entry->d_type == DT_UNKNOWN) {
       struct stat status;
-      if (fstatat(directory.fd.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (fstatat(directory.fd.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        // It may be a directory.
+        if (!IsGone(errno)) tally->FailPart(errno);
+        continue;
+      }
       if (S_ISDIR(status.st_mode)) Push({JoinPath(directory.path, entry->d_name), nullptr, {}});
       if (!S_ISREG(status.st_mode)) continue;
     }

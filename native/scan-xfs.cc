@@ -170,7 +170,7 @@ class Scanner {
     request->header.icount = control_.GivesWay() ? kInodesPerGentleCall : kInodesPerCall;
     while (ioctl(mount_fd_, kBulkstat, request) != 0) {
       if (errno == EINTR) continue;
-      tally->Fail(errno);
+      tally->FailPart(errno);
       return false;
     }
     return request->header.ocount > 0;

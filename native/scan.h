@@ -92,6 +92,8 @@ enum Figure {
   kFailedCount,
   kVanishedCount,
   kOtherMountCount,
+  /** Directories and pieces of tables, which hold nobody knows how many files. */
+  kMissedPartCount,
   /** Four each of hot, warm, cold: files, fragmented files, fragments, bytes. */
   kTiers,
   kFigureCount = kTiers + 12,
@@ -144,7 +146,10 @@ class Tally {
    */
   void CountWhole(const FileFacts& facts, const Mapping& mapping);
   void Count(Figure figure, uint64_t by = 1) { figures[figure] += by; }
+  /** A file could not be looked at. */
   void Fail(int error_number);
+  /** A directory, or a piece of a table: with it goes all that it would have told of. */
+  void FailPart(int error_number);
   void Merge(Tally* other);
   /** The most gain first. */
   void SortCandidates();
@@ -168,6 +173,7 @@ class Tally {
   };
 
   void Finish(Filler fill);
+  void KeepErrno(int error_number);
   void CloseMapping();
   void CloseFragment();
   uint64_t* FiguresOfTier(const FileFacts& facts);

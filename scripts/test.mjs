@@ -3,8 +3,9 @@
  * Runs lint, type check, the search for unused code and tests, all of them whatever fails; arguments
  * go to vitest.
  *
- * The last line is `N passed, N failed, N skipped`: vitest's own count, and one failed for each
- * thing besides: lint, type check, unused code, a leak.
+ * At the end what was skipped is named with its reason. The last line is `N passed, N failed, N
+ * skipped`: vitest's own count, and one failed for each thing besides: lint, type check, unused code, a
+ * leak.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -33,7 +34,7 @@ const vitestPassed = succeeds('node_modules/vitest/vitest.mjs', arguments_, {
 const report = readReport('counts.json');
 // Without one nobody knows what passed: vitest died.
 if (report === null) problems.push('tests (nobody counted them)');
-const counts = report ?? { passed: 0, failed: 0, skipped: 0 };
+const counts = report ?? { passed: 0, failed: 0, skipped: 0, skips: [] };
 const leaks = readReport('leaks.json') ?? [];
 rmSync(reportDirectory, { recursive: true, force: true });
 
@@ -41,6 +42,7 @@ problems.push(...leaks.map((leak) => `leak, ${leak}`));
 if (!vitestPassed && counts.failed === 0 && leaks.length === 0) {
   problems.push('vitest (no test failed: see above)');
 }
+for (const skip of counts.skips) console.log(`skipped: ${skip}`);
 for (const problem of problems) console.log(`failed: ${problem}`);
 
 const failed = counts.failed + problems.length;

@@ -13,6 +13,7 @@ import {
   type ThrownByParser,
   wireErrorOf,
 } from './report-error.js';
+import type { RunView } from './schemas.js';
 
 /** The pool to work on. */
 export const poolFlag = Flags.string({
@@ -29,6 +30,13 @@ export abstract class BaseCommand extends Command {
   /** Notes for people: kept off standard output, which carries the data. */
   protected note(message: string): void {
     if (!this.jsonEnabled()) process.stderr.write(`${printable(message)}\n`);
+  }
+
+  /** An error that a result carries: what is wrong and what to do, beside what was done. */
+  protected noteError(error: WireError | null): void {
+    if (!error) return;
+    this.note(`Error: ${error.message}`);
+    if (error.nextStep !== null) this.note(`  Next: ${error.nextStep}`);
   }
 
   /** What failed of many, each with its reason; what to do about it is said once. */
@@ -48,6 +56,14 @@ export abstract class BaseCommand extends Command {
     if (this.jsonEnabled()) this.logJson(errorJson(error));
     else process.stderr.write(errorText(error));
   }
+}
+
+/** Of a run that was waited for. What was left alone did not fail. */
+export function exitCodeOfRun(
+  run: Pick<RunView, 'state' | 'error' | 'doneCount' | 'skippedCount' | 'failedCount'>,
+): number {
+  if (run.state === 'failed') return run.error ? exitCodeOfError(run.error) : 1;
+  return exitCodeOf(run.doneCount + run.skippedCount, run.failedCount);
 }
 
 /** For reports over many targets: the exit code that says how many failed. */

@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { mapCell } from '../domain/disk-map.js';
-import { asMaintenanceError, MaintenanceError } from '../domain/errors.js';
+import { asMaintenanceError, MaintenanceError, type WireError } from '../domain/errors.js';
 import { makeScanControl, SCAN_CONTROL, scanProgress } from '../domain/file-scan.js';
 import type { RememberedWindow } from '../domain/trim-windows.js';
 import type { FsMount } from '../pool/fs-pool/detect.js';
@@ -39,9 +39,10 @@ export async function analyzeFileSystem(
   const mount = mountedOf(located);
   const subtree = path === null ? null : subtreeOf(mount, path);
   const analyzed = await runScan(mount, subtree, withMaps, quiet);
-  const reclaimableBytes = await reclaimable(located, mount);
   const { analysis, scan } = analyzed;
   if (scan.stopped) throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
+  const { reclaimableBytes, unread } = await reclaimable(located, mount);
+  const incomplete = analysis.incomplete ?? unread;
   return {
     schemaVersion: 1,
     kind: 'file-system',
@@ -50,6 +51,8 @@ export async function analyzeFileSystem(
     fsType: mount.entry.typeName,
     subtree,
     ...analysis,
+    recommendation: incomplete ? null : analysis.recommendation,
+    incomplete: incomplete && { ...incomplete, details: { ...incomplete.details } },
     reclaimableBytes,
     disks: analysis.disks.map((disk) => ({
       ...disk,
@@ -72,17 +75,28 @@ export async function analyzeFileSystem(
   };
 }
 
-/** @returns null where nobody tells what is free, as to users who are not root. */
-async function reclaimable(located: LocatedFileSystem, mount: FsMount): Promise<number | null> {
-  if (mount.fsType === 'other') return null;
+interface Reclaimable {
+  /** Null where nobody tells what is free, as to users who are not root. */
+  readonly reclaimableBytes: number | null;
+  /** Why it could not be read. */
+  readonly unread: WireError | null;
+}
+
+async function reclaimable(located: LocatedFileSystem, mount: FsMount): Promise<Reclaimable> {
+  if (mount.fsType === 'other') return { reclaimableBytes: null, unread: null };
   const workers = new WorkerPool(1);
   try {
     const remembered = located.registered ? rememberedWindows(located) : [];
     const forecast = await forecastMount({ workers, mount, remembered, minLengthBytes: 0 });
-    return forecast.isKnown ? forecast.requestBytes : null;
+    return { reclaimableBytes: forecast.isKnown ? forecast.requestBytes : null, unread: null };
   } catch (cause) {
-    const { code } = asMaintenanceError(cause);
-    if (code === 'ERR_UNSUPPORTED' || code === 'ERR_PERMISSION') return null;
+    const error = asMaintenanceError(cause);
+    const { code } = error;
+    if (code === 'ERR_UNSUPPORTED' || code === 'ERR_PERMISSION') {
+      return { reclaimableBytes: null, unread: null };
+    }
+    // What the files look like is worth having without it.
+    if (code === 'ERR_KERNEL') return { reclaimableBytes: null, unread: error.toWire() };
     throw cause;
   } finally {
     await workers.close();

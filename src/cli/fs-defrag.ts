@@ -75,6 +75,10 @@ export async function planFsDefrag(
       path: mount.path,
       subtree: wanted.subtree,
       ...plan,
+      incomplete: plan.incomplete && {
+        ...plan.incomplete,
+        details: { ...plan.incomplete.details },
+      },
       skipped: [...plan.skipped],
       failed: [...plan.failed],
       files: plan.files.map((file) => ({

@@ -15,6 +15,7 @@ import {
   ratio,
   timeMs,
   versioned,
+  WireErrorSchema,
 } from './schema-parts.js';
 
 const kind = { kind: z.literal('file-system') };
@@ -77,7 +78,11 @@ export const FsStatusOutput = z.strictObject({
   openMoveCount: count,
   owner: z.string().nullable(),
   lastAnalysis: z
-    .strictObject({ analyzedAtMs: timeMs, fragmentationRatio: ratio, recommendation: z.string() })
+    .strictObject({
+      analyzedAtMs: timeMs,
+      fragmentationRatio: ratio,
+      recommendation: z.string().nullable(),
+    })
     .nullable(),
 });
 
@@ -102,7 +107,10 @@ export const FsAnalyzeOutput = z.strictObject({
   analyzedAtMs: timeMs,
   durationMs: z.number().nonnegative(),
   ...figures,
-  recommendation: z.enum(['None', 'Consider', 'Recommended', 'Urgent']),
+  /** Null when it is incomplete. */
+  recommendation: z.enum(['None', 'Consider', 'Recommended', 'Urgent']).nullable(),
+  /** What could not be read; then all figures are those of the rest, and the exit code is its own. */
+  incomplete: WireErrorSchema.nullable(),
   /** What a trim would ask for now; null where the free space cannot be read. */
   reclaimableBytes: bytes.nullable(),
   method: z.enum([...BULK_METHODS, 'fiemap-walk']),
@@ -141,6 +149,8 @@ export const FsAnalyzeOutput = z.strictObject({
     emptyCount: count,
     hardLinkedCount: count,
     failedCount: count,
+    /** Of these, directories and pieces of tables, which hold nobody knows how many files. */
+    missedPartCount: count,
     vanishedCount: count,
     otherMountCount: count,
   }),
@@ -190,6 +200,8 @@ export const DefragPlanOutput = z.strictObject({
   skipped: Reasons,
   failed: Reasons,
   truncated: z.boolean(),
+  /** As that of `defrag analyze`. */
+  incomplete: WireErrorSchema.nullable(),
   files: z.array(
     z.strictObject({
       path: z.string().nullable(),

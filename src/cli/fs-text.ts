@@ -14,20 +14,19 @@ type DefragPlanView = Extract<Output<'defrag start'>, { dryRun: true }>;
 export function fsAnalysisText(analysis: FsAnalyzeView): string {
   const lines = [
     'Fragmentation Analysis:',
-    `  Total extents: ${analysis.extentCount}`,
-    `  Fragmented extents: ${analysis.fragmentedExtentCount}`,
-    `  Fragmentation ratio: ${percent(analysis.fragmentationRatio)}`,
-    `  Recommendation: ${analysis.recommendation}`,
+    ...totalLines(analysis),
     `  Reclaimable by trim: ${analysis.reclaimableBytes === null ? 'not known' : bytesText(analysis.reclaimableBytes)}`,
     `  File system: ${analysis.fsType} on ${printable(analysis.path)}, an extent is a file`,
   ];
   const reason = analysis.fallbackReason ?? analysis.slowReason;
   if (analysis.subtree !== null) lines.push(`  Only below: ${printable(analysis.subtree)}`);
-  lines.push(
-    `  Read from: ${analysis.method}${reason === null ? '' : ` (${printable(reason)})`}`,
-    '',
-    'Per-Disk Statistics:',
-  );
+  lines.push(`  Read from: ${analysis.method}${reason === null ? '' : ` (${printable(reason)})`}`);
+  // Zeros and ratios of nothing would pass for figures.
+  if (analysis.incomplete && analysis.extentCount === 0) {
+    return [...lines, ...freeSpaceLines(analysis)].join('\n');
+  }
+  const ofWhat = analysis.incomplete ? ' (of the part that was read)' : '';
+  lines.push('', `Per-Disk Statistics${ofWhat}:`);
   for (const disk of analysis.disks) {
     lines.push(
       `  Disk ${diskLabel(analysis, disk)}:`,
@@ -40,7 +39,7 @@ export function fsAnalysisText(analysis: FsAnalyzeView): string {
       ...diskSpaceLines(disk),
     );
   }
-  lines.push('', 'Per-Tier Statistics:');
+  lines.push('', `Per-Tier Statistics${ofWhat}:`);
   for (const tier of analysis.tiers) {
     const { fragmentedExtentCount, extentCount, fragmentationRatio, allocatedBytes } = tier;
     lines.push(
@@ -49,6 +48,26 @@ export function fsAnalysisText(analysis: FsAnalyzeView): string {
   }
   lines.push(...fileLines(analysis), ...histogramLines(analysis), ...worstLines(analysis));
   return lines.join('\n');
+}
+
+/** Of an incomplete analysis nothing is said of the whole. */
+function totalLines(analysis: FsAnalyzeView): string[] {
+  const { extentCount, fragmentedExtentCount, fragmentationRatio, recommendation } = analysis;
+  if (analysis.incomplete === null) {
+    return [
+      `  Total extents: ${extentCount}`,
+      `  Fragmented extents: ${fragmentedExtentCount}`,
+      `  Fragmentation ratio: ${percent(fragmentationRatio)}`,
+      `  Recommendation: ${recommendation}`,
+    ];
+  }
+  return [
+    `  INCOMPLETE: ${printable(analysis.incomplete.message)}`,
+    '  What follows is the part that could be read',
+    `  Total extents: not known, ${extentCount} read`,
+    `  Fragmented extents: not known, ${fragmentedExtentCount} of those read`,
+    '  Recommendation: not known',
+  ];
 }
 
 /** Devices of one file system have its id in common. */
@@ -92,7 +111,10 @@ function fileLines({ files }: FsAnalyzeView): string[] {
   return lines;
 }
 
-function histogramLines({ fragmentCounts, fragmentSizes, freeSpace }: FsAnalyzeView): string[] {
+const NEEDS_ROOT = 'reading it needs root, on ext4, XFS or Btrfs';
+
+function histogramLines(analysis: FsAnalyzeView): string[] {
+  const { fragmentCounts, fragmentSizes } = analysis;
   const lines = ['', 'Fragments per File:'];
   for (const [index, count] of fragmentCounts.entries()) {
     if (count > 0) lines.push(`  up to ${countClassMax(index)}: ${counted(count, 'file')}`);
@@ -103,8 +125,13 @@ function histogramLines({ fragmentCounts, fragmentSizes, freeSpace }: FsAnalyzeV
     const [from, below] = [formatBytes(2 ** index), formatBytes(2 ** (index + 1))];
     lines.push(`  ${from} to below ${below}: ${counted(count, 'fragment')}, ${formatBytes(bytes)}`);
   }
-  lines.push('', 'Free Space:');
-  if (!freeSpace) return [...lines, '  Not known: reading it needs root, on ext4, XFS or Btrfs'];
+  return [...lines, ...freeSpaceLines(analysis)];
+}
+
+function freeSpaceLines({ freeSpace, incomplete }: FsAnalyzeView): string[] {
+  const lines = ['', 'Free Space:'];
+  if (!freeSpace)
+    return [...lines, `  Not known: ${incomplete ? 'it could not be read' : NEEDS_ROOT}`];
   lines.push(
     `  ${bytesText(freeSpace.freeBytes)} in ${counted(freeSpace.runCount, 'run')}, the largest ${formatBytes(freeSpace.largestRunBytes)}`,
   );
@@ -132,11 +159,20 @@ function nameOf(pathHex: string | null): string {
 }
 
 export function defragPlanText(plan: DefragPlanView): string {
+  if (plan.incomplete && plan.scannedCount === 0) {
+    return `INCOMPLETE: ${printable(plan.incomplete.message)}\nNo file could be read, so there is no plan`;
+  }
   const lines = [
     `Defragmentation would move ${counted(plan.fileCount, 'file')} and rewrite ${bytesText(plan.moveBytes)}; nothing was changed`,
     `  Fragmented: ${plan.fragmentedCount} of ${counted(plan.scannedCount, 'file')}`,
     `  Fragments of these files: ${plan.fragmentsBefore}, afterwards ${plan.fragmentsAfter}`,
   ];
+  if (plan.incomplete) {
+    lines.unshift(
+      `INCOMPLETE: ${printable(plan.incomplete.message)}`,
+      'What follows is the part that could be read',
+    );
+  }
   if (plan.truncated) lines.push('  There are more; a run takes them in further rounds');
   for (const { reason, count } of plan.skipped) lines.push(`  Skipped: ${count} (${reason})`);
   for (const { reason, count } of plan.failed)
@@ -173,7 +209,9 @@ export function fsStatusText(status: FsStatusView): string {
   }
   if (status.lastAnalysis) {
     const { fragmentationRatio, recommendation } = status.lastAnalysis;
-    lines.push(`  Last analysis: ${percent(fragmentationRatio)} fragmented, ${recommendation}`);
+    lines.push(
+      `  Last analysis: ${percent(fragmentationRatio)} fragmented, ${recommendation ?? 'incomplete'}`,
+    );
   }
   return [...lines, '', deviceTable(status.disks)].join('\n');
 }

@@ -143,12 +143,17 @@ export interface ScanReport {
   readonly directoryCount: number;
   /** Files and directories that could not be looked at. */
   readonly failedCount: number;
-  /** Errno of the first of them; null when there is none. */
+  /** Errno of the first of them, of a disk rather than of rights; null when there is none. */
   readonly firstErrno: number | null;
   /** Gone between being listed and being looked at. */
   readonly vanishedCount: number;
   /** Mounts met on the walk and not entered; 0 in bulk, which never meets one. */
   readonly otherMountCount: number;
+  /**
+   * Directories and pieces of tables among `failedCount`, of which nobody knows how many files they
+   * hold: without them no figure is that of the whole.
+   */
+  readonly missedPartCount: number;
 
   readonly tiers: Readonly<Record<Tier, TierFigures>>;
   /** Of a Btrfs of several devices, for whoever may read its chunks; else empty. */

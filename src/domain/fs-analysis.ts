@@ -1,5 +1,6 @@
 /** The analysis of a mounted file system: what a scan found, as figures with a recommendation. Pure. */
 
+import type { WireError } from './errors.js';
 import {
   type DeviceFreeSpace,
   type FreeSpaceReport,
@@ -25,7 +26,10 @@ import { TIERS, type Tier } from './heat.js';
 export interface FsAnalysis extends FragmentationFigures {
   readonly analyzedAtMs: number;
   readonly durationMs: number;
-  readonly recommendation: Recommendation;
+  /** Null when it is incomplete: a part recommends nothing for the whole. */
+  readonly recommendation: Recommendation | null;
+  /** What could not be read; then every figure is that of the rest. Null when nothing is missing. */
+  readonly incomplete: WireError | null;
   readonly method: ScanReport['method'];
   readonly fallbackReason: string | null;
   readonly slowReason: string | null;
@@ -88,6 +92,7 @@ export type FsFileFigures = Pick<
   | 'emptyCount'
   | 'hardLinkedCount'
   | 'failedCount'
+  | 'missedPartCount'
   | 'vanishedCount'
   | 'otherMountCount'
 >;
@@ -121,7 +126,11 @@ export function makeFsAnalysis(
   scan: ScanReport,
   freeSpace: FreeSpaceReport | null,
   disk: AnalyzedDisk,
-  options: { readonly nowMs: number; readonly worstCount: number },
+  options: {
+    readonly nowMs: number;
+    readonly worstCount: number;
+    readonly incomplete: WireError | null;
+  },
 ): FsAnalysis {
   const figures = {
     extentCount: scan.fileCount,
@@ -132,7 +141,8 @@ export function makeFsAnalysis(
     analyzedAtMs: options.nowMs,
     durationMs: scan.durationMs,
     ...figures,
-    recommendation: recommend(figures.fragmentationRatio),
+    recommendation: options.incomplete ? null : recommend(figures.fragmentationRatio),
+    incomplete: options.incomplete,
     method: scan.method,
     fallbackReason: scan.fallbackReason,
     slowReason: scan.slowReason,
@@ -203,12 +213,13 @@ function fileFigures(scan: ScanReport): FsFileFigures {
   const { sizeBytes, allocatedBytes, mappingCount, fragmentCount } = scan;
   const { sharedCount, sharedBytes, sharedKnown, compressedCount, compressedBytes } = scan;
   const { unwrittenCount, unwrittenBytes, inlineCount, sparseCount, emptyCount } = scan;
-  const { hardLinkedCount, failedCount, vanishedCount, otherMountCount } = scan;
+  const { hardLinkedCount, failedCount, missedPartCount } = scan;
+  const { vanishedCount, otherMountCount } = scan;
   return {
     ...{ sizeBytes, allocatedBytes, mappingCount, fragmentCount },
     ...{ sharedCount, sharedBytes, sharedKnown, compressedCount, compressedBytes },
     ...{ unwrittenCount, unwrittenBytes, inlineCount, sparseCount, emptyCount },
-    ...{ hardLinkedCount, failedCount, vanishedCount, otherMountCount },
+    ...{ hardLinkedCount, failedCount, missedPartCount, vanishedCount, otherMountCount },
   };
 }
 

@@ -31,6 +31,8 @@ export interface DetectedMount {
   readonly fsType: FsType;
   /** The mount or the whole file system. */
   readonly isReadOnly: boolean;
+  /** The file system made itself read-only, as it does after an error. */
+  readonly hasFailed: boolean;
   /** False for bind mounts and mounted subvolumes: other files share the space. */
   readonly isWhole: boolean;
   /** Btrfs may have several, the others one; none where no block device lies under it. */

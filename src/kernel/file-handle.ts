@@ -1,6 +1,6 @@
 /** Opens files by their handle, which names a file and never a path. */
 
-import { constants } from 'node:fs';
+import { constants, readlinkSync } from 'node:fs';
 import { InvariantError } from '../domain/errors.js';
 import { kernelAddon } from './addon.js';
 import type { OpenFile } from './kernel-call.js';
@@ -30,7 +30,17 @@ export function openByHandle(mount: OpenFile, handle: string, access: number): O
   const reply = kernelAddon().openByHandle(mount.fd, type, bytes.subarray(1), flags);
   const path = `file ${handle} of ${mount.path}`;
   if (reply.errno !== 0) throw new KernelCallError('open', reply.errno, path);
-  return { fd: reply.fd, path };
+  return { fd: reply.fd, path: pathOf(reply.fd, mount.path) ?? path };
+}
+
+/** For people: where the kernel knows the file by now; null when that is nowhere below the mount. */
+function pathOf(fd: number, mountPath: string): string | null {
+  try {
+    const path = readlinkSync(`/proc/self/fd/${fd}`);
+    return path.startsWith(`${mountPath}/`) ? path : null;
+  } catch {
+    return null;
+  }
 }
 
 /** @returns the handle of an open file, as `openByHandle` takes it. Source: name_to_handle_at(2). */

@@ -33,6 +33,11 @@ const NEXT_STEP: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_KERNEL: 'Look into the kernel log (dmesg) for what went wrong with the disk.',
 };
 
+/** Whether it is this user who may not, while all is well with the disk. */
+export function isRefusal(errno: number): boolean {
+  return errno === ERRNO.EACCES || errno === ERRNO.EPERM;
+}
+
 /** A kernel call that failed. `details` has the call, the errno and the path for `--json`. */
 export class KernelCallError extends MaintenanceError {
   /**

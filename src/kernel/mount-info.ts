@@ -53,15 +53,25 @@ export function mountOf(path: string, trees: KernelTrees = LIVE_TREES): MountEnt
   });
 }
 
+/**
+ * What ext4 shows after an error or a shutdown, beside `rw`, since nobody remounted it.
+ *
+ * Source: fs/ext4/super.c (_ext4_show_options), Linux 6.15.
+ */
+const STOPPED_OPTIONS: ReadonlySet<string> = new Set(['emergency_ro', 'shutdown']);
+
 /** Adds the devices to a line of mountinfo. */
 export function describeMount(entry: MountEntry, trees: KernelTrees = LIVE_TREES): DetectedMount {
   const fsType = fsTypeOf(entry.typeName);
   const members = fsType === 'btrfs' ? btrfsMembers(entry, trees) : null;
   const devices = members?.devices ?? deviceByNumber(entry, trees);
+  const stopped = entry.superOptions.some((option) => STOPPED_OPTIONS.has(option));
   return {
     entry,
     fsType,
-    isReadOnly: entry.options.includes('ro') || entry.superOptions.includes('ro'),
+    isReadOnly: entry.options.includes('ro') || stopped || entry.superOptions.includes('ro'),
+    // Whoever mounts or remounts it read-only has it in both.
+    hasFailed: stopped || (entry.superOptions.includes('ro') && !entry.options.includes('ro')),
     isWhole: entry.root === '/',
     devices,
     sysfsName: members?.uuid ?? (fsType === 'other' ? null : (devices[0]?.name ?? null)),

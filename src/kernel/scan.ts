@@ -57,6 +57,7 @@ const FIGURES = [
   'failedCount',
   'vanishedCount',
   'otherMountCount',
+  'missedPartCount',
 ] as const satisfies readonly (keyof ScanReport)[];
 
 const FIGURES_PER_TIER = 4;

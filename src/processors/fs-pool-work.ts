@@ -90,6 +90,11 @@ export class FsPoolWork implements PoolWork {
       nowMs: context.clock(),
     });
     if (scan.stopped) throw endedTooSoon(context.path);
+    // Triggers decide by it, and a part of the files says nothing of the others.
+    const { incomplete } = analysis;
+    if (incomplete && (scan.missedPartCount > 0 || scan.fileCount === 0)) {
+      throw MaintenanceError.fromWire(incomplete);
+    }
     context.store.settings.write({ lastAnalysis: analysis });
     return analysis;
   }

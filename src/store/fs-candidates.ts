@@ -108,6 +108,11 @@ export class FsCandidates {
       .run(runId, outcome, reason, count);
   }
 
+  failedReasonCount(runId: number): number {
+    const sql = "SELECT count(*) AS n FROM run_reasons WHERE run_id = ? AND outcome = 'failed'";
+    return (this.#db.prepare(sql).get(runId) as { n: number }).n;
+  }
+
   /** How many files a run left alone, by outcome and reason. */
   exclusions(runId: number): RunExclusion[] {
     return this.#db

@@ -45,7 +45,15 @@ function facts(fsType: FsType, changes: Partial<DoctorFacts> = {}, options: stri
   const devices = [{ name: 'sda', path: '/dev/sda' }];
   const ext4 = { hasExtents: true, hasBigalloc: false, hasEncryption: false, hasVerity: false };
   return {
-    mount: { entry, fsType, isReadOnly: false, isWhole: true, devices, sysfsName: 'sda' },
+    mount: {
+      entry,
+      fsType,
+      isReadOnly: false,
+      hasFailed: false,
+      isWhole: true,
+      devices,
+      sysfsName: 'sda',
+    },
     layers: [DISK],
     hosts: [],
     ext4Features: fsType === 'ext4' ? ext4 : null,

@@ -86,7 +86,11 @@ describe.skipIf(!canMount)('a scan of a Btrfs of several devices', () => {
       expect(chunkBytes).toBeLessThan(sizeBytes);
     }
     const disk = { diskId: 'id', path: mountPath, devices: devicePaths, capacityBytes: null };
-    const analysis = makeFsAnalysis(scan, free, disk, { nowMs: 0, worstCount: 1 });
+    const analysis = makeFsAnalysis(scan, free, disk, {
+      nowMs: 0,
+      worstCount: 1,
+      incomplete: null,
+    });
     expect(analysis.disks).toMatchObject(
       devicePaths.map((path, index) => ({
         diskId: `id:${index + 1}`,

@@ -142,6 +142,7 @@ describe.skipIf(!canMount)('a mount on a loop device', () => {
       entry: { mountPath: image.mountPath, typeName: 'ext4', source: image.devicePath, root: '/' },
       fsType: 'ext4',
       isReadOnly: false,
+      hasFailed: false,
       isWhole: true,
       devices: [{ name, path: image.devicePath }],
       sysfsName: name,
@@ -175,9 +176,25 @@ describe.skipIf(!canMount)('a mount on a loop device', () => {
     }
   });
 
+  it.each([
+    ['rw,relatime', 'rw,errors=continue', false, false],
+    ['rw,relatime', 'rw,emergency_ro', true, true],
+    ['rw,relatime', 'rw,shutdown', true, true],
+    ['rw,relatime', 'ro', true, true],
+    ['ro,relatime', 'ro', true, false],
+    ['ro,relatime', 'rw', true, false],
+  ])(
+    'with %s - %s is read-only: %s, by itself after an error: %s',
+    (own, all, isReadOnly, hasFailed) => {
+      const [entry] = parseMountInfo(`36 35 8:1 / /mnt ${own} shared:1 - ext4 /dev/sda1 ${all}`);
+      if (!entry) throw new Error('expected an entry');
+      expect(describeMount(entry)).toMatchObject({ isReadOnly, hasFailed });
+    },
+  );
+
   it('is read-only when it was mounted so', () => {
     run('mount', '-o', 'remount,ro', image.mountPath);
-    expect(detectMount(image.mountPath).isReadOnly).toBe(true);
+    expect(detectMount(image.mountPath)).toMatchObject({ isReadOnly: true, hasFailed: false });
     run('mount', '-o', 'remount,rw', image.mountPath);
   });
 });

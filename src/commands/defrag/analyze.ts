@@ -3,6 +3,7 @@ import { analyze, anyAnalysisText, queueAnalysis } from '../../cli/analysis.js';
 import { BaseCommand, poolFlag } from '../../cli/base-command.js';
 import { mapText, stdoutIsColoured } from '../../cli/map-text.js';
 import { prose } from '../../cli/prose.js';
+import { exitCodeOfError } from '../../cli/report-error.js';
 import type { Output } from '../../cli/schemas.js';
 
 /** Measures fragmentation. */
@@ -16,7 +17,8 @@ Consider, above 30 % Recommended, above 50 % Urgent. Any mount point will do, re
 an extent is a file.
 
 EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 12 this file system does not tell where files lie,
-18 queue unreachable (--background), 21 not a pool, 25 not mounted, 130 interrupted.`);
+18 queue unreachable (--background), 20 not all could be read (what could be is printed, marked as
+incomplete, without a recommendation), 21 not a pool, 25 not mounted, 130 interrupted.`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool',
@@ -50,6 +52,10 @@ EXIT STATUS: 0 measured, 2 usage, 10 no such pool, 12 this file system does not 
       quiet: this.jsonEnabled(),
     });
     this.log(anyAnalysisText(analysis));
+    if (analysis.kind === 'file-system' && analysis.incomplete) {
+      this.noteError(analysis.incomplete);
+      process.exitCode = exitCodeOfError(analysis.incomplete);
+    }
     if (analysis.maps) this.log(`\n${mapText(analysis.maps, stdoutIsColoured())}`);
     return analysis;
   }

@@ -1,12 +1,17 @@
 import { Flags } from '@oclif/core';
-import { BaseCommand, poolFlag } from '../../cli/base-command.js';
+import { BaseCommand, exitCodeOfRun, poolFlag } from '../../cli/base-command.js';
 import { planDefrag, startDefrag } from '../../cli/defrag-start.js';
 import { intensityFlag, sloFlag, threadsFlag } from '../../cli/flags.js';
 import { defragPlanText } from '../../cli/fs-text.js';
 import { prose } from '../../cli/prose.js';
+import { exitCodeOfError } from '../../cli/report-error.js';
 import type { Output } from '../../cli/schemas.js';
 import { exclusionLines } from '../../cli/text.js';
 import { QUIET_MS_DEFAULT } from '../../domain/fs-runs.js';
+
+/** Each reason stands above. */
+const NEXT_AFTER_FAILURES =
+  '  Next: Nothing was lost. Look into the kernel log (dmesg) for what went wrong with the disk, and `disk health`.';
 
 /** Begins defragmentation in the background. */
 export default class DefragStart extends BaseCommand {
@@ -27,7 +32,7 @@ were just written or have the attribute user.dynamicfs.nodefrag are skipped, eac
 
 EXIT STATUS: 0 started (or nothing to do), 2 usage, 10 no such pool, 11 another run is under way,
 12 not for this pool, 13 mounted read-only, 18 queue unreachable, 21 not registered, 25 not mounted, 26 no agent;
-with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the run goes on).`);
+with --wait also 1 or the code of its error the run failed, 32 all files or extents failed, 64 some, 130 interrupted (the run goes on).`);
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> --pool /pool --intensity medium',
@@ -83,6 +88,8 @@ with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the 
     if (flags['dry-run']) {
       const plan = await planDefrag(flags.pool, fileSystem, threads);
       this.log(defragPlanText(plan));
+      this.noteError(plan.incomplete);
+      if (plan.incomplete) process.exitCode = exitCodeOfError(plan.incomplete);
       return plan;
     }
     const started = await startDefrag(flags.pool, {
@@ -103,8 +110,11 @@ with --wait also 1 the run failed, 64 some extents failed, 130 interrupted (the 
       this.log(`Run ${state}: ${doneCount} moved, ${skippedCount} skipped, ${failedCount} failed`);
       for (const line of exclusionLines(run)) this.log(line);
     } else this.log("Use 'defrag-status' to check progress");
-    if (wait && run?.state === 'failed') process.exitCode = 1;
-    else if (wait && run && run.failedCount > 0) process.exitCode = 64;
+    if (wait && run) {
+      this.noteError(run.error);
+      if (!run.error && run.failedCount > 0) this.note(NEXT_AFTER_FAILURES);
+      process.exitCode = exitCodeOfRun(run);
+    }
     return started;
   }
 }

@@ -37,8 +37,7 @@ extents failed, 130 interrupted (it goes on).`);
     const { state, error, failedCount, defragmentedCount } = reclamation;
     if (state === 'failed') process.exitCode = error ? exitCodeOfError(error) : 1;
     else if (flags.wait) process.exitCode = exitCodeOf(Math.max(1, defragmentedCount), failedCount);
-    if (error) this.note(`Error: ${error.message}`);
-    if (error?.nextStep) this.note(`  Next: ${error.nextStep}`);
+    this.noteError(error);
     return { schemaVersion: 1, reclamation };
   }
 }

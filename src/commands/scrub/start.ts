@@ -1,5 +1,5 @@
 import { Flags } from '@oclif/core';
-import { BaseCommand, poolFlag } from '../../cli/base-command.js';
+import { BaseCommand, exitCodeOfRun, poolFlag } from '../../cli/base-command.js';
 import { intensityFlag, threadsFlag } from '../../cli/flags.js';
 import { prose } from '../../cli/prose.js';
 import type { Output } from '../../cli/schemas.js';
@@ -17,7 +17,7 @@ extent; what is bad is reported by the name of its object, and repaired with --r
 stopped goes on where it was, unless --from-start. Starting again changes intensity, threads and --repair.
 
 EXIT STATUS: 0 started, 2 usage, 10 no such pool or disk, 11 a scrub of other disks is under way,
-12 not for this pool, 18 queue unreachable, 26 no agent; with --wait also 1 the scrub failed,
+12 not for this pool, 18 queue unreachable, 26 no agent; with --wait also 1 or the code of its error the scrub failed,
 64 bad replicas were left, 130 interrupted (the scrub goes on).`);
 
   static override examples = [
@@ -58,7 +58,8 @@ EXIT STATUS: 0 started, 2 usage, 10 no such pool or disk, 11 a scrub of other di
     if (!flags.wait) this.log("Use 'scrub status' to check progress");
     else {
       this.log(scrubText(status));
-      if (status.run?.state === 'failed') process.exitCode = 1;
+      this.noteError(status.run?.error ?? null);
+      if (status.run?.state === 'failed') process.exitCode = exitCodeOfRun(status.run);
       else if (status.replicasBad > status.replicasRepaired) process.exitCode = 64;
     }
     return status;

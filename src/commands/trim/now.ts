@@ -69,8 +69,7 @@ the file system, 12 not for this pool, or its disks take no discards, 13 mounted
     const { doneCount, failedCount, state, error } = result.run;
     const hasOwnCode = state === 'failed' && error !== null;
     process.exitCode = hasOwnCode ? exitCodeOfError(error) : exitCodeOf(doneCount, failedCount);
-    if (error) this.note(`Error: ${error.message}`);
-    if (error?.nextStep) this.note(`  Next: ${error.nextStep}`);
+    this.noteError(error);
     return result;
   }
 }

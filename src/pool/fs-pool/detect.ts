@@ -1,11 +1,12 @@
 /** What is mounted at a path, and what can be done with it. */
 
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { MaintenanceError } from '../../domain/errors.js';
 import type { DetectedMount } from '../../domain/mounts.js';
 import type { MovableFileSystem, MoveMount } from '../../domain/move-tasks.js';
 import { fileSystemUuid } from '../../kernel/file-system-uuid.js';
+import { fromNodeError } from '../../kernel/kernel-error.js';
 import { detectMount } from '../../kernel/mount-info.js';
 
 export interface FsMount extends DetectedMount {
@@ -51,8 +52,30 @@ export function movePlace(mount: FsMount): MoveMount {
 /** @throws MaintenanceError ERR_PERMISSION for a mount that cannot be written. */
 export function assertWritable(mount: FsMount): void {
   if (!mount.isReadOnly) return;
-  throw new MaintenanceError('ERR_PERMISSION', `${mount.path} is mounted read-only`, {
+  const state = mount.hasFailed ? 'went read-only because of an error' : 'is mounted read-only';
+  throw new MaintenanceError('ERR_PERMISSION', `${mount.path} ${state}`, {
     nextStep:
-      'Look into the kernel log for why, repair it, and remount it for writing: the run can then be started again.',
+      'Look into the kernel log (dmesg) for why, repair it, and mount it for writing again: the run can then be started again.',
   });
+}
+
+/**
+ * Asked after something failed: was it the file system that stopped?
+ *
+ * XFS shows nothing of a shutdown in its options, but opens nothing any more, not even its root.
+ *
+ * @throws MaintenanceError ERR_PERMISSION as `assertWritable`, ERR_KERNEL after a shutdown.
+ */
+export function assertAlive(mount: FsMount): void {
+  assertWritable(mount);
+  try {
+    closeSync(openSync(mount.path, 'r'));
+  } catch (cause) {
+    const { message } = fromNodeError('open', cause, mount.path);
+    throw new MaintenanceError('ERR_KERNEL', `${mount.path} shut down after an error: ${message}`, {
+      nextStep:
+        'Look into the kernel log (dmesg) for why, unmount it, repair it and mount it again: the run can then be started again.',
+      cause,
+    });
+  }
 }

@@ -6,6 +6,7 @@
  */
 
 import { statfsSync } from 'node:fs';
+import type { WireError } from '../../domain/errors.js';
 import { freeBytesFloor } from '../../domain/fs-pace.js';
 import type { FsRunOptions } from '../../domain/fs-runs.js';
 import type {
@@ -24,8 +25,11 @@ import {
 import type { Run } from '../../domain/runs.js';
 import type { FsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
-import { assertWritable, movePlace } from './detect.js';
+import { assertAlive, assertWritable, movePlace } from './detect.js';
 import type { FileGroup, GroupRest } from './run-files.js';
+
+/** Failures of a run that are told one by one. */
+const FAILED_EXAMPLES_MAX = 5;
 
 export interface GroupReport extends GroupRest {
   readonly processedCount: number;
@@ -82,6 +86,8 @@ export async function moveGroup(
     }
     record.save();
   });
+  // The files of the last group would else be all that tells of it.
+  if (record.mayHaveFailedFileSystem) assertAlive(context.mount());
   return record.report();
 }
 
@@ -131,6 +137,7 @@ class GroupRecord {
   #unverifiedCount = 0;
   #movedBytes = 0;
   #settled = true;
+  #foundReadOnly = false;
 
   constructor(context: FsPoolContext, run: Run, placeTry: number) {
     this.#context = context;
@@ -142,11 +149,15 @@ class GroupRecord {
     return this.#placeTry < LAST_PLACE_TRY;
   }
 
+  get mayHaveFailedFileSystem(): boolean {
+    return this.#foundReadOnly || this.#failedCount > 0;
+  }
+
   prepared(file: FsCandidate, outcome: PrepareOutcome | undefined): void {
     if (outcome?.kind === 'skipped') {
       if (this.#mayTryAgain && mayFindPlace(file, outcome.reason)) this.#withoutPlace.push(file);
       else this.#skip(file, outcome.reason);
-    } else if (outcome?.kind === 'failed') this.#fail(file, outcome.error.message);
+    } else if (outcome?.kind === 'failed') this.#fail(file, outcome.error);
     else this.#later.push(file);
   }
 
@@ -155,7 +166,7 @@ class GroupRecord {
     if (outcome.kind === 'skipped' && outcome.reason === 'no-space' && this.#mayTryAgain) {
       this.#withoutPlace.push(file);
     } else if (outcome.kind === 'skipped') this.#skip(file, outcome.reason);
-    else if (outcome.kind === 'failed') this.#fail(file, outcome.error.message);
+    else if (outcome.kind === 'failed') this.#fail(file, outcome.error);
     else if (outcome.kind === 'not-begun') this.#later.push(file);
     else this.#moved(file, outcome);
   }
@@ -187,6 +198,7 @@ class GroupRecord {
   }
 
   #skip(file: FsCandidate, reason: SkipReason): void {
+    if (reason === 'read-only') this.#foundReadOnly = true;
     const { runId } = this.#run;
     const isMovedAlready = this.#placeTry === SECOND_MOVE_TRY;
     // A file that was moved up to here stays moved; the rest had nothing to gain.
@@ -199,9 +211,13 @@ class GroupRecord {
     this.#processed(file);
   }
 
-  #fail(file: FsCandidate, reason: string): void {
+  /** Some by name, as examples; a disk that fails all would else leave a reason for each. */
+  #fail(file: FsCandidate, error: WireError): void {
     const { runId } = this.#run;
-    this.#context.store.candidates.exclude(runId, file.candidateId, 'failed', reason);
+    const { candidates } = this.#context.store;
+    const isExample = candidates.failedReasonCount(runId) < FAILED_EXAMPLES_MAX;
+    const reason = isExample ? error.message : `more files: ${withoutPath(error)}`;
+    candidates.exclude(runId, file.candidateId, 'failed', reason);
     this.#failedCount += 1;
     this.#processed(file);
   }
@@ -240,6 +256,11 @@ class GroupRecord {
       settled: this.#settled,
     };
   }
+}
+
+/** The call and its errno, which many files have in common. */
+function withoutPath({ message, details }: WireError): string {
+  return typeof details.path === 'string' ? message.replace(` ${details.path}`, '') : message;
 }
 
 /** Others hold space now, or files that will leave theirs. */

@@ -1,5 +1,6 @@
 /** The dry run of a defragmentation: what would be moved, what would be skipped and why. */
 
+import type { WireError } from '../../domain/errors.js';
 import { gainOf, makeScanControl, type ScanCandidate } from '../../domain/file-scan.js';
 import { CANDIDATE_LIMIT, freeBytesFloor } from '../../domain/fs-pace.js';
 import type { FsRunOptions } from '../../domain/fs-runs.js';
@@ -12,7 +13,7 @@ import { LAST_PLACE_TRY } from '../../domain/place-forecast.js';
 import type { WorkerPool } from '../worker-pool.js';
 import { type FsMount, movePlace } from './detect.js';
 import { capacityBytes } from './move-group.js';
-import { scanMount } from './scan.js';
+import { scanMount, unreadError } from './scan.js';
 
 export interface MovePlanReport {
   readonly scannedCount: number;
@@ -27,6 +28,8 @@ export interface MovePlanReport {
   readonly failed: readonly { readonly reason: string; readonly count: number }[];
   /** There are more fragmented files than were planned. */
   readonly truncated: boolean;
+  /** Why not all files are known; null when they are. */
+  readonly incomplete: WireError | null;
   /** The files with the most to gain. */
   readonly files: readonly PlannedFile[];
 }
@@ -76,6 +79,7 @@ export async function planMoves(
     scannedCount: scan.fileCount,
     fragmentedCount: scan.fragmentedCount,
     truncated: scan.truncated,
+    incomplete: unreadError(scan, mount.path)?.toWire() ?? null,
     ...sum.report(),
   };
 }
@@ -108,7 +112,7 @@ class PlanSum {
     }
   }
 
-  report(): Omit<MovePlanReport, 'scannedCount' | 'fragmentedCount' | 'truncated'> {
+  report(): Omit<MovePlanReport, 'scannedCount' | 'fragmentedCount' | 'truncated' | 'incomplete'> {
     return {
       fileCount: this.#fileCount,
       moveBytes: this.#moveBytes,

@@ -11,7 +11,7 @@ import type { Run } from '../../domain/runs.js';
 import { MIB } from '../../domain/units.js';
 import type { FsCandidate, NewFsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
-import { scanMount } from './scan.js';
+import { scanMount, unreadError } from './scan.js';
 
 const PICK_COUNT = 1_000;
 /** Of a larger file one piece moves at a time. */
@@ -103,7 +103,8 @@ function pieceBytes({ allocatedBytes, resumeBytes }: FsCandidate): number {
  * Scans for files to move and adds those that the run does not know yet.
  *
  * @returns how many were added; null when the run was stopped or paused meanwhile.
- * @throws MaintenanceError ERR_PERMISSION when files cannot be named by handle.
+ * @throws MaintenanceError ERR_PERMISSION when files cannot be named by handle; ERR_KERNEL when the
+ *   file system could not be read: what is missing would else pass for what needs no move.
  */
 export async function scanForRun(
   context: FsPoolContext,
@@ -124,6 +125,8 @@ export async function scanForRun(
     control,
   });
   if (report.stopped) return null;
+  const unread = unreadError(report, mount.path);
+  if (unread && (report.missedPartCount > 0 || report.fileCount === 0)) throw unread;
   if (report.candidates.some(({ handle }) => handle === null)) throw noHandles(mount.path);
   return store.transaction(() => {
     context.assertOwner();
@@ -131,6 +134,12 @@ export async function scanForRun(
     const scope = store.reclamations.scope(run.runId);
     const added = store.candidates.add(run.runId, within(scope, report.candidates));
     store.runs.addProgress(run.runId, { plannedCount: added.count, plannedBytes: added.bytes });
+    // Each later scan of the run meets the same ones.
+    if (unread && !store.options.scan(run.runId)) {
+      const { failedCount } = report;
+      store.candidates.count(run.runId, 'failed', unread.message, failedCount);
+      store.runs.addProgress(run.runId, { failedCount });
+    }
     const durationMs = clock() - startedAtMs;
     const truncated = report.truncated && added.count > 0;
     store.options.setScan(run.runId, { scannedAtMs: startedAtMs, durationMs, truncated });

@@ -1,6 +1,6 @@
 /** Runs the scan of a mount in a thread, with what it needs to know of the mount. */
 
-import { asMaintenanceError } from '../../domain/errors.js';
+import { asMaintenanceError, type MaintenanceError } from '../../domain/errors.js';
 import {
   type FreeSpaceReport,
   makeScanControl,
@@ -10,6 +10,7 @@ import {
 import { TARGET_FRAGMENT_BYTES } from '../../domain/fragmentation.js';
 import { type AnalyzedDisk, type FsAnalysis, makeFsAnalysis } from '../../domain/fs-analysis.js';
 import { discardLimits } from '../../kernel/discard-limits.js';
+import { isRefusal, KernelCallError } from '../../kernel/kernel-error.js';
 import type { WorkerPool } from '../worker-pool.js';
 import type { FsMount } from './detect.js';
 
@@ -52,6 +53,19 @@ export interface AnalyzedMount {
   readonly freeSpace: FreeSpaceReport | null;
 }
 
+/**
+ * What kept a scan from seeing everything, other than the rights of this user: its figures are those of
+ * a part. Null when it saw all that it may.
+ */
+export function unreadError(scan: ScanReport, path: string): MaintenanceError | null {
+  const { failedCount, missedPartCount, firstErrno, fileCount } = scan;
+  if (firstErrno === null || isRefusal(firstErrno)) return null;
+  const missed =
+    missedPartCount > 0 ? `, ${missedPartCount} of these with whatever files they hold` : '';
+  const call = `read all of the file system (${fileCount} files read, ${failedCount} reads failed${missed}) on`;
+  return new KernelCallError(call, firstErrno, path);
+}
+
 /** Reads only. @throws MaintenanceError as `scanMount`. */
 export async function analyzeMount(
   workers: WorkerPool,
@@ -59,15 +73,23 @@ export async function analyzeMount(
   request: AnalyzeRequest,
 ): Promise<AnalyzedMount> {
   const { subtree, threadCount, mapCellCount, worstCount, nowMs } = request;
-  const freeSpaceAsked = measureFreeSpace(workers, mount, mapCellCount);
-  const scan = await scanMount(workers, mount, {
-    ...{ subtree, threadCount, mapCellCount, nowMs },
-    candidateLimit: worstCount,
-    nameCount: worstCount,
-    control: request.control ?? makeScanControl(),
-  });
-  const freeSpace = await freeSpaceAsked;
-  const options = { nowMs, worstCount };
+  // Both at a time, and both waited for: a rejection that nobody hears would end the agent.
+  const [scanned, measured] = await Promise.allSettled([
+    scanMount(workers, mount, {
+      ...{ subtree, threadCount, mapCellCount, nowMs },
+      candidateLimit: worstCount,
+      nameCount: worstCount,
+      control: request.control ?? makeScanControl(),
+    }),
+    measureFreeSpace(workers, mount, mapCellCount),
+  ]);
+  if (scanned.status === 'rejected') throw scanned.reason;
+  const scan = scanned.value;
+  const freeSpace = measured.status === 'fulfilled' ? measured.value : null;
+  const unread =
+    unreadError(scan, mount.path) ??
+    (measured.status === 'rejected' ? asMaintenanceError(measured.reason) : null);
+  const options = { nowMs, worstCount, incomplete: unread?.toWire() ?? null };
   return { analysis: makeFsAnalysis(scan, freeSpace, diskOf(mount), options), scan, freeSpace };
 }
 
