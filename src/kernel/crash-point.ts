@@ -8,7 +8,7 @@
 import { MaintenanceError } from '../domain/errors.js';
 
 /**
- * In the order of the protocols: rewrite an extent, discard what is free, store an object, move a file,
+ * In the order of the protocols: rewrite an extent, discard what is free, store an object, write a journal anew, move a file,
  * trim a mount. */
 export const CRASH_POINTS = [
   'rewrite-reserved',
@@ -28,6 +28,7 @@ export const CRASH_POINTS = [
   'put-written',
   'put-journaled',
   'put-committed',
+  'journal-renewed',
   'move-prepared',
   'move-window',
   'move-moved',

@@ -3,10 +3,11 @@
  * dies at the given point, and the next opening finds a sound pool with whole objects.
  */
 
-import { readdirSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { MIB } from '../../src/domain/units.js';
+import { lookAtDisks } from '../../src/pool/extent-pool/disk-watch.js';
 import { recoverPool } from '../../src/pool/extent-pool/recover.js';
 import { runTypeScript } from '../support/child.js';
 import {
@@ -19,6 +20,7 @@ import {
   openPool,
   putFiles,
 } from '../support/pool-fixture.js';
+import { tempDirectory } from '../support/temp-directory.js';
 
 const OLD = content('old', 3 * MIB);
 /** What the child stores; made there from the same seed. */
@@ -49,6 +51,13 @@ const REWRITE = `
     await rewriteReplica(pool.context, { extentId, diskId: 1 }, 'evacuate');
   }
   await pool.close();
+`;
+
+const NEW_JOURNAL = `
+  import { ExtentPool } from './src/pool/extent-pool/extent-pool.ts';
+  import { rewriteJournal } from './src/pool/extent-pool/snapshot.ts';
+  const { context } = ExtentPool.open(process.env.POOL);
+  rewriteJournal(context, context.store.disks.get(1));
 `;
 
 const TRIM = `
@@ -145,6 +154,26 @@ describe('a process that is killed', () => {
     expect(pool.context.store.space.totals(1).discardingBytes).toBe(0);
     expect(await inventory(pool)).toEqual({ replaced: checksum(OLD) });
   });
+});
+
+it('an agent writes on where a command died that wrote a new journal', async () => {
+  const agent = makePool({ diskCount: 1, extentBytes: MIB });
+  await putFiles(agent, { before: OLD });
+  const crashing = { POOL: agent.path, DYNAMICFS_CRASH_AT: 'journal-renewed' };
+  const end = await runTypeScript(NEW_JOURNAL, crashing);
+  expect(end.signal).toBe('SIGKILL');
+
+  await putFiles(agent, { after: NEW });
+  lookAtDisks(agent.context, 60_000);
+  await putFiles(agent, { later: OLD });
+  // The disks alone, as they are while the agent runs: closing or opening the pool would mend them.
+  const [disk] = agent.disks();
+  const copy = join(tempDirectory('copy'), 'pool');
+  const diskCopy = `${copy}-disk`;
+  cpSync(disk?.path ?? '', diskCopy, { recursive: true });
+  await recoverPool(copy, [diskCopy]);
+  const found = { before: checksum(OLD), after: checksum(NEW), later: checksum(OLD) };
+  expect(await inventory(openPool(copy))).toEqual(found);
 });
 
 it('two processes that put into one pool at once do not get in each other’s way', async () => {

@@ -5,7 +5,7 @@ import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
 import { countingErrors } from './disk-errors.js';
 import { addRecord, type JournalBatch, writeJournals } from './journal-batch.js';
-import { repairJournals } from './snapshot.js';
+import { hasStaleJournal, repairJournals } from './snapshot.js';
 
 /** Extents that lose a replica in one transaction. */
 const SURPLUS_AT_A_TIME = 200;
@@ -35,6 +35,8 @@ export function lookAtDisks(context: PoolContext, graceMs: number): boolean {
       context.assertOwner();
       for (const diskId of returned) store.disks.markJournalStale(diskId);
     });
+    repairJournals(context);
+  } else if (hasStaleJournal(context)) {
     repairJournals(context);
   }
   // What it is asked now must have come back by the next look, or by the one after.

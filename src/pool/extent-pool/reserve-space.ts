@@ -7,6 +7,7 @@ import { type ByteRun, formatBytes } from '../../domain/units.js';
 import type { Replica } from '../../store/extents.js';
 import type { PoolContext } from './context.js';
 import { allocatedBytes } from './layout.js';
+import { hasStaleJournal, repairJournals } from './snapshot.js';
 
 export interface SpaceRequest {
   readonly sizesBytes: readonly number[];
@@ -26,6 +27,7 @@ export interface SpaceRequest {
  * @throws MaintenanceError ERR_NO_SPACE when there are too few disks with room.
  */
 export function reserveSpace(context: PoolContext, request: SpaceRequest): Replica[][] {
+  if (hasStaleJournal(context)) repairJournals(context);
   return context.store.transactionWithoutFlush(() => {
     const disks = placementDisks(context);
     const totalBytes = request.sizesBytes.reduce((sum, size) => sum + allocatedBytes(size), 0);
@@ -38,14 +40,20 @@ export function reserveSpace(context: PoolContext, request: SpaceRequest): Repli
   });
 }
 
-/** Disks with what they can take now; healthy means online, writable, fit and not being emptied. */
+/**
+ * Disks with what they can take now; healthy means online, writable, fit, not being emptied, and with a
+ * journal that is up to date: a newer one may lie in what is free of it (`rewriteJournal`).
+ */
 export function placementDisks(context: PoolContext): PlacementDisk[] {
   const unfit = context.store.health.unfit();
   return context.store.disks.all().map((disk) => ({
     diskId: disk.diskId,
     tier: disk.tier,
     healthy:
-      !disk.evacuating && !unfit.has(disk.diskId) && context.diskState(disk).condition === 'online',
+      !disk.evacuating &&
+      !disk.journalStale &&
+      !unfit.has(disk.diskId) &&
+      context.diskState(disk).condition === 'online',
     usableBytes: context.allocator.usableBytes(disk),
   }));
 }

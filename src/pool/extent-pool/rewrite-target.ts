@@ -88,7 +88,7 @@ export function reserveTarget(
     let reason: SkipReason = 'disk not writable';
     for (const targetDisk of targets) {
       const { condition, file } = context.diskState(targetDisk);
-      if (condition !== 'online' || !file) continue;
+      if (condition !== 'online' || !file || targetDisk.journalStale) continue;
       if (!isForSafety(goal) && isShort) return WAITS_FOR_REPAIR;
       const owner = context.writer.newOwner();
       const request = { diskId: targetDisk.diskId, owner, goal };

@@ -3,13 +3,15 @@
  * was away, and to drop records that later ones made void.
  *
  * The new journal is complete and durable before the superblock names it. Should the process die
- * between that and the commit, superblock and catalogue name different epochs, and the next writer
- * does it again (`repairJournals`).
+ * between that and the commit, the superblock names a journal in space that is free again. So the old
+ * one is marked stale before, for good: nobody appends to it, and nobody takes space on that disk
+ * (`placementDisks`), before the next writer has done it again (`repairJournals`).
  */
 
 import { randomInt } from 'node:crypto';
 import { asMaintenanceError, InvariantError, MaintenanceError } from '../../domain/errors.js';
 import { type ByteRun, MIB, totalBytes } from '../../domain/units.js';
+import { crashPoint } from '../../kernel/crash-point.js';
 import type { OpenFile } from '../../kernel/kernel-call.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { ExtentRow } from '../../store/extents.js';
@@ -26,12 +28,14 @@ const LIVE_RECORD_BYTES = 160;
 export function rewriteJournal(context: PoolContext, disk: DiskRow): void {
   const { store, journal } = context;
   const file = context.writableFile(disk);
+  if (!disk.journalStale) store.transaction(() => store.disks.markJournalStale(disk.diskId));
   store.transaction(() => {
     const oldSegments = store.disks.journalSegments(disk.diskId);
     const epoch = randomInt(1, 2 ** 47);
     const first = journal.start(disk.diskId, epoch);
     journal.appendAll(disk.diskId, file, liveRecords(context, disk.diskId));
     renewSuperblock(context, disk, file, { first, epoch });
+    crashPoint('journal-renewed');
     context.release(disk.diskId, oldSegments);
   });
 }
@@ -145,6 +149,16 @@ export function repairJournals(context: PoolContext): number {
   });
   if (outdated) refreshSuperblocks(context);
   return repairedCount;
+}
+
+/** Whether `repairJournals` has something to do that was not there when the pool was opened. */
+export function hasStaleJournal(context: PoolContext): boolean {
+  const stale = context.store.disks.all().filter(({ journalStale }) => journalStale);
+  if (stale.length === 0) return false;
+  const unfit = context.store.health.unfit();
+  return stale.some(
+    (disk) => !unfit.has(disk.diskId) && context.diskState(disk).condition === 'online',
+  );
 }
 
 const CAN_WAIT: ReadonlySet<string> = new Set([

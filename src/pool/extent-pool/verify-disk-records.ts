@@ -6,6 +6,7 @@
  */
 
 import { asMaintenanceError } from '../../domain/errors.js';
+import type { Finding } from '../../domain/repairs.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { PoolContext } from './context.js';
 import { readJournal } from './disk-journal.js';
@@ -24,36 +25,37 @@ export function verifyDiskRecords(
 ): RecordsResult {
   const { store } = context;
   if (findProblem(context, diskId) === null) return isOnline(context, diskId) ? 'good' : 'away';
+  const note = (finding: Pick<Finding, 'what' | 'objectName' | 'diskPath' | 'reason'>) =>
+    store.repairs.addFinding({
+      ...{ runId, extentIndex: 0, extentId: 0, atMs: context.clock() },
+      ...finding,
+    });
   // Again while nobody can append: what was looked at may have been half of a change.
-  return store.transaction(() => {
+  const bad = store.transaction(() => {
     const problem = findProblem(context, diskId);
     const disk = store.disks.get(diskId);
-    if (problem === null || !disk) return 'good';
-    const note = (what: 'bad' | 'repaired' | 'unrepairable', reason: string) =>
-      store.repairs.addFinding({
-        runId,
-        what,
-        objectName: problem.name,
-        extentIndex: 0,
-        extentId: 0,
-        diskPath: disk.path,
-        reason,
-        atMs: context.clock(),
-      });
-    note('bad', problem.reason);
-    if (!repair) return 'bad';
-    try {
-      rewriteJournal(context, disk);
-      // That wrote one slot, and its copy; the other one of either may be damaged, too.
-      if (findProblem(context, diskId) !== null) refreshSuperblock(context, disk);
-      note('repaired', 'written anew from the catalogue');
-      return 'repaired';
-    } catch (cause) {
-      store.disks.markJournalStale(diskId);
-      note('unrepairable', asMaintenanceError(cause).message);
-      return 'bad';
-    }
+    if (problem === null || !disk) return null;
+    const of = { objectName: problem.name, diskPath: disk.path };
+    note({ ...of, what: 'bad', reason: problem.reason });
+    return { disk, of };
   });
+  if (!bad) return 'good';
+  if (!repair) return 'bad';
+  try {
+    rewriteJournal(context, bad.disk);
+    store.transaction(() => {
+      // That wrote one slot, and its copy; the other one of either may be damaged, too.
+      if (findProblem(context, diskId) !== null) refreshSuperblock(context, bad.disk);
+      note({ ...bad.of, what: 'repaired', reason: 'written anew from the catalogue' });
+    });
+    return 'repaired';
+  } catch (cause) {
+    store.transaction(() => {
+      store.disks.markJournalStale(diskId);
+      note({ ...bad.of, what: 'unrepairable', reason: asMaintenanceError(cause).message });
+    });
+    return 'bad';
+  }
 }
 
 function isOnline(context: PoolContext, diskId: number): boolean {
