@@ -118,7 +118,7 @@ describe('docs/architecture.md', () => {
     const named = new Set(
       allMatches(
         read('docs/architecture.md'),
-        /`((?:rewrite|discard|put|move|trim)-\w+(?:-\w+)*)`/g,
+        /`((?:rewrite|discard|put|journal|move|trim)-\w+(?:-\w+)*)`/g,
       ),
     );
     expect([...CRASH_POINTS].filter((point) => !named.has(point))).toEqual([]);
