@@ -41,7 +41,7 @@ export async function analyzeFileSystem(
   const analyzed = await runScan(mount, subtree, withMaps, quiet);
   const { analysis, scan } = analyzed;
   if (scan.stopped) throw new MaintenanceError('ERR_INTERRUPTED', 'interrupted');
-  const { reclaimableBytes, unread } = await reclaimable(located, mount);
+  const { reclaimableBytes, reclaimableByPath, unread } = await reclaimable(located, mount);
   const incomplete = analysis.incomplete ?? unread;
   return {
     schemaVersion: 1,
@@ -56,6 +56,7 @@ export async function analyzeFileSystem(
     reclaimableBytes,
     disks: analysis.disks.map((disk) => ({
       ...disk,
+      reclaimableBytes: reclaimableByPath.get(disk.devices[0] ?? '') ?? null,
       devices: [...disk.devices],
       freeSpace: disk.freeSpace && { ...disk.freeSpace, runs: [...disk.freeSpace.runs] },
     })),
@@ -78,25 +79,27 @@ export async function analyzeFileSystem(
 interface Reclaimable {
   /** Null where nobody tells what is free, as to users who are not root. */
   readonly reclaimableBytes: number | null;
+  readonly reclaimableByPath: ReadonlyMap<string, number | null>;
   /** Why it could not be read. */
   readonly unread: WireError | null;
 }
 
 async function reclaimable(located: LocatedFileSystem, mount: FsMount): Promise<Reclaimable> {
-  if (mount.fsType === 'other') return { reclaimableBytes: null, unread: null };
+  const notKnown = { reclaimableBytes: null, reclaimableByPath: new Map(), unread: null };
+  if (mount.fsType === 'other') return notKnown;
   const workers = new WorkerPool(1);
   try {
     const remembered = located.registered ? rememberedWindows(located) : [];
     const forecast = await forecastMount({ workers, mount, remembered, minLengthBytes: 0 });
-    return { reclaimableBytes: forecast.isKnown ? forecast.requestBytes : null, unread: null };
+    const reclaimableByPath = forecast.requestBytesByPath;
+    const reclaimableBytes = forecast.isKnown ? forecast.requestBytes : null;
+    return { reclaimableBytes, reclaimableByPath, unread: null };
   } catch (cause) {
     const error = asMaintenanceError(cause);
     const { code } = error;
-    if (code === 'ERR_UNSUPPORTED' || code === 'ERR_PERMISSION') {
-      return { reclaimableBytes: null, unread: null };
-    }
+    if (code === 'ERR_UNSUPPORTED' || code === 'ERR_PERMISSION') return notKnown;
     // What the files look like is worth having without it.
-    if (code === 'ERR_KERNEL') return { reclaimableBytes: null, unread: error.toWire() };
+    if (code === 'ERR_KERNEL') return { ...notKnown, unread: error.toWire() };
     throw cause;
   } finally {
     await workers.close();

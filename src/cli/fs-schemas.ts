@@ -128,6 +128,8 @@ export const FsAnalyzeOutput = z.strictObject({
       sequentialRatio: ratio,
       allocatedBytes: bytes,
       capacityBytes: bytes.nullable(),
+      /** As above, of this device; of several without what is spread over others. */
+      reclaimableBytes: bytes.nullable(),
       freeSpace: z.strictObject(freeRuns).nullable(),
     }),
   ),

@@ -76,7 +76,7 @@ function diskLabel({ disks }: FsAnalyzeView, disk: FsAnalyzeView['disks'][number
 }
 
 function diskSpaceLines(disk: FsAnalyzeView['disks'][number]): string[] {
-  const { capacityBytes, allocatedBytes, freeSpace } = disk;
+  const { capacityBytes, allocatedBytes, freeSpace, reclaimableBytes } = disk;
   const lines = [];
   if (capacityBytes !== null) {
     lines.push(`    Size: ${formatBytes(capacityBytes)}, files ${formatBytes(allocatedBytes)}`);
@@ -86,6 +86,7 @@ function diskSpaceLines(disk: FsAnalyzeView['disks'][number]): string[] {
       `    Free: ${formatBytes(freeSpace.freeBytes)} in ${counted(freeSpace.runCount, 'run')}, the largest ${formatBytes(freeSpace.largestRunBytes)}`,
     );
   }
+  if (reclaimableBytes !== null) lines.push(`    Reclaimable: ${formatBytes(reclaimableBytes)}`);
   return lines;
 }
 

@@ -155,6 +155,21 @@ export function windowsOnDevice(
   );
 }
 
+/**
+ * What a trim would ask of one device of several, in windows that lie on it alone: of the others nobody
+ * tells which part of their free space is whose. Null where that is not known.
+ */
+export function requestBytesOfDevice(
+  plan: readonly PlannedWindow[],
+  deviceName: string,
+): number | null {
+  const alone = ({ window: { deviceNames } }: PlannedWindow) => deviceNames?.length === 1;
+  const { isKnown, requestBytes } = forecastWindows(
+    windowsOnDevice(plan, deviceName).filter(alone),
+  );
+  return isKnown ? requestBytes : null;
+}
+
 function nothingFreed(before: TrimEvidence, now: TrimEvidence): boolean {
   if (before.instance === null || before.instance !== now.instance) return false;
   if (before.freed !== null && now.freed !== null) {

@@ -25,6 +25,7 @@ describe.skipIf(!canMount)('a mounted file system', () => {
     const analysis = fsNode(await node.json('defrag analyze', flags));
     expect(analysis).toMatchObject({ poolId: null, fsType: 'ext4' });
     expect(analysis.reclaimableBytes).toBeGreaterThan(0);
+    expect(analysis.disks[0]?.reclaimableBytes).toBe(analysis.reclaimableBytes);
     const plan = await node.json('defrag start', [...flags, '--dry-run', '--min-age', '0']);
     if (!plan.dryRun) throw new Error('expected a plan');
     expect(plan.fileCount).toBeGreaterThanOrEqual(4);

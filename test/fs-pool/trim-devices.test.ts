@@ -107,6 +107,13 @@ describe.skipIf(!canMount)('a Btrfs of two devices', () => {
       expect(one.disks[0]).toMatchObject({ path: firstPath });
       expect(one.disks[0]?.requestedBytes).toBeLessThan(all.disks[0]?.requestedBytes ?? 0);
 
+      const analysis = await node.json('defrag analyze', flags);
+      if (!('kind' in analysis)) throw new Error('expected a file system');
+      const [first = 0, second = 0] = analysis.disks.map((disk) => disk.reclaimableBytes ?? 0);
+      expect(Math.min(first, second)).toBeGreaterThan(0);
+      expect(first).toBeLessThanOrEqual(one.disks[0]?.requestedBytes ?? 0);
+      expect(first + second).toBeLessThanOrEqual(analysis.reclaimableBytes ?? 0);
+
       const before = held();
       const part = await trimNow(node, [...flags, '--disk', firstPath]);
       const between = held();

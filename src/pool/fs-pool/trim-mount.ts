@@ -12,6 +12,7 @@ import {
   type PlannedWindow,
   planWindows,
   type RememberedWindow,
+  requestBytesOfDevice,
   type SkipCause,
   TRIM_WINDOW_BYTES_DEFAULT,
   type TrimEvidence,
@@ -135,15 +136,30 @@ function readOnly({ entry }: DetectedMount): MaintenanceError {
   });
 }
 
+export interface MountForecast extends TrimWindowForecast {
+  /** By the path of each device asked for; null where it is not known of a device of several. */
+  readonly requestBytesByPath: ReadonlyMap<string, number | null>;
+}
+
 /** What a run would ask for now; changes nothing. */
 export async function forecastMount(
   options: Pick<
     TrimMountOptions,
     'workers' | 'mount' | 'remembered' | 'minLengthBytes' | 'windowBytes' | 'deviceName'
   >,
-): Promise<TrimWindowForecast> {
+): Promise<MountForecast> {
   const { plan, outsideBytes } = await readPlan(options, false);
-  return forecastWindows(plan, outsideBytes);
+  const whole = forecastWindows(plan, outsideBytes);
+  const { devices } = options.mount;
+  const asked = devices.filter(({ name }) => name === (options.deviceName ?? name));
+  const ofWhole = whole.isKnown ? whole.requestBytes : null;
+  const requestBytesByPath = new Map(
+    asked.map(({ name, path }) => [
+      path,
+      devices.length === 1 ? ofWhole : requestBytesOfDevice(plan, name),
+    ]),
+  );
+  return { ...whole, requestBytesByPath };
 }
 
 async function readPlan(
