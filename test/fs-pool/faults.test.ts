@@ -6,15 +6,19 @@
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Run } from '../../src/domain/runs.js';
 import { fsPoolDirectory } from '../../src/pool/fs-pool/context.js';
 import { FsPoolStore } from '../../src/store/fs-pool-store.js';
 import { Registry } from '../../src/store/registry.js';
 import { until } from '../support/agent-lab.js';
+import { spawnAgent } from '../support/agent-process.js';
+import { problemsOf } from '../support/check-file-system.js';
 import { CliNode } from '../support/cli-run.js';
 import { makeFiles, sha256Manifest } from '../support/fs-lab.js';
 import { canMount, LOOP_FS_TYPES, LoopMount } from '../support/loop-mounts.js';
+import { content } from '../support/pool-fixture.js';
 
 const node = new CliNode();
 afterAll(() => node.stop());
@@ -22,6 +26,9 @@ afterAll(() => node.stop());
 /** Groups of 16 at low intensity, and a rest four times as long: there is a middle to interfere in. */
 const FILE_COUNT = 64;
 const SLOWLY = ['--once', '--intensity', 'low', '--min-age', '0'];
+/** Kills of one run, each this long at most after a group was done: in a rest, or in a group. */
+const KILLS = 3;
+const KILL_MS_MAX = 200;
 const QUICKLY = ['--once', '--intensity', 'high', '--min-age', '0', '--wait'];
 
 interface Worn extends Disposable {
@@ -30,9 +37,9 @@ interface Worn extends Disposable {
   readonly manifest: Record<string, string>;
 }
 
-async function wornMount(fsType: LoopMount['fsType']): Promise<Worn> {
+async function wornMount(fsType: LoopMount['fsType'], fileCount = FILE_COUNT): Promise<Worn> {
   const mount = new LoopMount(fsType);
-  makeFiles(mount, FILE_COUNT);
+  makeFiles(mount, fileCount);
   const manifest = sha256Manifest(mount.mountPath);
   const flags = ['--pool', mount.mountPath];
   await node.json('init', flags);
@@ -68,6 +75,14 @@ function untilMoved(worn: Worn, count: number): Promise<Run> {
 /** A worker may have a file open at this moment. */
 async function unmountBetween(mount: LoopMount): Promise<void> {
   await until('it can be unmounted', () => attempt(() => mount.unmount()));
+}
+
+/** Between two mounts of it. */
+async function expectClean(mount: LoopMount): Promise<void> {
+  await unmountBetween(mount);
+  const problems = problemsOf(mount.fsType, mount.devicePath);
+  mount.mount();
+  expect(problems).toBeNull();
 }
 
 function attempt(act: () => void): boolean {
@@ -110,18 +125,31 @@ describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a run on a mounted %s', (fsType)
     await finish(worn);
   });
 
-  it('goes on after the agent was killed in its middle', async () => {
-    using worn = await wornMount(fsType);
-    const started = await node.json('defrag start', [...worn.flags, ...SLOWLY]);
+  it('goes on after its agents were killed at three moments', async () => {
+    using worn = await wornMount(fsType, 2 * FILE_COUNT);
+    const { mount, flags, manifest } = worn;
+    await node.stop();
+    let agent = spawnAgent(node.env);
+    await agent.ready();
+    const started = await node.json('defrag start', [...flags, ...SLOWLY]);
     if (started.dryRun) throw new Error('expected a run');
-    await untilMoved(worn, 1);
-    const { pid } = await node.json('agent status', []);
-    process.kill(pid ?? 0, 'SIGKILL');
-    await until('it is gone', async () => (await node.run(['agent', 'status'])).code === 26);
-    // The same run, which takes the new pace.
-    const again = await node.json('defrag start', [...worn.flags, ...QUICKLY]);
-    if (again.dryRun) throw new Error('expected a run');
-    expect(again.run).toMatchObject({ runId: started.run?.runId, state: 'completed' });
+    const delaysMs = [...content(`kills on ${fsType}`, KILLS)].map((byte) => byte % KILL_MS_MAX);
+    let doneCount = 0;
+    for (const [index, delayMs] of delaysMs.entries()) {
+      // The next agent goes on with the run of the last one, as nobody ended it.
+      if (index > 0) agent = spawnAgent(node.env);
+      await untilMoved(worn, doneCount + 1);
+      await sleep(delayMs);
+      await agent.kill();
+      const cut = await untilRun(worn, 'there is a run', () => true);
+      expect(cut).toMatchObject({ runId: started.run?.runId, endedAtMs: null });
+      doneCount = cut.progress.doneCount;
+    }
+    await expectClean(mount);
+    // Donors of the last group may still be there.
+    expect(sha256Manifest(mount.mountPath)).toMatchObject(manifest);
+    expect(await finish(worn)).toBe(started.run?.runId);
+    await expectClean(mount);
     await expectWhole(worn);
   });
 
