@@ -67,10 +67,11 @@ function driveHealth(
       pendingRanges: space.pendingRunCount,
       failedBytes: failed.bytes,
       failedRanges: failed.runCount,
+      // A directory shares its device with all else that lies there.
       kernelDiscardedBytes:
-        layers.length === 0
-          ? null
-          : layers.reduce((sum, { name }) => sum + discardedBytes(name), 0),
+        disk.kind === 'device' && layers.length > 0
+          ? layers.reduce((sum, { name }) => sum + discardedBytes(name), 0)
+          : null,
     },
     counted: store.counters.ofDisk(disk.diskId),
     drives: store.drives.ofDisk(disk.diskId).map(({ deviceName, readAtMs, report }) => ({

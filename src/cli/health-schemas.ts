@@ -34,7 +34,7 @@ export const DiskHealthOutput = z.strictObject({
         failedRanges: count,
         /**
          * The kernel's counters of the devices below, by their names: since the machine started,
-         * whoever asked, and whatever else had that name. Null where no block device is known.
+         * whoever asked, and whatever else had that name. Null for a directory, which shares its device.
          */
         kernelDiscardedBytes: bytes.nullable(),
       }),
