@@ -40,6 +40,18 @@ describe.skipIf(!canMount)('a move on Btrfs without verification', () => {
     expect(verified.map(({ intent }) => intent.donor === null)).toEqual([false, false]);
   });
 
+  it('also moves files without checksums, which could share nothing with a donor', () => {
+    using mount = new LoopMount('btrfs', { sizeBytes: AMPLE_BYTES, mountOptions: ['nodatasum'] });
+    makeFragmented(mount, NAMES, { sizeBytes: MIB, stepBytes: 64 * KIB });
+    mount.remount();
+    waitForClock();
+    const before = NAMES.map((name) => sha256(mount.path(name)));
+    const moves = readyMoves(prepare(mount, NAMES, { verify: false }));
+    expect(finishPlainly(mount, moves)).toMatchObject([{ kind: 'moved' }, { kind: 'moved' }]);
+    mount.remount();
+    expect(NAMES.map((name) => sha256(mount.path(name)))).toEqual(before);
+  });
+
   it('is settled as intact when the agent died before it was finished', () => {
     using mount = fragmented({ sizeBytes: AMPLE_BYTES }, MIB);
     const before = NAMES.map((name) => sha256(mount.path(name)));
