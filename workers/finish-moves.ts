@@ -162,7 +162,7 @@ function conclude(group: Group, one: Moving): FinishOutcome {
   if (error && !skipReasonOf(error)) {
     return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: false };
   }
-  if (mayLeaveCache(group, one)) dropPageCache(file, pieceOfIntent(move.intent));
+  if (mustLeaveCache(group, one)) dropPageCache(file, pieceOfIntent(move.intent));
   const fragmentsAfter = countFragments(file);
   if (goBackIfWorse(group, one, fragmentsAfter)) {
     return { kind: 'skipped', settled: true, reason: 'no-better-place' };
@@ -183,7 +183,7 @@ function conclude(group: Group, one: Moving): FinishOutcome {
  * keeps it, which takes a fifth of the time: a file that was cached before is cached again. ext4 was
  * read in single pages, which cost memory.
  */
-function mayLeaveCache({ task, pace }: Group, one: Moving): boolean {
+function mustLeaveCache({ task, pace }: Group, one: Moving): boolean {
   if (isSwap(one)) return false;
   return task.fsType === 'ext4' || !pace.isAtFullSpeed;
 }

@@ -15,7 +15,7 @@ import type { OpenFile } from '../../kernel/kernel-call.js';
 import { diskAnswers } from '../../kernel/probe-disk.js';
 import type { DiskRow } from '../../store/disks.js';
 import type { DiskState } from './data-file.js';
-import { lateWriterOf, noteLateWrite } from './late-writes.js';
+import { type LateWriter, lateWriterOf, noteLateWrite } from './late-writes.js';
 import { BACKING_FILE } from './layout.js';
 
 /** Held by the agent that works on the pool. */
@@ -97,24 +97,24 @@ export class DiskCalls {
 
   /** Why a disk is not to be used, and whether it has just come back, so that nobody knows its journal. */
   look(disk: DiskRow, health: () => DiskHealth): { silence: string | null; isBack: boolean } {
-    const silence = this.#silence(disk, health);
-    if (silence !== null) return { silence, isBack: false };
-    const isBack = this.#silent.delete(disk.diskId);
-    const isLeft = lateWriterOf(this.#poolPath, disk.uuid) !== null;
-    const isNews = isLeft && !this.#told.has(disk.uuid);
-    if (isLeft) this.#told.add(disk.uuid);
-    else this.#told.delete(disk.uuid);
-    return { silence, isBack: isBack || isNews };
-  }
-
-  #silence(disk: DiskRow, health: () => DiskHealth): string | null {
     const { diskId, uuid } = disk;
     if (this.isHanging(diskId)) {
       this.#silent.add(diskId);
-      return NO_ANSWER;
+      return { silence: NO_ANSWER, isBack: false };
     }
     this.#late.get(uuid)?.release();
     const late = lateWriterOf(this.#poolPath, uuid);
+    const silence = this.#silence(uuid, late, health);
+    if (silence !== null) return { silence, isBack: false };
+    const isBack = this.#silent.delete(diskId);
+    const isLeft = late !== null;
+    const isNews = isLeft && !this.#told.has(uuid);
+    if (isLeft) this.#told.add(uuid);
+    else this.#told.delete(uuid);
+    return { silence, isBack: isBack || isNews };
+  }
+
+  #silence(uuid: string, late: LateWriter | null, health: () => DiskHealth): string | null {
     if (late && late.pid !== null) return `a process (pid ${late.pid}) still waits for it`;
     if (this.#isBounded) return null;
     const isSilent = this.#unanswering.has(uuid) || isSaidToBeSilent(this.#poolPath, health());
