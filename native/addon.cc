@@ -246,6 +246,7 @@ constexpr ExportedFunction kExports[] = {
     {"startCommit", StartCommit},
     {"commitRange", CommitRange},
     {"defragmentRange", DefragmentRange},
+    {"writeBackInTurn", WriteBackInTurn},
     {"trimFileSystem", TrimFileSystem},
     {"finishFrees", FinishFrees},
     {"freeSpaceRuns", FreeSpaceRuns},

@@ -246,6 +246,14 @@ export interface Addon {
   ): number;
 
   /**
+   * Starts writing all dirty pages of a file, while no other thread of the process does that on the
+   * same mount.
+   *
+   * Source: sync_file_range(2).
+   */
+  writeBackInTurn(fd: number, mountFd: number): number;
+
+  /**
    * Asks a mounted file system to discard what is free in a range of its addresses.
    *
    * Source: linux/fs.h (FITRIM, struct fstrim_range), fstrim(8).

@@ -1,11 +1,14 @@
 /** The move of Btrfs, and its way back. */
 
+#include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <map>
+#include <mutex>
 
 #include "move-calls.h"
 
@@ -14,6 +17,18 @@ using addon::CountValue;
 using addon::IntValue;
 using addon::RejectCall;
 using addon::Reply;
+
+namespace {
+
+/** One for each mount, by its device number; there are few, and they stay. */
+std::mutex& TurnOf(dev_t device) {
+  static std::mutex guard;
+  static std::map<dev_t, std::mutex> turns;
+  const std::lock_guard<std::mutex> lock(guard);
+  return turns[device];
+}
+
+}  // namespace
 
 /** Source: linux/btrfs.h, btrfs_ioctl_defrag_range_args. */
 napi_value DefragmentRange(napi_env env, napi_callback_info info) {
@@ -32,6 +47,20 @@ napi_value DefragmentRange(napi_env env, napi_callback_info info) {
   request.len = static_cast<uint64_t>(length);
   request.extent_thresh = static_cast<uint32_t>(threshold);
   return IntValue(env, ioctl(fd, BTRFS_IOC_DEFRAG_RANGE, &request) >= 0 ? 0 : errno);
+}
+
+/** Source: sync_file_range(2). */
+napi_value WriteBackInTurn(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int fd;
+  int mount_fd;
+  if (!arguments.ReadInt(0, &fd) || !arguments.ReadInt(1, &mount_fd)) {
+    return RejectCall(env, "expected (fd: number, mountFd: number)");
+  }
+  struct stat mount;
+  if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
+  const std::lock_guard<std::mutex> turn(TurnOf(mount.st_dev));
+  return IntValue(env, sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) == 0 ? 0 : errno);
 }
 
 /** Source: ioctl_ficlonerange(2). */

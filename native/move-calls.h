@@ -23,6 +23,7 @@ napi_value SwapExtents(napi_env env, napi_callback_info info);
 napi_value StartCommit(napi_env env, napi_callback_info info);
 napi_value CommitRange(napi_env env, napi_callback_info info);
 napi_value DefragmentRange(napi_env env, napi_callback_info info);
+napi_value WriteBackInTurn(napi_env env, napi_callback_info info);
 napi_value CloneRange(napi_env env, napi_callback_info info);
 napi_value DedupeRange(napi_env env, napi_callback_info info);
 napi_value LeaseFile(napi_env env, napi_callback_info info);

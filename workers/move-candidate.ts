@@ -27,6 +27,8 @@ import { finishWriteBack } from '../src/kernel/write-back.js';
 
 /** ext4's largest mapping; what a donor takes while its piece moves. */
 const PIECE_BYTES_MAX = 128 * MIB;
+/** Btrfs puts each piece elsewhere, so a large file gets few; no place is larger than a data chunk. */
+const LARGE_PIECE_BYTES_MAX = 1024 * MIB;
 const OPT_OUT_ATTRIBUTE = 'user.dynamicfs.nodefrag';
 /**
  * A change must show in the times, which have the step of the kernel's clock (10 ms at most), or of
@@ -50,6 +52,8 @@ export interface Examiner {
   readonly method: MoveMethod;
   /** `device:inode` of what is swapped to. */
   readonly swapFiles: ReadonlySet<string>;
+  /** Btrfs: whether there is room and memory for a piece that is larger than elsewhere. */
+  readonly hasRoomFor: (pieceBytes: number) => boolean;
 }
 
 export interface Skip {
@@ -63,10 +67,11 @@ export interface Skip {
  * @throws KernelCallError EIO when something of it could not be written.
  */
 export function examine(
-  { task, method, swapFiles }: Examiner,
+  examiner: Examiner,
   request: MoveRequest,
   file: OpenFile,
 ): Candidate | Skip {
+  const { task, method, swapFiles } = examiner;
   const status = fileStatus(file);
   const state = {
     isRegularFile: status.isRegularFile,
@@ -88,10 +93,10 @@ export function examine(
   const reason = guardMappings(flagsOf(records), task.allowUnshare);
   if (reason) return { reason, fragmentCount: fragments.length };
 
-  const piece = pieceOf(method, fragments, request.startBytes);
+  const piece = pieceOf(examiner, fragments, request.startBytes);
   if (!piece) return { reason: 'contiguous', fragmentCount: fragments.length };
   const endBytes = piece.startBytes + piece.lengthBytes;
-  const goesOn = method !== 'swap-extents' && pieceOf(method, fragments, endBytes) !== null;
+  const goesOn = method !== 'swap-extents' && pieceOf(examiner, fragments, endBytes) !== null;
   const plan: MovePlan = {
     sizeBytes: mark.sizeBytes,
     moveBytes: piece.allocatedBytes,
@@ -109,8 +114,17 @@ function clockStepMs({ mark }: FileStatus): number {
   return hasFractions ? CLOCK_STEP_MS : COARSE_CLOCK_STEP_MS;
 }
 
-function pieceOf(method: MoveMethod, fragments: Fragment[], startBytes: number): Piece | null {
+function pieceOf(
+  { method, hasRoomFor }: Examiner,
+  fragments: Fragment[],
+  startBytes: number,
+): Piece | null {
   if (method === 'swap-extents') return wholePiece(fragments);
+  if (method === 'defragment-range') {
+    const piece = choosePiece(fragments, startBytes, LARGE_PIECE_BYTES_MAX);
+    if (!piece || piece.lengthBytes <= PIECE_BYTES_MAX) return piece;
+    if (hasRoomFor(piece.lengthBytes)) return piece;
+  }
   return choosePiece(fragments, startBytes, PIECE_BYTES_MAX);
 }
 

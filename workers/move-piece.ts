@@ -15,7 +15,7 @@ import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
 import { readAhead } from '../src/kernel/page-cache.js';
 import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
-import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
+import { finishWriteBack, startWriteBack, startWriteBackInTurn } from '../src/kernel/write-back.js';
 import { contentRanges, pieceOfIntent, sameMark } from './move-content.js';
 import type { Pace } from './move-pace.js';
 
@@ -259,13 +259,13 @@ function misplaced(
   return new InvariantError(`${file.path} does not lie where it was moved to`);
 }
 
-function defragment({ file, pace, intent }: PieceMove): PieceMoved {
+function defragment({ mount, file, pace, intent }: PieceMove): PieceMoved {
   const piece = pieceOfIntent(intent);
   let movedBytes = 0;
   const ranges = rangesOf(fileMappings(file, piece), piece, true);
   for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
     if (pace.isStopped) {
-      startWriteBack(file);
+      startWriteBackInTurn(file, mount);
       return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
     }
     defragmentRange(file, run, BTRFS_THRESHOLD_BYTES);
@@ -274,7 +274,7 @@ function defragment({ file, pace, intent }: PieceMove): PieceMoved {
     pace.spend(run.lengthBytes);
   }
   // Not after each window: what is written at once gets one place.
-  startWriteBack(file);
+  startWriteBackInTurn(file, mount);
   return { movedBytes, stoppedAtBytes: null, error: null };
 }
 

@@ -21,7 +21,13 @@ import { openByHandle } from '../src/kernel/file-handle.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { type XfsGeometry, xfsGeometry } from '../src/kernel/swap-extents.js';
 import { syncFileSystem } from '../src/kernel/sync-file-system.js';
-import { type Candidate, examine, readSwapFiles, WHOLE_FILE } from './move-candidate.js';
+import {
+  type Candidate,
+  type Examiner,
+  examine,
+  readSwapFiles,
+  WHOLE_FILE,
+} from './move-candidate.js';
 import { type ContentSource, checksumAll } from './move-content.js';
 import {
   bufferedSource,
@@ -39,15 +45,12 @@ import { SpaceForecast } from './space-forecast.js';
 
 export default (task: PrepareMovesTask) => settle(() => prepareMoves(task));
 
-interface Group {
+interface Group extends Examiner {
   readonly task: PrepareMovesTask;
   readonly mount: OpenFile;
   readonly donors: Donors;
   readonly pace: Pace;
   readonly geometry: XfsGeometry | null;
-  readonly method: MoveMethod;
-  /** `device:inode` of what is swapped to. */
-  readonly swapFiles: ReadonlySet<string>;
   /** Btrfs: what is free. */
   readonly space: SpaceForecast;
 }
@@ -63,7 +66,12 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
   const method = methodOf(task, geometry);
   const pace = new Pace(task.control);
   const space = new SpaceForecast(task);
-  const group = { task, mount, donors, pace, geometry, method, space, swapFiles: readSwapFiles() };
+  const hasRoomFor = (pieceBytes: number) =>
+    pace.isAtFullSpeed &&
+    pieceBytes <= process.availableMemory() * MEMORY_SHARE &&
+    space.isAmpleFor(pieceBytes);
+  const swapFiles = readSwapFiles();
+  const group = { task, mount, donors, pace, geometry, method, space, swapFiles, hasRoomFor };
 
   const steps = task.files.map((request, index) => {
     if (pace.isStopped) return NOT_BEGUN;
@@ -82,6 +90,8 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
 }
 
 const READ_AHEAD_BYTES_MIN = 4 * MIB;
+/** Of the memory that is free, what the pages of a piece may take: other groups have one, too. */
+const MEMORY_SHARE = 1 / 8;
 const NOT_BEGUN: PrepareOutcome = { kind: 'not-begun' };
 
 /** A file that has a donor, or needs none, and whose content is still to be read. */
@@ -221,7 +231,7 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
     if (!group.space.hasPlaceFor(piece)) return noBetterPlace(candidate);
     const isReadAhead = isWorthReadingAhead(group, piece);
     if (isReadAhead) readPieceAhead({ ...candidate, mark: status.mark });
-    const needsDonor = group.task.verify || !group.space.isAmple();
+    const needsDonor = group.task.verify || !group.space.isAmpleFor(piece.lengthBytes);
     const donor = needsDonor ? group.donors.reserveClone(piece, file, sizeBytes, index) : null;
     return { candidate, donor, isReadAhead };
   }

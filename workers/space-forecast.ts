@@ -47,13 +47,13 @@ export class SpaceForecast {
   }
 
   /**
-   * Whether each piece of all groups side by side would lie in fragments that count as whole, so that
-   * none can end in a worse place than it left.
+   * Whether a piece as large as this one in each of all groups side by side would lie in fragments
+   * that count as whole, so that none can end in a worse place than it left.
    */
-  isAmple(): boolean {
+  isAmpleFor(pieceBytes: number): boolean {
     const free = this.#task.placeTry > 0 ? this.#read() : this.#readNowAndThen();
     if (free === null) return false;
-    const wantedBytes = GROUPS_SIDE_BY_SIDE * MOVE_GROUP_BYTES_MAX;
+    const wantedBytes = GROUPS_SIDE_BY_SIDE * Math.max(pieceBytes, MOVE_GROUP_BYTES_MAX);
     return forecastFragments(free, wantedBytes) <= wantedBytes / TARGET_FRAGMENT_BYTES;
   }
 
