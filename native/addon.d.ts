@@ -246,12 +246,11 @@ export interface Addon {
   ): number;
 
   /**
-   * Starts writing all dirty pages of a file, while no other thread of the process does that on the
-   * same mount.
-   *
-   * Source: sync_file_range(2).
+   * Waits until no other thread of this process has the turn at the mount. The thread that took it
+   * leaves it.
    */
-  writeBackInTurn(fd: number, mountFd: number): number;
+  takeTurn(mountFd: number): number;
+  leaveTurn(mountFd: number): number;
 
   /**
    * Asks a mounted file system to discard what is free in a range of its addresses.

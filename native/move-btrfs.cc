@@ -1,6 +1,5 @@
 /** The move of Btrfs, and its way back. */
 
-#include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -49,18 +48,24 @@ napi_value DefragmentRange(napi_env env, napi_callback_info info) {
   return IntValue(env, ioctl(fd, BTRFS_IOC_DEFRAG_RANGE, &request) >= 0 ? 0 : errno);
 }
 
-/** Source: sync_file_range(2). */
-napi_value WriteBackInTurn(napi_env env, napi_callback_info info) {
-  const Arguments<2> arguments(env, info);
-  int fd;
+napi_value TakeTurn(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
   int mount_fd;
-  if (!arguments.ReadInt(0, &fd) || !arguments.ReadInt(1, &mount_fd)) {
-    return RejectCall(env, "expected (fd: number, mountFd: number)");
-  }
+  if (!arguments.ReadInt(0, &mount_fd)) return RejectCall(env, "expected (mountFd: number)");
   struct stat mount;
   if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
-  const std::lock_guard<std::mutex> turn(TurnOf(mount.st_dev));
-  return IntValue(env, sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) == 0 ? 0 : errno);
+  TurnOf(mount.st_dev).lock();
+  return IntValue(env, 0);
+}
+
+napi_value LeaveTurn(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int mount_fd;
+  if (!arguments.ReadInt(0, &mount_fd)) return RejectCall(env, "expected (mountFd: number)");
+  struct stat mount;
+  if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
+  TurnOf(mount.st_dev).unlock();
+  return IntValue(env, 0);
 }
 
 /** Source: ioctl_ficlonerange(2). */

@@ -10,6 +10,7 @@ import {
   guardFile,
   guardMappings,
   type MappingRecords,
+  PIECE_BYTES_MAX,
   type Piece,
   wholePiece,
 } from '../src/domain/move-plan.js';
@@ -25,8 +26,6 @@ import {
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { finishWriteBack } from '../src/kernel/write-back.js';
 
-/** ext4's largest mapping; what a donor takes while its piece moves. */
-const PIECE_BYTES_MAX = 128 * MIB;
 /** Btrfs puts each piece elsewhere, so a large file gets few; no place is larger than a data chunk. */
 const LARGE_PIECE_BYTES_MAX = 1024 * MIB;
 const OPT_OUT_ATTRIBUTE = 'user.dynamicfs.nodefrag';

@@ -4,10 +4,9 @@ import { closeSync, constants } from 'node:fs';
 import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import { fragmentsOf, fragmentsWithin, rangesOf, windowsOf } from '../src/domain/move-plan.js';
 import type { DonorPlace, MoveIntent } from '../src/domain/move-tasks.js';
-import { type ByteRun, MIB, roundDown, roundUp } from '../src/domain/units.js';
+import { type ByteRun, roundDown, roundUp } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { dedupeRange } from '../src/kernel/dedupe-range.js';
-import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { type DirectoryHandle, openDonor, removeDonor } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
@@ -15,14 +14,13 @@ import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { moveExtents } from '../src/kernel/move-extents.js';
 import { readAhead } from '../src/kernel/page-cache.js';
 import { commitRange, startCommit, swapExtents } from '../src/kernel/swap-extents.js';
-import { finishWriteBack, startWriteBack, startWriteBackInTurn } from '../src/kernel/write-back.js';
+import { finishWriteBack, startWriteBack } from '../src/kernel/write-back.js';
+import { defragmentPiece } from './defragment-piece.js';
 import { contentRanges, pieceOfIntent, sameMark } from './move-content.js';
 import type { Pace } from './move-pace.js';
 
 const BUSY_TRIES = 5;
 const BUSY_WAIT_MS = 2;
-/** Btrfs leaves mappings of this size alone, as the choice of the piece did. */
-const BTRFS_THRESHOLD_BYTES = 64 * MIB;
 
 export interface PieceMove {
   readonly mount: OpenFile;
@@ -76,7 +74,7 @@ export class OpenDonors implements Disposable {
 /** @throws MaintenanceError when nothing was moved. */
 export function movePiece(move: PieceMove): PieceMoved {
   const { intent, donors } = move;
-  if (intent.method === 'defragment-range') return defragment(move);
+  if (intent.method === 'defragment-range') return defragmentPiece(move);
   const place = intent.donor;
   if (!place) throw new InvariantError('a move by swapping without a donor');
   const donor = donors.open(place.name);
@@ -257,25 +255,6 @@ function misplaced(
   // A writer may have been here since the swap: only what nobody touched must be in its place.
   if (inside || !sameMark(fileStatus(file).mark, intent.mark)) return null;
   return new InvariantError(`${file.path} does not lie where it was moved to`);
-}
-
-function defragment({ mount, file, pace, intent }: PieceMove): PieceMoved {
-  const piece = pieceOfIntent(intent);
-  let movedBytes = 0;
-  const ranges = rangesOf(fileMappings(file, piece), piece, true);
-  for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
-    if (pace.isStopped) {
-      startWriteBackInTurn(file, mount);
-      return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
-    }
-    defragmentRange(file, run, BTRFS_THRESHOLD_BYTES);
-    movedBytes += run.lengthBytes;
-    crashPoint('move-window');
-    pace.spend(run.lengthBytes);
-  }
-  // Not after each window: what is written at once gets one place.
-  startWriteBackInTurn(file, mount);
-  return { movedBytes, stoppedAtBytes: null, error: null };
 }
 
 function upToEnd(piece: ByteRun, sizeBytes: number, blockBytes: number): ByteRun {

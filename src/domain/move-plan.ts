@@ -8,7 +8,10 @@
 import type { MaintenanceError } from './errors.js';
 import { TARGET_FRAGMENT_BYTES } from './fragmentation.js';
 import type { SkipReason } from './move-tasks.js';
-import type { ByteRun } from './units.js';
+import { type ByteRun, MIB } from './units.js';
+
+/** ext4's largest mapping; what a donor takes while its piece moves. */
+export const PIECE_BYTES_MAX = 128 * MIB;
 
 /** Numbers per mapping: logical, physical and length in bytes, flags. */
 const MAPPING_FIELDS = 4;

@@ -11,18 +11,6 @@ export function startWriteBack(file: OpenFile): void {
 }
 
 /**
- * The same while no other thread of this process does it on the same mount: what a copy-on-write file
- * system is told to write at once it puts in one place, and pieces that are written side by side get
- * places by turns.
- *
- * @param mount of the file, by which turns are taken.
- */
-export function startWriteBackInTurn(file: OpenFile, mount: OpenFile): void {
-  const errno = kernelAddon().writeBackInTurn(file.fd, mount.fd);
-  if (errno !== 0) throw new KernelCallError('write back', errno, file.path);
-}
-
-/**
  * Waits until no page of the file is dirty, which also write-protects pages that are mapped: from
  * here on even a write through mmap(2) changes the file's times. On Btrfs also until the file refers to
  * what was written: sync_file_range(2) alone returns a moment before.

@@ -8,7 +8,7 @@ import { MOVE_RATE, makeMoveControl } from '../../src/domain/move-tasks.js';
 import { GIB, KIB, MIB } from '../../src/domain/units.js';
 import { fragmentCount, makeFragmented, sha256 } from '../support/fragmented-files.js';
 import { canMount, LOOP_FS_TYPES, LoopMount } from '../support/loop-mounts.js';
-import { move, prepare, waitForClock } from '../support/move-lab.js';
+import { finish, move, prepare, readyMoves, waitForClock } from '../support/move-lab.js';
 
 describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a large file on %s', (fsType) => {
   it.each([true, false])('keeps its content, verified: %s', (verify) => {
@@ -55,6 +55,21 @@ describe.skipIf(!canMount)(
       expect(fragmentCount(mount.path('large'))).toBeLessThanOrEqual(2);
       mount.remount();
       expect(sha256(mount.path('large'))).toBe(before);
+    });
+
+    it('is left for smaller pieces when others come before it was moved', () => {
+      using mount = largeOnBtrfs(6 * GIB);
+      const before = {
+        sha256: sha256(mount.path('large')),
+        count: fragmentCount(mount.path('large')),
+      };
+      const control = makeMoveControl();
+      const moves = readyMoves(prepare(mount, ['large'], { control }));
+      expect(moves).toMatchObject([{ plan: { moveBytes: LARGE_BYTES } }]);
+      Atomics.store(control, MOVE_RATE, 1024);
+      expect(finish(mount, moves, control)).toMatchObject([{ kind: 'not-begun' }]);
+      expect(fragmentCount(mount.path('large'))).toBe(before.count);
+      expect(sha256(mount.path('large'))).toBe(before.sha256);
     });
 
     it('is moved piece by piece where the pace is limited or little is free', () => {

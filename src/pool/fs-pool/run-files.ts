@@ -4,18 +4,16 @@ import { MaintenanceError } from '../../domain/errors.js';
 import { gainOf, type ScanCandidate } from '../../domain/file-scan.js';
 import { CANDIDATE_LIMIT, type FsPace } from '../../domain/fs-pace.js';
 import { TIERS } from '../../domain/heat.js';
+import { PIECE_BYTES_MAX } from '../../domain/move-plan.js';
 import { LAST_PLACE_TRY } from '../../domain/place-forecast.js';
 import { PlaceQueue } from '../../domain/place-queue.js';
 import type { RunScope } from '../../domain/reclamation.js';
 import type { Run } from '../../domain/runs.js';
-import { MIB } from '../../domain/units.js';
 import type { FsCandidate, NewFsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
 import { scanMount, unreadError } from './scan.js';
 
 const PICK_COUNT = 1_000;
-/** Of a larger file one piece moves at a time. */
-const PIECE_BYTES_MAX = 128 * MIB;
 
 /** Of what is free and not to be left alone, what the donors of one group may take. */
 const GROUP_FREE_SHARE = 1 / 4;

@@ -1,0 +1,44 @@
+/** Moves one piece of one file on Btrfs. */
+
+import { PIECE_BYTES_MAX, rangesOf, windowsOf } from '../src/domain/move-plan.js';
+import { MIB } from '../src/domain/units.js';
+import { crashPoint } from '../src/kernel/crash-point.js';
+import { defragmentRange } from '../src/kernel/defragment-range.js';
+import { fileMappings } from '../src/kernel/file-state.js';
+import { startWriteBack } from '../src/kernel/write-back.js';
+import { takeWriteTurn } from '../src/kernel/write-turn.js';
+import { pieceOfIntent } from './move-content.js';
+import type { PieceMove, PieceMoved } from './move-piece.js';
+
+/** Mappings of this size are left alone, as the choice of the piece did. */
+const THRESHOLD_BYTES = 64 * MIB;
+
+/**
+ * Btrfs gives what is written at once one place, but no more than 128 MiB of it. So a larger piece is
+ * written in such steps, each where the last one ended, while no other one is. There are larger ones
+ * at full speed only: where others come meanwhile, it ends.
+ */
+export function defragmentPiece({ mount, file, pace, intent }: PieceMove): PieceMoved {
+  const piece = pieceOfIntent(intent);
+  const isLarge = piece.lengthBytes > PIECE_BYTES_MAX;
+  using _turn = isLarge ? takeWriteTurn(mount) : null;
+  let movedBytes = 0;
+  let askedBytes = 0;
+  const ranges = rangesOf(fileMappings(file, piece), piece, true);
+  for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
+    if (pace.isStopped || (isLarge && !pace.isAtFullSpeed)) {
+      startWriteBack(file);
+      return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
+    }
+    defragmentRange(file, run, THRESHOLD_BYTES);
+    movedBytes += run.lengthBytes;
+    crashPoint('move-window');
+    if (movedBytes - askedBytes >= PIECE_BYTES_MAX) {
+      startWriteBack(file);
+      askedBytes = movedBytes;
+    }
+    pace.spend(run.lengthBytes);
+  }
+  startWriteBack(file);
+  return { movedBytes, stoppedAtBytes: null, error: null };
+}
