@@ -12,9 +12,8 @@ export default defineConfig({
     reporters: ['default', './test/support/count-reporter.ts'],
     // Processes, since a test may change its priority, its limits or its working directory.
     pool: 'forks',
-    // On 2 cores, 3 take a tenth less than 2: tests wait for agents and disks. More would compete for
-    // one disk, and time out on the smallest machine of a CI.
-    maxWorkers: 3,
+    // More than the 2 cores of the smallest machine: tests wait for agents and disks.
+    maxWorkers: 4,
     // The tests share their disk with each other; those of the governor switch it on.
     env: { DYNAMICFS_GOVERNOR: 'off' },
     sequence: { sequencer: LongFirst },

@@ -48,13 +48,12 @@ class Governor {
 
   enter(governed: Governed, deviceNames: () => readonly string[]): void {
     const { runId } = governed.run;
-    const seat = this.#seats.get(runId) ?? new Seat(governed, this.#context.clock);
+    const known = this.#seats.get(runId);
+    const seat = known ?? new Seat(governed, this.#context.clock);
     this.#seats.set(runId, seat);
     seat.enter(governed);
-    if (this.#timer !== null) return;
-    this.#probe = isOff() ? null : new LoadProbe(deviceNames());
-    if (this.#probe === null || this.#probe.take() === null) this.#look();
-    else this.#wait();
+    if (this.#timer === null) this.#begin(deviceNames());
+    else if (!known) this.#hurry(this.#timer);
   }
 
   leave(governed: Governed): void {
@@ -65,6 +64,20 @@ class Governor {
   settle(runId: number): void {
     const seat = this.#seats.get(runId);
     if (seat) this.#writeTimes(runId, seat);
+  }
+
+  #begin(deviceNames: readonly string[]): void {
+    this.#probe = isOff() ? null : new LoadProbe(deviceNames);
+    if (this.#probe === null || this.#probe.take() === null) this.#look();
+    else this.#wait();
+  }
+
+  /** For a run that may do nothing before the devices were looked at; the others need no look so soon. */
+  #hurry(timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    const seesNothing = [...this.#seats.values()].some(({ state }) => state === 'fixed');
+    if (seesNothing) this.#look();
+    else this.#wait();
   }
 
   #wait(): void {

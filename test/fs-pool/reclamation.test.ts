@@ -1,21 +1,34 @@
 /** A reclamation of a mounted file system, by command: what a policy says of its tiers is what is done. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QUIET_MS_DEFAULT } from '../../src/domain/fs-runs.js';
 import { CliNode } from '../support/cli-run.js';
 import { fsNode, makeFiles, sha256Manifest } from '../support/fs-lab.js';
-import { canMount, LOOP_FS_TYPES, LoopMount } from '../support/loop-mounts.js';
+import { canMount, LOOP_FS_TYPES, type LoopFsType, LoopMount } from '../support/loop-mounts.js';
 
 const node = new CliNode();
-afterAll(() => node.stop());
+const mounts = new Map<LoopFsType, LoopMount>();
+
+beforeAll(async () => {
+  if (!canMount) return;
+  for (const fsType of LOOP_FS_TYPES) {
+    const mount = new LoopMount(fsType);
+    mounts.set(fsType, mount);
+    makeFiles(mount, 12);
+  }
+  // What was just written is left alone, since it may change again: one wait for all of them.
+  await sleep(QUIET_MS_DEFAULT + 1_000);
+});
+afterAll(async () => {
+  await node.stop();
+  for (const mount of mounts.values()) mount.remove();
+});
 
 describe.skipIf(!canMount).each(LOOP_FS_TYPES)('a mounted %s', (fsType) => {
   it('is analysed, defragmented by tier, trimmed and analysed again, with its contents kept', async () => {
-    using mount = new LoopMount(fsType);
-    makeFiles(mount, 12);
-    // What was just written is left alone, since it may change again.
-    await sleep(QUIET_MS_DEFAULT + 1_000);
+    const mount = mounts.get(fsType);
+    if (!mount) throw new Error(`no ${fsType}`);
     const before = sha256Manifest(mount.mountPath);
     const flags = ['--pool', mount.mountPath];
     await node.json('init', flags);

@@ -95,8 +95,10 @@ async function collect(
       output[name] += text;
     });
   }
+  // Asked for before it ends: it comes with the end, mostly, and would be waited for in vain after that.
+  const closed = once(child, 'close');
   await once(child, 'exit');
   // What it printed last may still be in the pipe.
-  await Promise.race([once(child, 'close'), sleep(500, null, { ref: false })]);
+  await Promise.race([closed, sleep(500, null, { ref: false })]);
   return { code: child.exitCode, signal: child.signalCode, ...output };
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { OUTPUT_SCHEMAS, type Output } from '../../src/cli/schemas.js';
 import type { WireError } from '../../src/domain/errors.js';
+import { agentIsRunning } from '../../src/kernel/agent-file.js';
 import { packageRoot } from '../../src/kernel/package-root.js';
 import { memoryDirectory, tempDirectory } from './temp-directory.js';
 
@@ -105,9 +106,9 @@ export class CliNode {
     return { exitCode: code, stderr, ...(error as WireError) };
   }
 
-  /** For afterAll: an agent that is left over is a leak. */
+  /** For afterAll: an agent that is left over is a leak. Where none runs, no command is started for it. */
   async stop(): Promise<void> {
-    await this.run(['agent', 'stop']);
+    if (agentIsRunning(this.stateDirectory)) await this.run(['agent', 'stop']);
   }
 }
 

@@ -6,8 +6,31 @@
 
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Parts of paths; whoever starts agents and commands takes longest. */
-const LONGEST_FIRST = ['fs-pool/faults', 'test/agent/', 'test/cli/', 'test/http/', 'test/fs-pool/'];
+/**
+ * Parts of paths, longest first: files that take a minute by themselves, then those that start agents,
+ * commands and file systems. One of the first, begun last, is what all others have then to wait for.
+ */
+const LONGEST_FIRST = [
+  'fs-pool/faults',
+  'agent/crash',
+  'pool/power-cut-devices',
+  'agent/governor.test',
+  'agent/reclamation.test',
+  'cli/history',
+  'cli/json',
+  'pool/hanging-command',
+  'test/agent/',
+  'test/cli/',
+  'fs-pool/trim-devices',
+  'fs-pool/power-cut',
+  'pool/crash',
+  'pool/power-cut',
+  'pool/recover-property',
+  'test/http/',
+  'test/fs-pool/',
+  'test/deploy/',
+  'test/pool/',
+];
 
 export default class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
