@@ -253,6 +253,7 @@ constexpr ExportedFunction kExports[] = {
     {"freeSpaceRuns", FreeSpaceRuns},
     {"btrfsTreeItems", BtrfsTreeItems},
     {"scanFileSystem", ScanFileSystem},
+    {"nameFiles", NameFiles},
     {"scanFreeSpace", ScanFreeSpace},
     {"cloneRange", CloneRange},
     {"dedupeRange", DedupeRange},

@@ -298,6 +298,14 @@ export interface Addon {
   scanFileSystem(request: ScanRequest): ScanReply;
 
   /**
+   * Finds the paths of files below a mount. Where the kernel has none in memory all directories are
+   * listed, until each is found.
+   *
+   * Source: open_by_handle_at(2), proc(5) (/proc/PID/fd), getdents64(2).
+   */
+  nameFiles(request: NameRequest): NameReply;
+
+  /**
    * Lists the free space of a mount.
    *
    * Source: ioctl_getfsmap(2); BTRFS_IOC_TREE_SEARCH_V2 on Btrfs.
@@ -605,6 +613,19 @@ export interface ScanReply {
   /** In hex; empty where there is none. */
   readonly candidateHandles: string[];
   readonly candidatePaths: string[];
+}
+
+export interface NameRequest {
+  readonly mountPath: string;
+  /** Hex: one byte type, then the handle. */
+  readonly handles: string[];
+  /** As that of a scan, which is asked whether to stop. */
+  readonly control: Int32Array | null;
+}
+
+export interface NameReply {
+  /** One for each handle, as bytes in hex; empty where none was found. */
+  readonly paths: string[];
 }
 
 export interface FreeSpaceRequest {

@@ -17,15 +17,29 @@ class ObjectReader {
  public:
   ObjectReader(napi_env env, napi_value object) : env_(env), object_(object) {}
 
-  std::string Text(const char* name) {
+  std::string Text(const char* name) { return TextOf(Get(name)); }
+
+  std::string TextOf(napi_value value) {
     size_t bytes = 0;
-    napi_value value = Get(name);
     ok = ok && napi_get_value_string_utf8(env_, value, nullptr, 0, &bytes) == napi_ok &&
          bytes <= kPathBytesMax;
     if (!ok) return "";
     std::string text(bytes, '\0');
     napi_get_value_string_utf8(env_, value, text.data(), bytes + 1, &bytes);
     return text;
+  }
+
+  std::vector<std::string> Texts(const char* name) {
+    uint32_t count = 0;
+    napi_value array = Get(name);
+    ok = ok && napi_get_array_length(env_, array, &count) == napi_ok;
+    std::vector<std::string> texts;
+    for (uint32_t index = 0; ok && index < count; index += 1) {
+      napi_value value = nullptr;
+      ok = napi_get_element(env_, array, index, &value) == napi_ok;
+      texts.push_back(TextOf(value));
+    }
+    return texts;
   }
 
   int64_t Number(const char* name) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -42,6 +43,19 @@ std::string HexOf(const scan::Handle& handle) {
 
 std::string HexOf(const std::string& path) {
   return Hex(reinterpret_cast<const uint8_t*>(path.data()), path.size());
+}
+
+/** @returns one of length 0 for what is none. */
+scan::Handle HandleFrom(const std::string& hex) {
+  scan::Handle handle;
+  const size_t count = hex.size() / 2;
+  if (hex.size() % 2 != 0 || count < 2 || count - 1 > handle.bytes.size()) return handle;
+  for (size_t i = 0; i < count; i += 1) {
+    const auto byte = static_cast<uint8_t>(strtoul(hex.substr(i * 2, 2).c_str(), nullptr, 16));
+    (i == 0 ? handle.type : handle.bytes[i - 1]) = byte;
+  }
+  handle.length = static_cast<uint8_t>(count - 1);
+  return handle;
 }
 
 /** A column of numbers in rows, one of handles, one of paths. */
@@ -173,6 +187,39 @@ napi_value ScanFileSystem(napi_env env, napi_callback_info info) {
   }
   WriteDevices(env, report.devices, of_devices, &reply);
   WriteCandidates(env, tally.candidates, &reply);
+  return reply.object();
+}
+
+napi_value NameFiles(napi_env env, napi_callback_info info) {
+  napi_value argument = nullptr;
+  if (!OneObject(env, info, &argument)) return Reject(env, "expected (request: NameRequest)");
+  ObjectReader request(env, argument);
+  Options options;
+  options.mount_path = request.Text("mountPath");
+  const std::vector<std::string> handles = request.Texts("handles");
+  options.name_count = static_cast<uint32_t>(handles.size());
+  options.control = request.Words("control", 4);
+  if (!request.ok) return Reject(env, "expected a NameRequest as addon.d.ts has it");
+
+  std::vector<Candidate> files(handles.size());
+  for (size_t index = 0; index < handles.size(); index += 1) {
+    files[index].handle = HandleFrom(handles[index]);
+  }
+  try {
+    scan::NameCandidates(options, &files);
+  } catch (const std::bad_alloc&) {
+    // What was found until then is told.
+  }
+  napi_value paths = nullptr;
+  napi_create_array_with_length(env, files.size(), &paths);
+  for (uint32_t index = 0; index < files.size(); index += 1) {
+    const std::string text = HexOf(files[index].path);
+    napi_value value = nullptr;
+    napi_create_string_latin1(env, text.data(), text.size(), &value);
+    napi_set_element(env, paths, index, value);
+  }
+  ObjectWriter reply(env);
+  reply.Set("paths", paths);
   return reply.object();
 }
 

@@ -6,6 +6,7 @@
 #include <node_api.h>
 
 napi_value ScanFileSystem(napi_env env, napi_callback_info info);
+napi_value NameFiles(napi_env env, napi_callback_info info);
 napi_value ScanFreeSpace(napi_env env, napi_callback_info info);
 napi_value BtrfsDevices(napi_env env, napi_callback_info info);
 

@@ -8,6 +8,7 @@
 
 import { closeSync, constants, fsyncSync } from 'node:fs';
 import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import { ofFile } from '../src/domain/failed-file.js';
 import { fragmentsOf, fragmentsWithin, skipReasonOf } from '../src/domain/move-plan.js';
 import type { FinishMovesTask, FinishOutcome, MoveToFinish } from '../src/domain/move-tasks.js';
 import { roundUp } from '../src/domain/units.js';
@@ -53,7 +54,7 @@ export function finishMoves(task: FinishMovesTask): FinishOutcome[] {
     verifyMoved(group, movings.filter(mustBeVerified));
     crashPoint('move-verified');
     const outcomes = movings.map((one) => {
-      const outcome = conclude(group, one);
+      const outcome = named(one.file, conclude(group, one));
       group.pace.breathe();
       return outcome;
     });
@@ -153,6 +154,12 @@ function fsyncFile(file: OpenFile): void {
   } catch (cause) {
     throw fromNodeError('flush', cause, file.path);
   }
+}
+
+/** An error of its donor is one of the file. */
+function named(file: OpenFile | null, outcome: FinishOutcome): FinishOutcome {
+  if (outcome.kind !== 'failed' || !file) return outcome;
+  return { ...outcome, error: ofFile(outcome.error, file.path) };
 }
 
 function conclude(group: Group, one: Moving): FinishOutcome {

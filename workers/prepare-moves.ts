@@ -5,6 +5,7 @@
 
 import { closeSync, constants, ftruncateSync, statfsSync } from 'node:fs';
 import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
+import { ofFile } from '../src/domain/failed-file.js';
 import { type Piece, rangesOf, skipReasonOf } from '../src/domain/move-plan.js';
 import type {
   MoveIntent,
@@ -112,10 +113,12 @@ function attempt<T>(step: () => T): T | PrepareOutcome {
   }
 }
 
-function outcomeOf(error: MaintenanceError): PrepareOutcome {
+/** An error of its donor is one of the file. */
+function outcomeOf(error: MaintenanceError, file?: OpenFile): PrepareOutcome {
   const reason = skipReasonOf(error);
   if (reason) return { kind: 'skipped', reason, fragmentCount: null };
-  return { kind: 'failed', error: error.toWire() };
+  const wire = error.toWire();
+  return { kind: 'failed', error: file ? ofFile(wire, file.path) : wire };
 }
 
 /**
@@ -178,7 +181,7 @@ function conclude(
   const result = contents === 'stopped' ? 'stopped' : contents.get(one);
   if (result === 'stopped' || result instanceof MaintenanceError) {
     if (donor) giveUp({ method, donors }, donor, piece);
-    return result === 'stopped' ? NOT_BEGUN : outcomeOf(result);
+    return result === 'stopped' ? NOT_BEGUN : outcomeOf(result, file);
   }
   if (donor && hasOwnDonor(method)) closeSync(donor.donor.fd);
   const intent: MoveIntent = {
@@ -214,6 +217,8 @@ function prepareOne(group: Group, request: MoveRequest, index: number): PrepareO
       step = { kind: 'skipped', reason: 'no-space', fragmentCount: found.plan.fragmentsBefore };
     } else step = reserveFor(group, found, index);
     return step;
+  } catch (cause) {
+    return outcomeOf(asMaintenanceError(cause), file);
   } finally {
     // Else it stays open until it was read.
     if (step === null || !('candidate' in step)) closeSync(file.fd);

@@ -256,6 +256,14 @@ export type FinishOutcome =
   /** Stopped before its first window; the donor is gone. */
   | { readonly kind: 'not-begun'; readonly settled: boolean };
 
+// ---- name-files
+
+export interface NameFilesTask extends MoveMount {
+  readonly handles: readonly string[];
+  /** As `ScanTask.control`: a stop ends the search. */
+  readonly control: Int32Array<SharedArrayBuffer> | null;
+}
+
 // ---- settle-intents
 
 export interface SettleIntentsTask extends MoveMount {

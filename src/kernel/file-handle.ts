@@ -35,9 +35,10 @@ export function openByHandle(mount: OpenFile, handle: string, access: number): O
 
 /** For people: where the kernel knows the file by now; null when that is nowhere below the mount. */
 function pathOf(fd: number, mountPath: string): string | null {
+  const prefix = mountPath === '/' ? '/' : `${mountPath}/`;
   try {
     const path = readlinkSync(`/proc/self/fd/${fd}`);
-    return path.startsWith(`${mountPath}/`) ? path : null;
+    return path.startsWith(prefix) && path !== prefix ? path : null;
   } catch {
     return null;
   }

@@ -16,6 +16,7 @@ import type { FreeSpaceReport, FreeSpaceTask, ScanReport, ScanTask } from '../do
 import type {
   FinishMovesTask,
   FinishOutcome,
+  NameFilesTask,
   PrepareMovesTask,
   PrepareOutcome,
   SettleIntentsReply,
@@ -54,6 +55,8 @@ interface Tasks {
   'scan-free-space': { task: FreeSpaceTask; result: FreeSpaceReport };
   'prepare-moves': { task: PrepareMovesTask; result: readonly PrepareOutcome[] };
   'finish-moves': { task: FinishMovesTask; result: readonly FinishOutcome[] };
+  /** Paths, null where none was found. */
+  'name-files': { task: NameFilesTask; result: readonly (string | null)[] };
   'settle-intents': { task: SettleIntentsTask; result: SettleIntentsReply };
   'read-trim-windows': { task: ReadTrimWindowsTask; result: TrimWindowList };
   'time-reads': { task: TimeReadsTask; result: TimeReadsReply };

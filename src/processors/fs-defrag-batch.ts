@@ -152,6 +152,7 @@ export class FsDefragBatches {
       options: this.#context.store.options.get(run.runId),
       groupName: `${this.#context.poolId}-${randomUUID()}`,
       control: watch.moves,
+      namesControl: watch.scan,
     });
     if (!report.settled) this.#needsSettling = true;
     const allFailed = report.failedCount > 0 && report.failedCount === report.processedCount;

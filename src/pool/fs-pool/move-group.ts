@@ -7,6 +7,7 @@
 
 import { statfsSync } from 'node:fs';
 import type { WireError } from '../../domain/errors.js';
+import { withoutPaths } from '../../domain/failed-file.js';
 import { freeBytesFloor } from '../../domain/fs-pace.js';
 import type { FsRunOptions } from '../../domain/fs-runs.js';
 import type {
@@ -26,10 +27,8 @@ import type { Run } from '../../domain/runs.js';
 import type { FsCandidate } from '../../store/fs-candidates.js';
 import type { FsPoolContext } from './context.js';
 import { assertAlive, assertWritable, movePlace } from './detect.js';
+import { FAILED_EXAMPLES_MAX, nameFailed } from './name-failed.js';
 import type { FileGroup, GroupRest } from './run-files.js';
-
-/** Failures of a run that are told one by one. */
-const FAILED_EXAMPLES_MAX = 5;
 
 export interface GroupReport extends GroupRest {
   readonly processedCount: number;
@@ -45,19 +44,21 @@ export interface GroupOptions {
   /** Unique among all groups of all agents. */
   readonly groupName: string;
   readonly control: MoveControl;
+  /** Ends the search for the names of failed files. */
+  readonly namesControl: Int32Array<SharedArrayBuffer>;
 }
 
 /** @throws MaintenanceError for what concerns the whole file system; then intents may be open. */
 export async function moveGroup(
   context: FsPoolContext,
   { files, placeTry }: FileGroup,
-  { run, options, groupName, control }: GroupOptions,
+  { run, options, groupName, control, namesControl }: GroupOptions,
 ): Promise<GroupReport> {
   const mount = context.mount();
   assertWritable(mount);
   const place = movePlace(mount);
   const { verify, allowUnshare, quietMs } = options;
-  const prepared = await context.workers.run('prepare-moves', {
+  const preparation = await context.workers.run('prepare-moves', {
     ...place,
     files: files.map(({ handle, resumeBytes }) => ({ handle, startBytes: resumeBytes })),
     ...{ groupName, verify, allowUnshare, quietMs, control },
@@ -65,9 +66,10 @@ export async function moveGroup(
     dryRun: false,
     placeTry,
   });
+  const prepared = await nameFailed(context, run, namesControl, [files, preparation]);
   const record = new GroupRecord(context, run, placeTry);
   const begun = begin(context, run, files, prepared, record);
-  const finished =
+  const ending =
     begun.length === 0
       ? []
       : await context.workers.run('finish-moves', {
@@ -76,6 +78,8 @@ export async function moveGroup(
           verify,
           control,
         });
+  const begunFiles = begun.map(({ file }) => file);
+  const finished = await nameFailed(context, run, namesControl, [begunFiles, ending]);
   context.store.transaction(() => {
     context.assertOwner();
     for (const [index, { file, intentId }] of begun.entries()) {
@@ -216,7 +220,7 @@ class GroupRecord {
     const { runId } = this.#run;
     const { candidates } = this.#context.store;
     const isExample = candidates.failedReasonCount(runId) < FAILED_EXAMPLES_MAX;
-    const reason = isExample ? error.message : `more files: ${withoutPath(error)}`;
+    const reason = isExample ? error.message : `more files: ${withoutPaths(error)}`;
     candidates.exclude(runId, file.candidateId, 'failed', reason);
     this.#failedCount += 1;
     this.#processed(file);
@@ -256,11 +260,6 @@ class GroupRecord {
       settled: this.#settled,
     };
   }
-}
-
-/** The call and its errno, which many files have in common. */
-function withoutPath({ message, details }: WireError): string {
-  return typeof details.path === 'string' ? message.replace(` ${details.path}`, '') : message;
 }
 
 /** Others hold space now, or files that will leave theirs. */
