@@ -78,6 +78,7 @@ bool ReadByteRange(napi_env env, napi_callback_info info, ByteRange* range) {
 }
 
 constexpr const char* kExpectsFd = "expected (fd: number)";
+constexpr int64_t kReadAheadBytes = 128 * 1024;
 constexpr const char* kExpectsByteRange =
     "expected (fd: number, startBytes: bigint, lengthBytes: bigint), none of them negative";
 
@@ -184,12 +185,23 @@ napi_value DropPageCache(napi_env env, napi_callback_info info) {
       env, posix_fadvise(range.fd, range.start_bytes, range.length_bytes, POSIX_FADV_DONTNEED));
 }
 
-/** Source: posix_fadvise(2), which returns the errno instead of setting it. */
+/**
+ * The kernel reads of each advice no more than it would read ahead, or than one request takes: 128 KiB
+ * at least, and silently leaves out the rest.
+ *
+ * Source: posix_fadvise(2), which returns the errno instead of setting it; mm/readahead.c
+ * (force_page_cache_ra).
+ */
 napi_value ReadAhead(napi_env env, napi_callback_info info) {
   ByteRange range;
   if (!ReadByteRange(env, info, &range)) return RejectArguments(env, kExpectsByteRange);
-  return ErrnoValue(
-      env, posix_fadvise(range.fd, range.start_bytes, range.length_bytes, POSIX_FADV_WILLNEED));
+  const int64_t end = range.start_bytes + range.length_bytes;
+  for (int64_t at = range.start_bytes; at < end; at += kReadAheadBytes) {
+    const int64_t length = std::min(kReadAheadBytes, end - at);
+    const int error = posix_fadvise(range.fd, at, length, POSIX_FADV_WILLNEED);
+    if (error != 0) return ErrnoValue(env, error);
+  }
+  return ErrnoValue(env, 0);
 }
 
 /**

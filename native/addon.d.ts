@@ -246,11 +246,11 @@ export interface Addon {
   ): number;
 
   /**
-   * Waits until no other thread of this process has the turn at the mount. The thread that took it
-   * leaves it.
+   * Waits until no other thread of this process has the turn at the mount for this kind of work, any
+   * number. The thread that took it leaves it.
    */
-  takeTurn(mountFd: number): number;
-  leaveTurn(mountFd: number): number;
+  takeTurn(mountFd: number, kind: number): number;
+  leaveTurn(mountFd: number, kind: number): number;
 
   /**
    * Asks a mounted file system to discard what is free in a range of its addresses.

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "move-calls.h"
 
@@ -19,12 +20,12 @@ using addon::Reply;
 
 namespace {
 
-/** One for each mount, by its device number; there are few, and they stay. */
-std::mutex& TurnOf(dev_t device) {
+/** For each mount, by its device number, and kind of work; there are few, and they stay. */
+std::mutex& TurnOf(dev_t device, int kind) {
   static std::mutex guard;
-  static std::map<dev_t, std::mutex> turns;
+  static std::map<std::pair<dev_t, int>, std::mutex> turns;
   const std::lock_guard<std::mutex> lock(guard);
-  return turns[device];
+  return turns[{device, kind}];
 }
 
 }  // namespace
@@ -49,22 +50,28 @@ napi_value DefragmentRange(napi_env env, napi_callback_info info) {
 }
 
 napi_value TakeTurn(napi_env env, napi_callback_info info) {
-  const Arguments<1> arguments(env, info);
+  const Arguments<2> arguments(env, info);
   int mount_fd;
-  if (!arguments.ReadInt(0, &mount_fd)) return RejectCall(env, "expected (mountFd: number)");
+  int kind;
+  if (!arguments.ReadInt(0, &mount_fd) || !arguments.ReadInt(1, &kind)) {
+    return RejectCall(env, "expected (mountFd: number, kind: number)");
+  }
   struct stat mount;
   if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
-  TurnOf(mount.st_dev).lock();
+  TurnOf(mount.st_dev, kind).lock();
   return IntValue(env, 0);
 }
 
 napi_value LeaveTurn(napi_env env, napi_callback_info info) {
-  const Arguments<1> arguments(env, info);
+  const Arguments<2> arguments(env, info);
   int mount_fd;
-  if (!arguments.ReadInt(0, &mount_fd)) return RejectCall(env, "expected (mountFd: number)");
+  int kind;
+  if (!arguments.ReadInt(0, &mount_fd) || !arguments.ReadInt(1, &kind)) {
+    return RejectCall(env, "expected (mountFd: number, kind: number)");
+  }
   struct stat mount;
   if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
-  TurnOf(mount.st_dev).unlock();
+  TurnOf(mount.st_dev, kind).unlock();
   return IntValue(env, 0);
 }
 

@@ -5,8 +5,8 @@ import { MIB } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { fileMappings } from '../src/kernel/file-state.js';
+import { takeTurn } from '../src/kernel/turns.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
-import { takeWriteTurn } from '../src/kernel/write-turn.js';
 import { pieceOfIntent } from './move-content.js';
 import type { PieceMove, PieceMoved } from './move-piece.js';
 
@@ -21,7 +21,7 @@ const THRESHOLD_BYTES = 64 * MIB;
 export function defragmentPiece({ mount, file, pace, intent }: PieceMove): PieceMoved {
   const piece = pieceOfIntent(intent);
   const isLarge = piece.lengthBytes > PIECE_BYTES_MAX;
-  using _turn = isLarge ? takeWriteTurn(mount) : null;
+  using _turn = isLarge ? takeTurn(mount, 'write') : null;
   let movedBytes = 0;
   let askedBytes = 0;
   const ranges = rangesOf(fileMappings(file, piece), piece, true);

@@ -1,14 +1,16 @@
 /** What is read of a file before it moves: for its checksum, and on XFS into its donor. */
 
 import { closeSync } from 'node:fs';
-import { cutAt, rangesOf } from '../src/domain/move-plan.js';
+import { cutAt, rangesOf, windowsOf } from '../src/domain/move-plan.js';
 import type { FileMark } from '../src/domain/move-tasks.js';
 import type { ByteRun } from '../src/domain/units.js';
 import { writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { adviseRandom, dropPageCache, readAhead } from '../src/kernel/page-cache.js';
+import { takeTurn } from '../src/kernel/turns.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
 import { type ContentReader, type ContentSource, openFromDisk } from './move-content.js';
+import type { Pace } from './move-pace.js';
 
 interface KnownPiece {
   readonly file: OpenFile;
@@ -37,9 +39,19 @@ export function bufferedSource(from: PieceToRead): ContentSource {
   return { file: from.file, ranges: writtenRanges(from) };
 }
 
-/** Asks the page cache for a piece, and returns at once. Not on ext4: it comes in large folios. */
-export function readPieceAhead(from: KnownPiece): void {
-  for (const range of writtenRanges(from)) readAhead(from.file, range);
+/**
+ * Asks the page cache for a piece, without waiting until all of it is there: one after the other, so
+ * that the first can be written while the next is read. Not on ext4: it comes in large folios.
+ */
+export function readPieceAhead(
+  { mount, pace }: { readonly mount: OpenFile; readonly pace: Pace },
+  from: KnownPiece,
+): void {
+  using _turn = takeTurn(mount, 'read');
+  for (const run of writtenRanges(from).flatMap((range) => windowsOf(range, pace.windowBytes))) {
+    if (pace.isStopped || !pace.isAtFullSpeed) return;
+    readAhead(from.file, run);
+  }
 }
 
 export interface CopySource extends ContentSource {

@@ -235,7 +235,7 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
     const { sizeBytes } = status.mark;
     if (!group.space.hasPlaceFor(piece)) return noBetterPlace(candidate);
     const isReadAhead = isWorthReadingAhead(group, piece);
-    if (isReadAhead) readPieceAhead({ ...candidate, mark: status.mark });
+    if (isReadAhead) readPieceAhead(group, { ...candidate, mark: status.mark });
     const needsDonor = group.task.verify || !group.space.isAmpleFor(piece.lengthBytes);
     const donor = needsDonor ? group.donors.reserveClone(piece, file, sizeBytes, index) : null;
     return { candidate, donor, isReadAhead };
