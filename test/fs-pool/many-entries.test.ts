@@ -26,7 +26,7 @@ const MILLION = { fileCount: 500_000, namesPerFile: 50_000 };
 const FEW = { fileCount: 10_000, namesPerFile: 1_000 };
 const LINKED = Array.from({ length: 10 }, (_, index) => `linked-${index}`);
 /** Of a scan, whatever the number of entries: its buffers, far less than a file's worth of each. */
-const SCAN_BYTES_MAX = 48 * MIB;
+const SCAN_BYTES_MAX = 16 * MIB;
 
 /** Python, since a call of Node.js for each would take several times as long; two processes side by side. */
 const MAKER = `
