@@ -26,6 +26,7 @@ import { type FileStatus, fileMappings } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { punchHole } from '../src/kernel/punch-hole.js';
 import { copyProject, type XfsGeometry } from '../src/kernel/swap-extents.js';
+import type { Candidate } from './move-candidate.js';
 
 /** ext4 wants the places in both files to be the same within a page. */
 const PAGE_BYTES = 4096;
@@ -76,11 +77,11 @@ export class Donors implements Disposable {
    * Btrfs: the donor shares the old blocks, which so stay until the new ones are verified. A file
    * for each, since only at its end may a part of a block be shared.
    */
-  reserveClone(piece: ByteRun, file: OpenFile, sizeBytes: number, index: number): ReservedDonor {
+  reserveClone({ piece, file, status }: Candidate, index: number): ReservedDonor {
     const directory = this.#donorDirectory();
     const name = `${this.#groupName}-${index}`;
     const donor = openDonor(directory, name, true);
-    const lengthBytes = Math.min(piece.lengthBytes, sizeBytes - piece.startBytes);
+    const lengthBytes = Math.min(piece.lengthBytes, status.mark.sizeBytes - piece.startBytes);
     try {
       cloneRange(donor, 0, file, { startBytes: piece.startBytes, lengthBytes });
       return { donor, place: { name, startBytes: 0, runs: [] }, fragments: [] };

@@ -231,13 +231,12 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
   // hurried, which would write all that they have to write, too: it comes while we rest.
   if (group.task.placeTry > 0 && !group.pace.givesWay) syncFileSystem(group.mount);
   if (group.method === 'defragment-range') {
-    const { file, status } = candidate;
-    const { sizeBytes } = status.mark;
+    const { mark } = candidate.status;
     if (!group.space.hasPlaceFor(piece)) return noBetterPlace(candidate);
     const isReadAhead = isWorthReadingAhead(group, piece);
-    if (isReadAhead) readPieceAhead(group, { ...candidate, mark: status.mark });
+    if (isReadAhead) readPieceAhead(group, { ...candidate, mark });
     const needsDonor = group.task.verify || !group.space.isAmpleFor(piece.lengthBytes);
-    const donor = needsDonor ? group.donors.reserveClone(piece, file, sizeBytes, index) : null;
+    const donor = needsDonor ? group.donors.reserveClone(candidate, index) : null;
     return { candidate, donor, isReadAhead };
   }
   const donor = reserve(group, candidate, index);
