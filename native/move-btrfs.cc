@@ -28,6 +28,19 @@ std::mutex& TurnOf(dev_t device, int kind) {
   return turns[{device, kind}];
 }
 
+napi_value WithTurn(napi_env env, napi_callback_info info, void (*use)(std::mutex&)) {
+  const Arguments<2> arguments(env, info);
+  int mount_fd;
+  int kind;
+  if (!arguments.ReadInt(0, &mount_fd) || !arguments.ReadInt(1, &kind)) {
+    return RejectCall(env, "expected (mountFd: number, kind: number)");
+  }
+  struct stat mount;
+  if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
+  use(TurnOf(mount.st_dev, kind));
+  return IntValue(env, 0);
+}
+
 }  // namespace
 
 /** Source: linux/btrfs.h, btrfs_ioctl_defrag_range_args. */
@@ -50,29 +63,11 @@ napi_value DefragmentRange(napi_env env, napi_callback_info info) {
 }
 
 napi_value TakeTurn(napi_env env, napi_callback_info info) {
-  const Arguments<2> arguments(env, info);
-  int mount_fd;
-  int kind;
-  if (!arguments.ReadInt(0, &mount_fd) || !arguments.ReadInt(1, &kind)) {
-    return RejectCall(env, "expected (mountFd: number, kind: number)");
-  }
-  struct stat mount;
-  if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
-  TurnOf(mount.st_dev, kind).lock();
-  return IntValue(env, 0);
+  return WithTurn(env, info, [](std::mutex& turn) { turn.lock(); });
 }
 
 napi_value LeaveTurn(napi_env env, napi_callback_info info) {
-  const Arguments<2> arguments(env, info);
-  int mount_fd;
-  int kind;
-  if (!arguments.ReadInt(0, &mount_fd) || !arguments.ReadInt(1, &kind)) {
-    return RejectCall(env, "expected (mountFd: number, kind: number)");
-  }
-  struct stat mount;
-  if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
-  TurnOf(mount.st_dev, kind).unlock();
-  return IntValue(env, 0);
+  return WithTurn(env, info, [](std::mutex& turn) { turn.unlock(); });
 }
 
 /** Source: ioctl_ficlonerange(2). */

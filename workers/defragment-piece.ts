@@ -1,7 +1,7 @@
 /** Moves one piece of one file on Btrfs. */
 
+import { TARGET_FRAGMENT_BYTES } from '../src/domain/fragmentation.js';
 import { PIECE_BYTES_MAX, rangesOf, windowsOf } from '../src/domain/move-plan.js';
-import { MIB } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { fileMappings } from '../src/kernel/file-state.js';
@@ -9,9 +9,6 @@ import { takeTurn } from '../src/kernel/turns.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
 import { pieceOfIntent } from './move-content.js';
 import type { PieceMove, PieceMoved } from './move-piece.js';
-
-/** Mappings of this size are left alone, as the choice of the piece did. */
-const THRESHOLD_BYTES = 64 * MIB;
 
 /**
  * Btrfs gives what is written at once one place, but no more than 128 MiB of it. So a larger piece is
@@ -30,7 +27,8 @@ export function defragmentPiece({ mount, file, pace, intent }: PieceMove): Piece
       startWriteBack(file);
       return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
     }
-    defragmentRange(file, run, THRESHOLD_BYTES);
+    // Leaves alone what the choice of the piece did.
+    defragmentRange(file, run, TARGET_FRAGMENT_BYTES);
     movedBytes += run.lengthBytes;
     crashPoint('move-window');
     if (movedBytes - askedBytes >= PIECE_BYTES_MAX) {
