@@ -1,10 +1,13 @@
 /** Moves one piece of one file on Btrfs. */
 
+import { asMaintenanceError, type MaintenanceError } from '../src/domain/errors.js';
 import { TARGET_FRAGMENT_BYTES } from '../src/domain/fragmentation.js';
 import { PIECE_BYTES_MAX, rangesOf, windowsOf } from '../src/domain/move-plan.js';
+import type { ByteRun } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
 import { fileMappings } from '../src/kernel/file-state.js';
+import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { takeTurn } from '../src/kernel/turns.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
 import { pieceOfIntent } from './move-content.js';
@@ -27,8 +30,12 @@ export function defragmentPiece({ mount, file, pace, intent }: PieceMove): Piece
       startWriteBack(file);
       return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
     }
-    // Leaves alone what the choice of the piece did.
-    defragmentRange(file, run, TARGET_FRAGMENT_BYTES);
+    const error = defragmentWindow(file, run);
+    if (error) {
+      startWriteBack(file);
+      // The kernel does not say how much of the window it had marked before it failed.
+      return { movedBytes, stoppedAtBytes: null, error, mayHaveMoved: true };
+    }
     movedBytes += run.lengthBytes;
     crashPoint('move-window');
     if (movedBytes - askedBytes >= PIECE_BYTES_MAX) {
@@ -39,4 +46,15 @@ export function defragmentPiece({ mount, file, pace, intent }: PieceMove): Piece
   }
   startWriteBack(file);
   return { movedBytes, stoppedAtBytes: null, error: null };
+}
+
+/** @returns what kept the kernel from it. */
+function defragmentWindow(file: OpenFile, run: ByteRun): MaintenanceError | null {
+  try {
+    // Leaves alone what the choice of the piece did.
+    defragmentRange(file, run, TARGET_FRAGMENT_BYTES);
+    return null;
+  } catch (cause) {
+    return asMaintenanceError(cause);
+  }
 }

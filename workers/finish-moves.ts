@@ -28,7 +28,7 @@ import { movePiece, OpenDonors } from './move-piece.js';
 import { settle } from './settle.js';
 import { shareBack } from './share-back.js';
 import { type MovedPiece, undoMove } from './undo-move.js';
-import { checkDonors, type Moving, type Verifier, verifyMoved } from './verify-moves.js';
+import { checkDonors, isTouched, type Moving, type Verifier, verifyMoved } from './verify-moves.js';
 
 const WHOLE_FILE = { startBytes: 0, lengthBytes: Number.MAX_SAFE_INTEGER };
 
@@ -79,7 +79,16 @@ function open(mount: OpenFile, move: MoveToFinish): Moving {
     error = asMaintenanceError(cause);
   }
   const verification = 'not-asked';
-  return { move, file, movedBytes: 0, stoppedAtBytes: null, error, fault: null, verification };
+  return {
+    move,
+    file,
+    movedBytes: 0,
+    mayHaveMoved: false,
+    stoppedAtBytes: null,
+    error,
+    fault: null,
+    verification,
+  };
 }
 
 function moveAll(group: Group, movings: readonly Moving[]): void {
@@ -116,7 +125,7 @@ function isChecked({ move }: Moving): boolean {
 }
 
 function mustBeVerified(one: Moving): boolean {
-  return one.movedBytes > 0 && one.fault === null && isChecked(one) && !isSwap(one);
+  return isTouched(one) && one.fault === null && isChecked(one) && !isSwap(one);
 }
 
 /**
@@ -126,7 +135,7 @@ function mustBeVerified(one: Moving): boolean {
  * it frees the old blocks in the transaction that records the new ones.
  */
 function flush({ mount, task, pace }: Group, movings: readonly Moving[]): void {
-  const moved = movings.filter(({ movedBytes }) => movedBytes > 0);
+  const moved = movings.filter(isTouched);
   for (const one of moved) {
     attemptOn(one, finishWriteBack);
     pace.breathe();
@@ -195,12 +204,12 @@ function mustLeaveCache({ task, pace }: Group, one: Moving): boolean {
   return task.fsType === 'ext4' || !pace.isAtFullSpeed;
 }
 
-function notMoved({ error, stoppedAtBytes }: Moving): FinishOutcome {
+function notMoved({ error, stoppedAtBytes, mayHaveMoved }: Moving): FinishOutcome {
   if (stoppedAtBytes !== null) return { kind: 'not-begun', settled: true };
   if (!error) return { kind: 'skipped', settled: true, reason: 'changed' };
   const reason = skipReasonOf(error);
   if (reason) return { kind: 'skipped', settled: true, reason };
-  return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: true };
+  return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: !mayHaveMoved };
 }
 
 /**

@@ -34,8 +34,10 @@ export interface PieceMove {
 export interface PieceMoved {
   readonly movedBytes: number;
   readonly stoppedAtBytes: number | null;
-  /** What ended it before its end, after something was moved. */
+  /** What ended it before its end, after something was moved or may have been. */
   readonly error: MaintenanceError | null;
+  /** Whether more than `movedBytes` may lie elsewhere now. */
+  readonly mayHaveMoved?: boolean;
   /** Why what was moved cannot stay. */
   readonly fault?: MaintenanceError | null;
 }

@@ -24,6 +24,8 @@ export interface Moving {
   /** Null when it could not be opened, or was closed. */
   file: OpenFile | null;
   movedBytes: number;
+  /** Whether more than that may lie elsewhere now. */
+  mayHaveMoved: boolean;
   /** Where a stop ended it; null when all of the piece moved. */
   stoppedAtBytes: number | null;
   /** Why it did not move, or not all. */
@@ -31,6 +33,10 @@ export interface Moving {
   /** Why what was moved cannot stay. */
   fault: MaintenanceError | null;
   verification: Verification;
+}
+
+export function isTouched({ movedBytes, mayHaveMoved }: Moving): boolean {
+  return movedBytes > 0 || mayHaveMoved;
 }
 
 export interface Verifier {
@@ -106,7 +112,7 @@ function openChecks(
       const check = open(one);
       if (check) checks.push({ one, ...check });
     } catch (cause) {
-      if (one.movedBytes > 0) one.fault = asMaintenanceError(cause);
+      if (isTouched(one)) one.fault = asMaintenanceError(cause);
       else one.error = asMaintenanceError(cause);
     }
   }

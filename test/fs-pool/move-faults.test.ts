@@ -7,13 +7,20 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { MaintenanceError } from '../../src/domain/errors.js';
 import type { FinishOutcome, MoveIntent, MoveToFinish } from '../../src/domain/move-tasks.js';
-import { KIB, MIB } from '../../src/domain/units.js';
+import { GIB, KIB, MIB } from '../../src/domain/units.js';
 import { finishMoves } from '../../workers/finish-moves.js';
 import { prepareMoves } from '../../workers/prepare-moves.js';
 import { canFault, FaultDisk, type FaultRule } from '../support/fault-disk.js';
 import { makeFragmented, sha256 } from '../support/fragmented-files.js';
 import { LOOP_FS_TYPES, type LoopFsType, LoopMount } from '../support/loop-mounts.js';
-import { mountOf, prepareTask, readyMoves, settleAll, waitForClock } from '../support/move-lab.js';
+import {
+  donorsOf,
+  mountOf,
+  prepareTask,
+  readyMoves,
+  settleAll,
+  waitForClock,
+} from '../support/move-lab.js';
 
 const SIZE_BYTES = { ext4: 64 * MIB, xfs: 320 * MIB, btrfs: 160 * MIB };
 const MKFS = {
@@ -66,6 +73,35 @@ describe.skipIf(!canFault).each(LOOP_FS_TYPES)('a failing disk under %s', (fsTyp
     expect(seen).toContain('failed');
     expect(seen).toContain('moved');
   }, 180_000);
+});
+
+describe.skipIf(!canFault)('a disk that stops giving data between two windows of Btrfs', () => {
+  it('leaves a file of which the windows before were written and looked at', async () => {
+    await using disk = await FaultDisk.start(GIB);
+    execFileSync('mkfs.btrfs', ['-qf', disk.imagePath], { stdio: 'pipe' });
+    using mount = new LoopMount('btrfs', { imagePath: disk.imagePath });
+    for (const verify of [true, false]) {
+      const name = verify ? 'verified' : 'plain';
+      makeFragmented(mount, [name], { sizeBytes: 64 * MIB, stepBytes: 64 * KIB });
+      mount.remount();
+      waitForClock();
+      const before = sha256(mount.path(name));
+      const moves = readyMoves(prepareMoves(prepareTask(mount, [name], { verify })));
+      mount.remount();
+      // In the second window of 16 MiB, read in requests of 64 KiB. A call that did a part tells no error.
+      await disk.fail({ op: 'read', nth: 340, count: null });
+      const [outcome] = finishMoves({ ...mountOf(mount), moves, verify, control: null });
+      expect(await disk.hitCount()).toBeGreaterThan(0);
+      await disk.fail(null);
+      // What could not be read back stays open, and its old blocks are kept.
+      expect(outcome).toMatchObject({ kind: 'failed', settled: !verify, rolledBack: false });
+      mount.remount();
+      const open = moves.map(({ intent }) => intent);
+      if (verify) expect(settleAll(mount, open).outcomes).toEqual([{ kind: 'intact' }]);
+      expect(sha256(mount.path(name))).toBe(before);
+      expect(donorsOf(mount)).toEqual([]);
+    }
+  });
 });
 
 async function moveWithFault(

@@ -4,7 +4,6 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { MoveToFinish } from '../../src/domain/move-tasks.js';
 import { GIB, KIB, MIB } from '../../src/domain/units.js';
@@ -12,7 +11,14 @@ import { finishMoves } from '../../workers/finish-moves.js';
 import { canFault, FaultDisk, type FaultRule } from '../support/fault-disk.js';
 import { fragmentCount, makeFragmented, sha256 } from '../support/fragmented-files.js';
 import { canMount, LoopMount } from '../support/loop-mounts.js';
-import { mountOf, prepare, readyMoves, settleAll, waitForClock } from '../support/move-lab.js';
+import {
+  donorsOf,
+  mountOf,
+  prepare,
+  readyMoves,
+  settleAll,
+  waitForClock,
+} from '../support/move-lab.js';
 
 const AMPLE_BYTES = 4 * GIB;
 const NAMES = ['a', 'b'];
@@ -105,9 +111,4 @@ function fragmented(options: { readonly sizeBytes: number }, sizeBytes: number):
 
 function finishPlainly(mount: LoopMount, moves: readonly MoveToFinish[]) {
   return finishMoves({ ...mountOf(mount), moves, verify: false, control: null });
-}
-
-function donorsOf(mount: LoopMount): string[] {
-  const directory = mount.path('.dynamicfs');
-  return existsSync(directory) ? readdirSync(directory) : [];
 }

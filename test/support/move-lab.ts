@@ -1,6 +1,6 @@
 /** Runs the tasks of a move as a run does: prepare, keep the intents, finish. */
 
-import { statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import type {
   FinishOutcome,
   MoveControl,
@@ -90,4 +90,9 @@ export function settleAll(mount: LoopMount, intents: readonly MoveIntent[]): Set
 /** So that files are older than a step of the kernel's clock. */
 export function waitForClock(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+}
+
+export function donorsOf(mount: LoopMount): string[] {
+  const directory = mount.path('.dynamicfs');
+  return existsSync(directory) ? readdirSync(directory) : [];
 }
