@@ -26,7 +26,7 @@ export function defragmentPiece({ mount, file, pace, intent }: PieceMove): Piece
   let askedBytes = 0;
   const ranges = rangesOf(fileMappings(file, piece), piece, true);
   for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
-    if (pace.isStopped || (isLarge && !pace.isAtFullSpeed)) {
+    if (pace.ends(piece)) {
       startWriteBack(file);
       return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
     }

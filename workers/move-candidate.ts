@@ -26,7 +26,7 @@ import {
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { finishWriteBack } from '../src/kernel/write-back.js';
 
-/** Btrfs puts each piece elsewhere, so a large file gets few; no place is larger than a data chunk. */
+/** Each piece gets a place elsewhere, so a large file gets few; on Btrfs none is larger than a data chunk. */
 const LARGE_PIECE_BYTES_MAX = 1024 * MIB;
 const OPT_OUT_ATTRIBUTE = 'user.dynamicfs.nodefrag';
 /**
@@ -51,7 +51,7 @@ export interface Examiner {
   readonly method: MoveMethod;
   /** `device:inode` of what is swapped to. */
   readonly swapFiles: ReadonlySet<string>;
-  /** Btrfs: whether there is room and memory for a piece that is larger than elsewhere. */
+  /** Whether there is room, memory and quiet for a piece that is larger than others. */
   readonly hasRoomFor: (pieceBytes: number) => boolean;
 }
 
@@ -119,11 +119,8 @@ function pieceOf(
   startBytes: number,
 ): Piece | null {
   if (method === 'swap-extents') return wholePiece(fragments);
-  if (method === 'defragment-range') {
-    const piece = choosePiece(fragments, startBytes, LARGE_PIECE_BYTES_MAX);
-    if (!piece || piece.lengthBytes <= PIECE_BYTES_MAX) return piece;
-    if (hasRoomFor(piece.lengthBytes)) return piece;
-  }
+  const piece = choosePiece(fragments, startBytes, LARGE_PIECE_BYTES_MAX);
+  if (!piece || piece.lengthBytes <= PIECE_BYTES_MAX || hasRoomFor(piece.lengthBytes)) return piece;
   return choosePiece(fragments, startBytes, PIECE_BYTES_MAX);
 }
 

@@ -2,15 +2,24 @@
 
 import { closeSync } from 'node:fs';
 import { cutAt, rangesOf, windowsOf } from '../src/domain/move-plan.js';
-import type { FileMark } from '../src/domain/move-tasks.js';
-import type { ByteRun } from '../src/domain/units.js';
+import type { FileMark, MoveMethod } from '../src/domain/move-tasks.js';
+import { type ByteRun, MIB } from '../src/domain/units.js';
 import { writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { adviseRandom, dropPageCache, readAhead } from '../src/kernel/page-cache.js';
 import { takeTurn } from '../src/kernel/turns.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
+import type { Candidate } from './move-candidate.js';
 import { type ContentReader, type ContentSource, openFromDisk } from './move-content.js';
 import type { Pace } from './move-pace.js';
+
+/** Of a smaller piece the page cache has little to ask for at once. */
+const AHEAD_BYTES_MIN = 4 * MIB;
+
+/** What `prepareMoves` knows of a file. */
+export interface PieceToRead extends KnownPiece {
+  readonly handle: string;
+}
 
 interface KnownPiece {
   readonly file: OpenFile;
@@ -19,19 +28,23 @@ interface KnownPiece {
   readonly piece: ByteRun;
 }
 
-/** What `prepareMoves` knows of a file. */
-export interface PieceToRead extends KnownPiece {
-  readonly handle: string;
+interface PieceReader {
+  readonly task: { readonly verify: boolean };
+  readonly mount: OpenFile;
+  readonly method: MoveMethod;
+  readonly pace: Pace;
 }
 
-/**
- * ext4: through the page cache, where MOVE_EXT finds it. In single pages: where the file sits in
- * large folios, each page would take 70 times as long to move.
- */
+/** ext4: through the page cache, where MOVE_EXT finds it. */
 export function cachedSource(from: PieceToRead): ContentSource {
-  dropPageCache(from.file, from.piece);
-  adviseRandom(from.file);
+  cacheSinglePages(from.file, from.piece);
   return { file: from.file, ranges: writtenRanges(from) };
+}
+
+/** Where the file sits in large folios, each page would take 70 times as long to move. */
+function cacheSinglePages(file: OpenFile, piece: ByteRun): void {
+  dropPageCache(file, piece);
+  adviseRandom(file);
 }
 
 /** Btrfs: through the page cache, where its defragmentation finds it. */
@@ -40,18 +53,24 @@ export function bufferedSource(from: PieceToRead): ContentSource {
 }
 
 /**
- * Asks the page cache for a piece, without waiting until all of it is there: one after the other, so
- * that the first can be written while the next is read. Not on ext4: it comes in large folios.
+ * Where nothing is compared the page cache is only asked for a large piece: it is not copied, and comes
+ * while the donor is made. One after the other, so that the first can be written while the next is read.
+ *
+ * @returns whether it was asked for all of it. Small ones are read faster by several threads.
  */
-export function readPieceAhead(
-  { mount, pace }: { readonly mount: OpenFile; readonly pace: Pace },
-  from: KnownPiece,
-): void {
+export function readPieceAhead(reader: PieceReader, candidate: Candidate): boolean {
+  const { task, mount, method, pace } = reader;
+  const { file, piece, status } = candidate;
+  const isWorthIt = !task.verify && pace.isAtFullSpeed && piece.lengthBytes >= AHEAD_BYTES_MIN;
+  if (!isWorthIt) return false;
+  if (method === 'move-extents') cacheSinglePages(file, piece);
   using _turn = takeTurn(mount, 'read');
-  for (const run of writtenRanges(from).flatMap((range) => windowsOf(range, pace.windowBytes))) {
-    if (pace.isStopped || !pace.isAtFullSpeed) return;
-    readAhead(from.file, run);
+  const ranges = writtenRanges({ ...candidate, mark: status.mark });
+  for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
+    if (pace.isStopped || !pace.isAtFullSpeed) return false;
+    readAhead(file, run);
   }
+  return true;
 }
 
 export interface CopySource extends ContentSource {

@@ -1,6 +1,7 @@
 /** Keeps a task to the pace that the main thread sets, and tells it when to stop. */
 
 import { restAfterMs } from '../src/domain/governor-pace.js';
+import { PIECE_BYTES_MAX } from '../src/domain/move-plan.js';
 import {
   MOVE_DUTY,
   MOVE_RATE,
@@ -8,7 +9,7 @@ import {
   MOVE_TURN,
   type MoveControl,
 } from '../src/domain/move-tasks.js';
-import { KIB, MIB } from '../src/domain/units.js';
+import { type ByteRun, KIB, MIB } from '../src/domain/units.js';
 
 /** As large as a call may be: a stop waits for one. */
 const WINDOW_BYTES_MAX = 16 * MIB;
@@ -28,6 +29,11 @@ export class Pace {
 
   get isStopped(): boolean {
     return this.#control !== null && Atomics.load(this.#control, MOVE_STOP) === 1;
+  }
+
+  /** Whether a piece ends here: at a stop, and a large one, which is for full speed only, when others come. */
+  ends({ lengthBytes }: ByteRun): boolean {
+    return this.isStopped || (lengthBytes > PIECE_BYTES_MAX && !this.isAtFullSpeed);
   }
 
   get windowBytes(): number {

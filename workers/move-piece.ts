@@ -97,7 +97,7 @@ function moveByWindows(move: PieceMove, place: DonorPlace, donor: OpenFile): Pie
   let movedBytes = 0;
   try {
     for (const run of windows) {
-      if (pace.isStopped) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
+      if (pace.ends(piece)) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
       const donorStartBytes = place.startBytes + run.startBytes - intent.startBytes;
       const doneBytes = moveWindow({ file: writable, donor, run, donorStartBytes, blockBytes });
       movedBytes += doneBytes;

@@ -15,7 +15,6 @@ import type {
   PrepareOutcome,
 } from '../src/domain/move-tasks.js';
 import { isGoodPlace } from '../src/domain/place-forecast.js';
-import { MIB } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openMount } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
@@ -90,7 +89,6 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
   return outcomes;
 }
 
-const READ_AHEAD_BYTES_MIN = 4 * MIB;
 /** Of the memory that is free, what the pages of a piece may take: other groups have one, too. */
 const MEMORY_SHARE = 1 / 8;
 const NOT_BEGUN: PrepareOutcome = { kind: 'not-begun' };
@@ -134,8 +132,8 @@ function readContents(
     const { candidate, donor, isReadAhead } = one;
     const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
     try {
-      if (method === 'move-extents') return cachedSource(from);
       if (isReadAhead) return { file: candidate.file, ranges: [] };
+      if (method === 'move-extents') return cachedSource(from);
       if (method === 'defragment-range') return bufferedSource(from);
       if (!donor) throw new InvariantError('a copy without a donor');
       if (method === 'share-range') return cachedCopySource(from, donor.donor);
@@ -231,10 +229,8 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
   // hurried, which would write all that they have to write, too: it comes while we rest.
   if (group.task.placeTry > 0 && !group.pace.givesWay) syncFileSystem(group.mount);
   if (group.method === 'defragment-range') {
-    const { mark } = candidate.status;
     if (!group.space.hasPlaceFor(piece)) return noBetterPlace(candidate);
-    const isReadAhead = isWorthReadingAhead(group, piece);
-    if (isReadAhead) readPieceAhead(group, { ...candidate, mark });
+    const isReadAhead = readPieceAhead(group, candidate);
     const needsDonor = group.task.verify || !group.space.isAmpleFor(piece.lengthBytes);
     const donor = needsDonor ? group.donors.reserveClone(candidate, index) : null;
     return { candidate, donor, isReadAhead };
@@ -243,18 +239,11 @@ function reserveFor(group: Group, candidate: Candidate, index: number): PrepareO
   const pieceFragmentsAfter = donor.fragments.length;
   if (isGoodPlace(piece, pieceFragmentsAfter, group.task.placeTry)) {
     const withPlace = { ...candidate, plan: { ...plan, pieceFragmentsAfter } };
-    return { candidate: withPlace, donor, isReadAhead: false };
+    const isReadAhead = group.method === 'move-extents' && readPieceAhead(group, candidate);
+    return { candidate: withPlace, donor, isReadAhead };
   }
   giveUp(group, donor, piece);
   return noBetterPlace(candidate);
-}
-
-/**
- * Where nothing is compared the page cache is only asked for a large piece: it comes while the donor is
- * made, and is not copied. Small ones are read faster by several threads.
- */
-function isWorthReadingAhead({ task, pace }: Group, { lengthBytes }: Piece): boolean {
-  return !task.verify && pace.isAtFullSpeed && lengthBytes >= READ_AHEAD_BYTES_MIN;
 }
 
 function noBetterPlace({ plan }: Candidate): PrepareOutcome {
