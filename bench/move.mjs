@@ -6,8 +6,8 @@
  * any room outside the holes between them (DYNAMICFS_BENCH_SCALE shrinks all). Each run starts with cold caches and ends with a sync. Ours
  * begins with a scan, as the peers do; two threads, as an agent has.
  * Rounds alternate the contenders, and which of them begins. After each run every file must be as it was.
- * "For nothing" is what was rewritten without fewer fragments coming of it. Beside large files on XFS
- * and Btrfs a C program makes the three passes of a verified move and nothing else (move-limit.c).
+ * "For nothing" is what was rewritten without fewer fragments coming of it. Beside large files a C program
+ * does the bare work and nothing else (move-limit.c): three passes on XFS and Btrfs, MOVE_EXT on ext4.
  *
  * DYNAMICFS_BENCH_ONLY=btrfs or btrfs-large measures a part, and updates its rows only;
  * DYNAMICFS_BENCH_ROUNDS says how often.
@@ -19,7 +19,7 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { row } from './support/figures.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
-import { compileMoveLimit, runMoveLimit } from './support/move-limit.mjs';
+import { compileMoveLimit, LIMITS, limitRows, runMoveLimit } from './support/move-limit.mjs';
 import { runOurs } from './support/move-ours.mjs';
 import { fillBetween, profileFiles } from './support/move-profiles.mjs';
 import { dropCaches, filesIn } from './support/page-cache.mjs';
@@ -55,8 +55,6 @@ const TARGETS = {
   /** Only what is left behind counts there. */
   full: { ext4: [], xfs: [], btrfs: [] },
 };
-/** Where a verified move can be no faster than three passes; ext4's moves are bound by MOVE_EXT. */
-const LIMITED = ['xfs-large', 'btrfs-large'];
 const PARTS = process.env.DYNAMICFS_BENCH_ONLY?.split(',');
 export const isPartial = PARTS !== undefined;
 
@@ -78,10 +76,10 @@ async function runProfile({ directory, say, fsType, profile }) {
     verified: (mounted) => runOurs(mounted, fsType, true),
     plain: (mounted) => runOurs(mounted, fsType, false),
   };
-  const isLimited = LIMITED.includes(`${fsType}-${profile}`);
-  if (isLimited) {
+  const limit = LIMITS[`${fsType}-${profile}`];
+  if (limit) {
     const program = compileMoveLimit(directory);
-    contenders.limit = (mounted) => runMoveLimit(program, mounted);
+    contenders.limit = (mounted) => runMoveLimit(program, limit, mounted);
   }
   const rounds = [];
   for (let round = 0; round < ROUND_COUNT; round += 1) {
@@ -119,20 +117,7 @@ async function runProfile({ directory, say, fsType, profile }) {
       over((r) => r.peer.ms / r.plain.ms),
       plain && { atLeast: plain },
     ),
-    ...(isLimited
-      ? [
-          row(
-            `${label}: three bare passes to ${PEERS[fsType].name}`,
-            'ratio',
-            over((r) => r.peer.ms / r.limit.ms),
-          ),
-          row(
-            `${label}: verified to three bare passes`,
-            'ratio',
-            over((r) => r.limit.ms / r.verified.ms),
-          ),
-        ]
-      : []),
+    ...(limit ? limitRows(label, PEERS[fsType].name, limit, rounds) : []),
     row(
       `${label}: fragments left, ours to ${PEERS[fsType].name}`,
       'ratio',

@@ -1,27 +1,43 @@
 /**
- * The bare work of a verified move and nothing else: three passes over the disk, with O_DIRECT.
+ * The bare work of a move and nothing else: no checksum, no bookkeeping.
  *
- *   move-limit DIRECTORY THREADS   names of files on standard input, a line each
+ *   move-limit copy|move DIRECTORY THREADS   names of files on standard input, a line each
  *
- * Each thread takes a file, copies it to preallocated space in DIRECTORY, 4 MiB at a time, reads the
- * copy back and deletes it. No checksum, no bookkeeping, nothing is moved.
+ * Each thread takes a file. To copy is three passes over the disk with O_DIRECT, as a verified move makes:
+ * the file is copied to preallocated space in DIRECTORY, 4 MiB at a time, and the copy read back and deleted.
+ * To move is EXT4_IOC_MOVE_EXT without verification: to preallocated space, 16 MiB at a time, each read
+ * before into single pages of the page cache, and written after.
  */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 4 << 20, BLOCK_BYTES = 4096, FILES_MAX = 100000, THREADS_MAX = 16 };
+enum { BUFFER_BYTES = 4 << 20, WINDOW_BYTES = 16 << 20, BLOCK_BYTES = 4096, FILES_MAX = 100000, THREADS_MAX = 16 };
+
+/** Source: fs/ext4/ext4.h; no header has it. */
+struct move_extent {
+  uint32_t reserved;
+  uint32_t donor_fd;
+  uint64_t start_block;
+  uint64_t donor_start_block;
+  uint64_t block_count;
+  uint64_t moved_block_count;
+};
+#define EXT4_IOC_MOVE_EXT _IOWR('f', 15, struct move_extent)
 
 static char *paths[FILES_MAX];
 static long path_count;
 static long next_path;
 static const char *directory;
+static void (*use)(const char *path, long number, char *buffer);
 
 static void fail(const char *what) {
   perror(what);
@@ -60,6 +76,39 @@ static void copy(const char *path, long number, char *buffer) {
   unlink(name);
 }
 
+static void move_window(int file, int donor, long at, long length) {
+  struct move_extent request = {.donor_fd = donor, .start_block = at / BLOCK_BYTES};
+  const uint64_t end_block = rounded_up(at + length) / BLOCK_BYTES;
+  while (request.start_block < end_block) {
+    request.donor_start_block = request.start_block;
+    request.block_count = end_block - request.start_block;
+    if (ioctl(file, EXT4_IOC_MOVE_EXT, &request) != 0 || request.moved_block_count == 0) fail("MOVE_EXT");
+    request.start_block += request.moved_block_count;
+  }
+}
+
+static void move(const char *path, long number, char *buffer) {
+  (void)number;
+  struct stat status;
+  const int file = open(path, O_RDWR);
+  if (file < 0 || fstat(file, &status) != 0) fail(path);
+  const int donor = open(directory, O_TMPFILE | O_RDWR, 0600);
+  if (donor < 0) fail(directory);
+  if (status.st_size > 0 && fallocate(donor, 0, 0, rounded_up(status.st_size)) != 0) fail("fallocate");
+  posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
+  for (long at = 0; at < status.st_size; at += WINDOW_BYTES) {
+    const long rest = status.st_size - at;
+    const long length = rest < WINDOW_BYTES ? rest : WINDOW_BYTES;
+    for (long done = 0; done < length; done += BUFFER_BYTES) {
+      if (pread(file, buffer, BUFFER_BYTES, at + done) < 0) fail("read");
+    }
+    move_window(file, donor, at, length);
+    sync_file_range(file, at, length, SYNC_FILE_RANGE_WRITE);
+  }
+  close(file);
+  close(donor);
+}
+
 static void *work(void *unused) {
   (void)unused;
   void *buffer;
@@ -67,16 +116,17 @@ static void *work(void *unused) {
   for (;;) {
     const long index = __sync_fetch_and_add(&next_path, 1);
     if (index >= path_count) break;
-    copy(paths[index], index, buffer);
+    use(paths[index], index, buffer);
   }
   free(buffer);
   return NULL;
 }
 
 int main(int count, char **arguments) {
-  if (count != 3) return 2;
-  directory = arguments[1];
-  const int thread_count = atoi(arguments[2]);
+  if (count != 4) return 2;
+  use = strcmp(arguments[1], "move") == 0 ? move : copy;
+  directory = arguments[2];
+  const int thread_count = atoi(arguments[3]);
   if (thread_count < 1 || thread_count > THREADS_MAX) return 2;
   char line[4096];
   while (path_count < FILES_MAX && fgets(line, sizeof line, stdin)) {

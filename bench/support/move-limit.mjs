@@ -1,12 +1,15 @@
-/** Three passes over the disk by a C program: what a verified move can reach at most. */
+/** The bare work of a move by a C program: what ours can reach at most. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { row } from './figures.mjs';
 import { filesIn } from './page-cache.mjs';
 
-/** More made nothing faster. */
-const THREAD_COUNT = 6;
+/** More threads made the passes no faster; MOVE_EXT has those of an agent. */
+const PASSES = { work: 'copy', threadCount: 6, name: 'three bare passes', ours: 'verified' };
+const MOVE_EXT = { work: 'move', threadCount: 2, name: 'bare MOVE_EXT', ours: 'plain' };
+export const LIMITS = { 'ext4-large': MOVE_EXT, 'xfs-large': PASSES, 'btrfs-large': PASSES };
 
 /** @returns the path of the program. */
 export function compileMoveLimit(directory) {
@@ -16,12 +19,29 @@ export function compileMoveLimit(directory) {
   return program;
 }
 
-/** Copies every file of the mount and reads the copy back. @returns what does the work. */
-export function runMoveLimit(program, { mountPath }) {
+/** With every file of the mount. @returns what does the work. */
+export function runMoveLimit(program, { work, threadCount }, { mountPath }) {
   const input = filesIn(join(mountPath, 'data')).join('\n');
   return () => {
-    const args = [mountPath, String(THREAD_COUNT)];
+    const args = [work, mountPath, String(threadCount)];
     const { status, stderr } = spawnSync(program, args, { input, encoding: 'utf8' });
     if (status !== 0) throw new Error(`move-limit: ${status} ${stderr}`);
   };
+}
+
+export function limitRows(label, peerName, { name, ours }, rounds) {
+  const oursName = ours === 'plain' ? '--no-verify' : ours;
+  const ratios = (pick) => rounds.map(pick);
+  return [
+    row(
+      `${label}: ${name} to ${peerName}`,
+      'ratio',
+      ratios((r) => r.peer.ms / r.limit.ms),
+    ),
+    row(
+      `${label}: ${oursName} to ${name}`,
+      'ratio',
+      ratios((r) => r.limit.ms / r[ours].ms),
+    ),
+  ];
 }

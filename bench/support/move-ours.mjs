@@ -19,7 +19,7 @@ const SECOND_MOVE_TRY = 5;
  * @returns what does the work, and then tells which share of the bytes was moved for nothing.
  */
 export async function runOurs({ mountPath, device }, fsType, verify) {
-  const laneCount = Number(process.env.LANES) || THREAD_COUNT * groupsPerThread(fsType, verify);
+  const laneCount = THREAD_COUNT * groupsPerThread(fsType, verify);
   const pool = new Piscina({
     minThreads: laneCount,
     maxThreads: laneCount,

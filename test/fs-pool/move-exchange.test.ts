@@ -64,7 +64,7 @@ describe.skipIf(!canMount)('an XFS that can exchange ranges', () => {
     expect(sha256(mount.path('late'))).toBe(content);
   });
 
-  it('moves a large file piece by piece', () => {
+  it('moves a large file with a hole', () => {
     using mount = new LoopMount('xfs', { imagePath: makeImage() });
     makeFragmented(mount, ['large'], { sizeBytes: 20 * MIB + 5, stepBytes: 128 * KIB });
     execFileSync('fallocate', ['--punch-hole', '-o', '1MiB', '-l', '64KiB', mount.path('large')]);
