@@ -73,6 +73,22 @@ export function readPieceAhead(reader: PieceReader, candidate: Candidate): boole
   return true;
 }
 
+/**
+ * ext4: what is read side by side is moved side by side afterwards, while the disk waits. So groups with a
+ * large piece are read one after the other: one is moved while the next is read.
+ */
+export function takeTurnToRead(
+  { mount, method, pace }: PieceReader,
+  reserved: readonly { readonly candidate: Candidate; readonly isReadAhead: boolean }[],
+): Disposable | null {
+  const isLarge = reserved.some(
+    ({ candidate, isReadAhead }) => !isReadAhead && candidate.piece.lengthBytes >= AHEAD_BYTES_MIN,
+  );
+  return isLarge && method === 'move-extents' && pace.isAtFullSpeed
+    ? takeTurn(mount, 'read')
+    : null;
+}
+
 export interface CopySource extends ContentSource {
   readonly reader: ContentReader;
 }

@@ -37,6 +37,7 @@ import {
   closeReader,
   copySource,
   readPieceAhead,
+  takeTurnToRead,
 } from './move-copy.js';
 import { Donors, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
@@ -123,10 +124,8 @@ function outcomeOf(error: MaintenanceError, file?: OpenFile): PrepareOutcome {
  * Reads what is to move, all files of the group side by side. Without verification as well, unless it
  * was read ahead: the kernel finds in the page cache what it would read piece by piece.
  */
-function readContents(
-  { task, mount, method, pace }: Group,
-  reserved: readonly Reserved[],
-): Contents {
+function readContents(group: Group, reserved: readonly Reserved[]): Contents {
+  const { task, mount, method, pace } = group;
   const copies: CopySource[] = [];
   const sources = reserved.map((one): ContentSource | MaintenanceError => {
     const { candidate, donor, isReadAhead } = one;
@@ -144,6 +143,7 @@ function readContents(
       return asMaintenanceError(cause);
     }
   });
+  using _turn = takeTurnToRead(group, reserved);
   try {
     const readable = sources.filter(
       (source): source is ContentSource => !(source instanceof MaintenanceError),
