@@ -6,8 +6,8 @@
  * any room outside the holes between them (DYNAMICFS_BENCH_SCALE shrinks all). Each run starts with cold caches and ends with a sync. Ours
  * begins with a scan, as the peers do; two threads, as an agent has.
  * Rounds alternate the contenders, and which of them begins. After each run every file must be as it was.
- * "For nothing" is what was rewritten without fewer fragments coming of it. Beside large files a C program
- * does the bare work and nothing else (move-limit.c): three passes on XFS and Btrfs, MOVE_EXT on ext4.
+ * "For nothing" is what was rewritten without fewer fragments coming of it. Beside large files and
+ * ext4 a C program does the bare work and nothing else (move-limit.c): three passes on XFS and Btrfs, MOVE_EXT on ext4.
  *
  * DYNAMICFS_BENCH_ONLY=btrfs or btrfs-large measures a part, and updates its rows only;
  * DYNAMICFS_BENCH_ROUNDS says how often.
@@ -79,7 +79,10 @@ async function runProfile({ directory, say, fsType, profile }) {
   const limit = LIMITS[`${fsType}-${profile}`];
   if (limit) {
     const program = compileMoveLimit(directory);
-    contenders.limit = (mounted) => runMoveLimit(program, limit, mounted);
+    const names = [...bench.files].flatMap(([name, file]) =>
+      file.fragmentCount > 1 ? [name] : [],
+    );
+    contenders.limit = (mounted) => runMoveLimit(program, limit, mounted, names);
   }
   const rounds = [];
   for (let round = 0; round < ROUND_COUNT; round += 1) {

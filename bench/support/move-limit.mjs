@@ -4,12 +4,16 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { row } from './figures.mjs';
-import { filesIn } from './page-cache.mjs';
 
 /** More threads made the passes no faster; MOVE_EXT has those of an agent. */
 const PASSES = { work: 'copy', threadCount: 6, name: 'three bare passes', ours: 'verified' };
 const MOVE_EXT = { work: 'move', threadCount: 2, name: 'bare MOVE_EXT', ours: 'plain' };
-export const LIMITS = { 'ext4-large': MOVE_EXT, 'xfs-large': PASSES, 'btrfs-large': PASSES };
+export const LIMITS = {
+  'ext4-many': MOVE_EXT,
+  'ext4-large': MOVE_EXT,
+  'xfs-large': PASSES,
+  'btrfs-large': PASSES,
+};
 
 /** @returns the path of the program. */
 export function compileMoveLimit(directory) {
@@ -19,9 +23,9 @@ export function compileMoveLimit(directory) {
   return program;
 }
 
-/** With every file of the mount. @returns what does the work. */
-export function runMoveLimit(program, { work, threadCount }, { mountPath }) {
-  const input = filesIn(join(mountPath, 'data')).join('\n');
+/** @param names of files, below the mount. @returns what does the work. */
+export function runMoveLimit(program, { work, threadCount }, { mountPath }, names) {
+  const input = names.map((name) => join(mountPath, name)).join('\n');
   return () => {
     const args = [work, mountPath, String(threadCount)];
     const { status, stderr } = spawnSync(program, args, { input, encoding: 'utf8' });
