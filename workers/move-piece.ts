@@ -99,10 +99,12 @@ function moveByWindows(move: PieceMove, place: DonorPlace, donor: OpenFile): Pie
     for (const run of windows) {
       if (pace.ends(piece)) return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
       const donorStartBytes = place.startBytes + run.startBytes - intent.startBytes;
-      const doneBytes = moveWindow({ file: writable, donor, run, donorStartBytes, blockBytes });
+      const window = { file: writable, donor, run, donorStartBytes, blockBytes };
+      const { doneBytes, error } = moveWindow(window);
       movedBytes += doneBytes;
       startWriteBack(file);
       crashPoint('move-window');
+      if (error) throw error;
       if (doneBytes < run.lengthBytes) throw changed(file);
       pace.spend(doneBytes);
     }
@@ -116,11 +118,18 @@ function moveByWindows(move: PieceMove, place: DonorPlace, donor: OpenFile): Pie
   }
 }
 
-/** A call may end early, and may find a page busy for a moment. @returns bytes moved. */
-function moveWindow(request: Parameters<typeof moveExtents>[0]): number {
+/**
+ * A call may end early, and may find a page busy for a moment.
+ *
+ * @returns what moved, and what ended it; no error where the file ends elsewhere by now.
+ */
+function moveWindow(request: Parameters<typeof moveExtents>[0]): {
+  readonly doneBytes: number;
+  readonly error: MaintenanceError | null;
+} {
   const { run } = request;
   let doneBytes = 0;
-  for (let tries = 0; tries < BUSY_TRIES && doneBytes < run.lengthBytes; ) {
+  for (let tries = 0; doneBytes < run.lengthBytes; ) {
     try {
       const movedBytes = moveExtents({
         ...request,
@@ -133,14 +142,11 @@ function moveWindow(request: Parameters<typeof moveExtents>[0]): number {
       const error = asMaintenanceError(cause);
       if (error.details.errnoName === 'EINVAL') break;
       tries += 1;
-      if (error.code !== 'ERR_TARGET_BUSY' || tries === BUSY_TRIES) {
-        if (doneBytes > 0) break;
-        throw error;
-      }
+      if (error.code !== 'ERR_TARGET_BUSY' || tries === BUSY_TRIES) return { doneBytes, error };
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_WAIT_MS);
     }
   }
-  return doneBytes;
+  return { doneBytes, error: null };
 }
 
 /**

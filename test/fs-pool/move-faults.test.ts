@@ -104,6 +104,34 @@ describe.skipIf(!canFault)('a disk that stops giving data between two windows of
   });
 });
 
+describe.skipIf(!canFault)('a disk that stops giving data of a file on ext4', () => {
+  it('fails the file, also where what was asked of it ahead was not waited for', async () => {
+    await using disk = await FaultDisk.start(512 * MIB);
+    execFileSync('mkfs.ext4', ['-qF', '-b', '4096', disk.imagePath], { stdio: 'pipe' });
+    using mount = new LoopMount('ext4', { imagePath: disk.imagePath });
+    makeFragmented(mount, ['plain'], { sizeBytes: 24 * MIB, stepBytes: 64 * KIB });
+    mount.remount();
+    waitForClock();
+    const before = sha256(mount.path('plain'));
+    mount.remount();
+    // In the midst of a window of 16 MiB, read in requests of 64 KiB.
+    await disk.fail({ op: 'read', nth: 150, count: null });
+    const moves = readyMoves(prepareMoves(prepareTask(mount, ['plain'], { verify: false })));
+    expect(moves).toHaveLength(1);
+    const [outcome] = finishMoves({ ...mountOf(mount), moves, verify: false, control: null });
+    await disk.fail(null);
+    expect(outcome).toMatchObject({
+      kind: 'failed',
+      error: { details: { errnoName: 'EIO' } },
+      settled: true,
+      rolledBack: false,
+    });
+    mount.remount();
+    expect(sha256(mount.path('plain'))).toBe(before);
+    expect(donorsOf(mount)).toEqual([]);
+  });
+});
+
 async function moveWithFault(
   mount: LoopMount,
   disk: FaultDisk,
