@@ -115,33 +115,42 @@ export interface Addon {
   finishTransfers(transfers: TransfersHandle, results: Float64Array): number;
 
   /**
-   * Opens a file by its handle: follows no path and no link, and stays on its file system.
+   * Opens files by their handles: follows no path and no link, and stays on their file system.
    *
    * @param mountFd any open file of the file system.
+   * @param handles hex: one byte type, then the handle.
    * @param flags as open(2); O_CLOEXEC is added.
+   * @returns per handle a descriptor, or a negative errno. EINVAL: not a handle. ESTALE: there is no
+   *   such file any more.
    *
-   * Source: open_by_handle_at(2). ESTALE: there is no such file any more.
+   * Source: open_by_handle_at(2).
    */
-  openByHandle(mountFd: number, type: number, handle: Uint8Array, flags: number): OpenReply;
+  openByHandles(mountFd: number, handles: readonly string[], flags: number): Int32Array;
 
   /**
-   * The handle of an open file, as `openByHandle` takes it.
+   * The handle of an open file, as `openByHandles` takes it.
    *
    * Source: name_to_handle_at(2) (AT_EMPTY_PATH).
    */
   fileHandle(fd: number): FileHandleReply;
 
   /**
-   * Source: statx(2) (STATX_ATTR_IMMUTABLE and others).
+   * What files are, and whether they have an extended attribute.
+   *
+   * @param attribute its name; empty to ask for none.
+   *
+   * Source: statx(2), fgetxattr(2).
    */
-  fileAttributes(fd: number): AttributesReply;
+  lookAtFiles(fds: Int32Array, attribute: string): LooksReply;
 
   /**
-   * 0 when the file has the extended attribute, ENODATA when not.
+   * What those who are not root may still allocate on the file system of an open file, in bytes.
    *
-   * Source: fgetxattr(2).
+   * @returns a negative errno when it is not told.
+   *
+   * Source: fstatfs(2).
    */
-  hasExtendedAttribute(fd: number, name: string): number;
+  freeBytes(fd: number): number;
 
   /**
    * Lists the mappings that touch a range, in the order of the file.
@@ -149,6 +158,13 @@ export interface Addon {
    * Source: Documentation/filesystems/fiemap.rst (FS_IOC_FIEMAP).
    */
   fileMappings(fd: number, startBytes: bigint, lengthBytes: bigint): MappingsReply;
+
+  /**
+   * As `writeBack` with a wait, and then `fileMappings` of the whole, for many files.
+   *
+   * Source: sync_file_range(2), Documentation/filesystems/fiemap.rst (FS_IOC_FIEMAP).
+   */
+  flushAndMapFiles(fds: Int32Array): MapsReply;
 
   /**
    * Allocates space for a range without writing it; the size of the file stays.
@@ -326,6 +342,30 @@ export interface Addon {
   ): number;
 
   /**
+   * Makes a file below a directory, root's alone, whose blocks are those of a range of another file.
+   *
+   * @returns 0; the errno of making it; or the negative errno of sharing, and then it is gone again.
+   *
+   * Source: open(2) (O_CREAT | O_EXCL), ioctl_ficlonerange(2).
+   */
+  cloneToNewFile(
+    directoryFd: number,
+    name: string,
+    sourceFd: number,
+    startBytes: bigint,
+    lengthBytes: bigint,
+  ): number;
+
+  /**
+   * Removes files below a directory.
+   *
+   * @returns per name 0 or an errno.
+   *
+   * Source: unlink(2) (unlinkat).
+   */
+  removeFiles(directoryFd: number, names: readonly string[]): Int32Array;
+
+  /**
    * Makes a range of a file share the blocks of another file's range, if the kernel finds the same in
    * both while it keeps writers out. `sharedBytes` may be less than asked for.
    *
@@ -487,10 +527,26 @@ export interface FileHandleReply {
   readonly handle: Uint8Array;
 }
 
-export interface AttributesReply {
-  readonly errno: number;
-  /** STATX_ATTR bits. */
-  readonly attributes: bigint;
+export interface LooksReply {
+  /**
+   * Ten per file: errno of statx; errno of the attribute, 0 when the file has it and ENODATA when not;
+   * 1 for a regular file; size in bytes; device number; user; group; block size in bytes; STATX_ATTR
+   * bits; the later of mtime and ctime in ms since the epoch.
+   */
+  readonly numbers: Float64Array;
+  /** One per file. */
+  readonly inodes: BigUint64Array;
+  /** Two per file: mtime and ctime in nanoseconds since the epoch, decimal. */
+  readonly times: readonly string[];
+}
+
+export interface MapsReply {
+  /** Two per file: of the write-back, and of the mappings, which are not asked for after an error. */
+  readonly errnos: Int32Array;
+  /** How many mappings each file has. */
+  readonly counts: Int32Array;
+  /** As `MappingsReply`, of one file after the other. */
+  readonly records: Float64Array;
 }
 
 export interface MappingsReply {

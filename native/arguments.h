@@ -14,6 +14,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <vector>
 
 namespace addon {
 
@@ -90,6 +92,24 @@ class Arguments {
     return is_read;
   }
 
+  /** An `Int32Array`. */
+  bool ReadInts(size_t index, const int32_t** numbers, size_t* count) const {
+    napi_typedarray_type type;
+    void* data = nullptr;
+    if (!complete_ || napi_get_typedarray_info(env_, values_[index], &type, count, &data, nullptr,
+                                               nullptr) != napi_ok) {
+      return false;
+    }
+    *numbers = static_cast<const int32_t*>(data);
+    return type == napi_int32_array;
+  }
+
+  /** An array, whose elements the caller reads. */
+  bool ReadArray(size_t index, napi_value* array, uint32_t* count) const {
+    *array = complete_ ? values_[index] : nullptr;
+    return complete_ && napi_get_array_length(env_, *array, count) == napi_ok;
+  }
+
   /** A string of fewer than `capacity` bytes. */
   bool ReadText(size_t index, char* text, size_t capacity) const {
     size_t length = 0;
@@ -119,6 +139,20 @@ inline napi_value CountValue(napi_env env, uint64_t count) {
   napi_value value = nullptr;
   napi_create_bigint_uint64(env, count, &value);
   return value;
+}
+
+/** A typed array with a copy of the numbers; `type` must be that of `Number`. */
+template <typename Number>
+napi_value NumbersValue(napi_env env, napi_typedarray_type type,
+                        const std::vector<Number>& numbers) {
+  void* memory = nullptr;
+  napi_value buffer = nullptr;
+  napi_value array = nullptr;
+  const size_t size_bytes = numbers.size() * sizeof(Number);
+  if (napi_create_arraybuffer(env, size_bytes, &memory, &buffer) != napi_ok) return nullptr;
+  if (size_bytes > 0) memcpy(memory, numbers.data(), size_bytes);
+  napi_create_typedarray(env, type, numbers.size(), buffer, 0, &array);
+  return array;
 }
 
 /** `{ errno }`, to which the caller adds. */

@@ -1,20 +1,25 @@
 /** The move of Btrfs, and its way back. */
 
+#include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/fs.h>
+#include <linux/limits.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <map>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "move-calls.h"
 
 using addon::Arguments;
 using addon::CountValue;
 using addon::IntValue;
+using addon::NumbersValue;
 using addon::RejectCall;
 using addon::Reply;
 
@@ -39,6 +44,16 @@ napi_value WithTurn(napi_env env, napi_callback_info info, void (*use)(std::mute
   if (fstat(mount_fd, &mount) != 0) return IntValue(env, errno);
   use(TurnOf(mount.st_dev, kind));
   return IntValue(env, 0);
+}
+
+/** @returns an errno. */
+int Clone(int fd, int source_fd, int64_t source_start, int64_t length, int64_t start) {
+  file_clone_range request = {};
+  request.src_fd = source_fd;
+  request.src_offset = static_cast<uint64_t>(source_start);
+  request.src_length = static_cast<uint64_t>(length);
+  request.dest_offset = static_cast<uint64_t>(start);
+  return ioctl(fd, FICLONERANGE, &request) == 0 ? 0 : errno;
 }
 
 }  // namespace
@@ -83,12 +98,53 @@ napi_value CloneRange(napi_env env, napi_callback_info info) {
       !arguments.ReadCount(4, &start)) {
     return RejectCall(env, "expected (fd, sourceFd, sourceStartBytes, lengthBytes, startBytes)");
   }
-  file_clone_range request = {};
-  request.src_fd = source_fd;
-  request.src_offset = static_cast<uint64_t>(source_start);
-  request.src_length = static_cast<uint64_t>(length);
-  request.dest_offset = static_cast<uint64_t>(start);
-  return IntValue(env, ioctl(fd, FICLONERANGE, &request) == 0 ? 0 : errno);
+  return IntValue(env, Clone(fd, source_fd, source_start, length, start));
+}
+
+/** Source: open(2), ioctl_ficlonerange(2). */
+napi_value CloneToNewFile(napi_env env, napi_callback_info info) {
+  const Arguments<5> arguments(env, info);
+  int directory_fd;
+  char name[PATH_MAX];
+  int source_fd;
+  int64_t start;
+  int64_t length;
+  if (!arguments.ReadInt(0, &directory_fd) || !arguments.ReadText(1, name, sizeof(name)) ||
+      !arguments.ReadInt(2, &source_fd) || !arguments.ReadCount(3, &start) ||
+      !arguments.ReadCount(4, &length)) {
+    return RejectCall(env, "expected (directoryFd, name, sourceFd, startBytes, lengthBytes)");
+  }
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  const int fd = openat(directory_fd, name, kFlags, S_IRUSR | S_IWUSR);
+  if (fd < 0) return IntValue(env, errno);
+  const int error = Clone(fd, source_fd, start, length, 0);
+  close(fd);
+  if (error != 0) unlinkat(directory_fd, name, 0);
+  return IntValue(env, -error);
+}
+
+/** Source: unlink(2). */
+napi_value RemoveFiles(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int directory_fd;
+  napi_value names;
+  uint32_t count;
+  if (!arguments.ReadInt(0, &directory_fd) || !arguments.ReadArray(1, &names, &count)) {
+    return RejectCall(env, "expected (directoryFd: number, names: string[])");
+  }
+  std::vector<int32_t> errnos(count);
+  char name[PATH_MAX];
+  for (uint32_t index = 0; index < count; index += 1) {
+    napi_value element = nullptr;
+    size_t length = 0;
+    const bool is_text =
+        napi_get_element(env, names, index, &element) == napi_ok &&
+        napi_get_value_string_utf8(env, element, name, sizeof(name), &length) == napi_ok &&
+        length + 1 < sizeof(name);
+    if (!is_text) return RejectCall(env, "expected names below a directory");
+    errnos[index] = unlinkat(directory_fd, name, 0) == 0 ? 0 : errno;
+  }
+  return NumbersValue(env, napi_int32_array, errnos);
 }
 
 /** Source: ioctl_fideduperange(2). */

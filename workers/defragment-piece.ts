@@ -3,6 +3,7 @@
 import { asMaintenanceError, type MaintenanceError } from '../src/domain/errors.js';
 import { TARGET_FRAGMENT_BYTES } from '../src/domain/fragmentation.js';
 import { PIECE_BYTES_MAX, rangesOf, windowsOf } from '../src/domain/move-plan.js';
+import type { MovePlan } from '../src/domain/move-tasks.js';
 import type { ByteRun } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { defragmentRange } from '../src/kernel/defragment-range.js';
@@ -18,14 +19,17 @@ import type { PieceMove, PieceMoved } from './move-piece.js';
  * written in such steps, each where the last one ended, while no other one is. There are larger ones
  * at full speed only: where others come meanwhile, it ends.
  */
-export function defragmentPiece({ mount, file, pace, intent }: PieceMove): PieceMoved {
+export function defragmentPiece(move: PieceMove): PieceMoved {
+  if (move.intent.lengthBytes <= PIECE_BYTES_MAX) return defragmentByWindows(move);
+  using _turn = takeTurn(move.mount, 'write');
+  return defragmentByWindows(move);
+}
+
+function defragmentByWindows({ file, pace, intent, plan }: PieceMove): PieceMoved {
   const piece = pieceOfIntent(intent);
-  const isLarge = piece.lengthBytes > PIECE_BYTES_MAX;
-  using _turn = isLarge ? takeTurn(mount, 'write') : null;
   let movedBytes = 0;
   let askedBytes = 0;
-  const ranges = rangesOf(fileMappings(file, piece), piece, true);
-  for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
+  for (const { run, writtenBytes } of windowsToMove(file, piece, plan, pace.windowBytes)) {
     if (pace.ends(piece)) {
       startWriteBack(file);
       return { movedBytes, stoppedAtBytes: run.startBytes, error: null };
@@ -36,16 +40,35 @@ export function defragmentPiece({ mount, file, pace, intent }: PieceMove): Piece
       // The kernel does not say how much of the window it had marked before it failed.
       return { movedBytes, stoppedAtBytes: null, error, mayHaveMoved: true };
     }
-    movedBytes += run.lengthBytes;
+    movedBytes += writtenBytes;
     crashPoint('move-window');
     if (movedBytes - askedBytes >= PIECE_BYTES_MAX) {
       startWriteBack(file);
       askedBytes = movedBytes;
     }
-    pace.spend(run.lengthBytes);
+    pace.spend(writtenBytes);
   }
   startWriteBack(file);
   return { movedBytes, stoppedAtBytes: null, error: null };
+}
+
+interface Window {
+  readonly run: ByteRun;
+  /** Of the run, what is neither a hole nor only allocated. */
+  readonly writtenBytes: number;
+}
+
+/** What is no larger than a window is one: the kernel leaves holes alone, and what is only allocated. */
+function windowsToMove(
+  file: OpenFile,
+  piece: ByteRun,
+  { moveBytes }: MovePlan,
+  windowBytes: number,
+): Window[] {
+  if (piece.lengthBytes <= windowBytes) return [{ run: piece, writtenBytes: moveBytes }];
+  return rangesOf(fileMappings(file, piece), piece, true)
+    .flatMap((range) => windowsOf(range, windowBytes))
+    .map((run) => ({ run, writtenBytes: run.lengthBytes }));
 }
 
 /** @returns what kept the kernel from it. */

@@ -6,31 +6,24 @@
  * writes were seen to succeed, since the kernel tells each descriptor of a lost write once.
  */
 
-import { closeSync, constants, fsyncSync } from 'node:fs';
-import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import { asMaintenanceError, type MaintenanceError } from '../src/domain/errors.js';
 import { ofFile } from '../src/domain/failed-file.js';
 import { fragmentsOf, fragmentsWithin, skipReasonOf } from '../src/domain/move-plan.js';
 import type { FinishMovesTask, FinishOutcome, MoveToFinish } from '../src/domain/move-tasks.js';
 import { roundUp } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openDonorDirectory, openMount } from '../src/kernel/donor-directory.js';
-import { ext4HasJournal } from '../src/kernel/ext4-journal.js';
-import { openByHandle } from '../src/kernel/file-handle.js';
-import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
-import { fromNodeError } from '../src/kernel/kernel-error.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
-import { syncFileSystem } from '../src/kernel/sync-file-system.js';
-import { finishWriteBack } from '../src/kernel/write-back.js';
-import { pieceOfIntent, sameMark } from './move-content.js';
+import { flushMoves } from './flush-moves.js';
+import { pieceOfIntent } from './move-content.js';
 import { Pace, Stopped } from './move-pace.js';
 import { movePiece, OpenDonors } from './move-piece.js';
+import { isTouched, type Moving, openMoves, unanswered } from './moving.js';
 import { settle } from './settle.js';
 import { shareBack } from './share-back.js';
 import { type MovedPiece, undoMove } from './undo-move.js';
-import { checkDonors, isTouched, type Moving, type Verifier, verifyMoved } from './verify-moves.js';
-
-const WHOLE_FILE = { startBytes: 0, lengthBytes: Number.MAX_SAFE_INTEGER };
+import { checkDonors, type Verifier, verifyMoved } from './verify-moves.js';
 
 export default (task: FinishMovesTask) => settle(() => finishMoves(task));
 
@@ -45,11 +38,11 @@ export function finishMoves(task: FinishMovesTask): FinishOutcome[] {
   using donors = new OpenDonors(directory);
   const group = { task, mount, donors, pace: new Pace(task.control) };
 
-  const movings = task.moves.map((move) => open(mount, move));
+  const movings = openMoves(mount, task.moves);
   try {
     moveAll(group, movings);
     crashPoint('move-moved');
-    flush(group, movings);
+    flushMoves({ mount, fsType: task.fsType, pace: group.pace }, movings);
     crashPoint('move-synced');
     verifyMoved(group, movings.filter(mustBeVerified));
     crashPoint('move-verified');
@@ -63,32 +56,8 @@ export function finishMoves(task: FinishMovesTask): FinishOutcome[] {
     crashPoint('move-settled');
     return outcomes;
   } finally {
-    for (const { file } of movings) if (file) closeSync(file.fd);
+    for (const { file } of movings) file?.[Symbol.dispose]();
   }
-}
-
-function open(mount: OpenFile, move: MoveToFinish): Moving {
-  let file: OpenFile | null = null;
-  let error: MaintenanceError | null = null;
-  try {
-    file = openByHandle(mount, move.intent.handle, constants.O_RDONLY);
-    if (!sameMark(fileStatus(file).mark, move.intent.mark)) {
-      throw new MaintenanceError('ERR_MAP_CHANGED', `${file.path} was written to meanwhile`);
-    }
-  } catch (cause) {
-    error = asMaintenanceError(cause);
-  }
-  const verification = 'not-asked';
-  return {
-    move,
-    file,
-    movedBytes: 0,
-    mayHaveMoved: false,
-    stoppedAtBytes: null,
-    error,
-    fault: null,
-    verification,
-  };
 }
 
 function moveAll(group: Group, movings: readonly Moving[]): void {
@@ -108,7 +77,7 @@ function moveAll(group: Group, movings: readonly Moving[]): void {
       continue;
     }
     try {
-      Object.assign(one, movePiece({ ...group, file, intent: move.intent }));
+      Object.assign(one, movePiece({ ...group, ...move, file }));
       if (isSwap(one) && isChecked(one)) one.verification = 'verified';
     } catch (cause) {
       one.error = asMaintenanceError(cause);
@@ -128,43 +97,6 @@ function mustBeVerified(one: Moving): boolean {
   return isTouched(one) && one.fault === null && isChecked(one) && !isSwap(one);
 }
 
-/**
- * Asks each file whether all of what was moved was written, then has the journal write the moves.
- *
- * The journal is one for all files, so a flush of the last one serves the group. Btrfs needs none:
- * it frees the old blocks in the transaction that records the new ones.
- */
-function flush({ mount, task, pace }: Group, movings: readonly Moving[]): void {
-  const moved = movings.filter(isTouched);
-  for (const one of moved) {
-    attemptOn(one, finishWriteBack);
-    pace.breathe();
-  }
-  const last = moved.at(-1);
-  if (!last || task.fsType === 'btrfs') return;
-  if (task.fsType === 'ext4' && !ext4HasJournal(mount)) syncFileSystem(mount);
-  attemptOn(last, fsyncFile);
-  pace.breathe();
-  if (last.fault) for (const one of moved) if (!one.fault) attemptOn(one, fsyncFile);
-}
-
-function attemptOn(one: Moving, call: (file: OpenFile) => void): void {
-  try {
-    if (one.file) call(one.file);
-  } catch (cause) {
-    one.fault = asMaintenanceError(cause);
-  }
-}
-
-/** After an error of the journal: whether this file is hurt. */
-function fsyncFile(file: OpenFile): void {
-  try {
-    fsyncSync(file.fd);
-  } catch (cause) {
-    throw fromNodeError('flush', cause, file.path);
-  }
-}
-
 /** An error of its donor is one of the file. */
 function named(file: OpenFile | null, outcome: FinishOutcome): FinishOutcome {
   if (outcome.kind !== 'failed' || !file) return outcome;
@@ -179,7 +111,7 @@ function conclude(group: Group, one: Moving): FinishOutcome {
     return { kind: 'failed', settled: true, error: error.toWire(), rolledBack: false };
   }
   if (mustLeaveCache(group, one)) dropPageCache(file, pieceOfIntent(move.intent));
-  const fragmentsAfter = countFragments(file);
+  const fragmentsAfter = countFragments(one);
   if (goBackIfWorse(group, one, fragmentsAfter)) {
     return { kind: 'skipped', settled: true, reason: 'no-better-place' };
   }
@@ -234,7 +166,7 @@ function rollBack({ mount, donors }: Group, one: Moving, error: MaintenanceError
 
 function undoDefragmentation(moved: MovedPiece, one: Moving): void {
   // Even our own descriptor would keep us from having the file to ourselves.
-  if (one.file) closeSync(one.file.fd);
+  one.file?.[Symbol.dispose]();
   one.file = null;
   shareBack(moved);
 }
@@ -256,10 +188,11 @@ function goBackIfWorse({ mount, donors }: Group, one: Moving, fragmentsAfter: nu
   }
 }
 
-function countFragments(file: OpenFile): number {
-  const { mark, blockBytes } = fileStatus(file);
-  const upToEnd = { startBytes: 0, lengthBytes: roundUp(mark.sizeBytes, blockBytes) };
-  return fragmentsWithin(fragmentsOf(fileMappings(file, WHOLE_FILE)), upToEnd).length;
+/** As they were when all was written. */
+function countFragments({ move, blockBytes, records }: Moving): number {
+  if (!records) throw unanswered();
+  const lengthBytes = roundUp(move.intent.mark.sizeBytes, blockBytes);
+  return fragmentsWithin(fragmentsOf(records), { startBytes: 0, lengthBytes }).length;
 }
 
 /** A donor that a single unsettled move needs stays. */
@@ -275,5 +208,5 @@ function removeSettled(
     all.add(intent.donor.name);
     if (!outcomes[index]?.settled) needed.add(intent.donor.name);
   }
-  for (const name of all) if (!needed.has(name)) donors.remove(name);
+  donors.remove([...all].filter((name) => !needed.has(name)));
 }

@@ -1,17 +1,15 @@
 /** Reads the content of a piece of a file and makes its checksum. */
 
-import { closeSync, constants, openSync } from 'node:fs';
 import { Blake3Hasher } from '@napi-rs/blake-hash';
 import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
-import { cutAt, rangesOf, windowsOf } from '../src/domain/move-plan.js';
+import { cutAt, type MappingRecords, rangesOf } from '../src/domain/move-plan.js';
 import type { FileMark, MoveIntent } from '../src/domain/move-tasks.js';
 import { type ByteRun, MIB, roundUp } from '../src/domain/units.js';
-import { openByHandle } from '../src/kernel/file-handle.js';
 import { fileMappings } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
-import { fromNodeError, KernelCallError } from '../src/kernel/kernel-error.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
-import { TransferBatch } from '../src/kernel/transfer-batch.js';
+import { TransferBatch, type TransferRequest } from '../src/kernel/transfer-batch.js';
+import { type ContentReader, openFromDisk } from './content-reader.js';
 import { Pace, Stopped } from './move-pace.js';
 import { extentBuffer } from './replica-io.js';
 
@@ -20,12 +18,6 @@ const BATCH_BYTES = 8 * MIB;
 /** Of one file at a time, so that a large file gives the disk several requests too. */
 const CHUNK_BYTES = MIB;
 const BLOCK_BYTES = 4096;
-
-export interface ContentReader extends Disposable {
-  readonly file: OpenFile;
-  /** Whether it reads past the page cache. */
-  readonly direct: boolean;
-}
 
 /** What of one file is read. */
 export interface ContentSource {
@@ -45,12 +37,21 @@ export interface ReadOptions {
   readonly hashes?: boolean;
 }
 
+/** As `contentRanges`, of mappings that are known. */
+export function writtenRanges(
+  records: MappingRecords,
+  piece: ByteRun,
+  sizeBytes: number,
+): ByteRun[] {
+  return cutAt(rangesOf(records, piece, true), sizeBytes);
+}
+
 /**
  * What of a piece was ever written. Holes and what is only allocated are not content: they read as
  * zeros, and must be where they were after a move.
  */
 export function contentRanges(file: OpenFile, piece: ByteRun, sizeBytes: number): ByteRun[] {
-  return cutAt(rangesOf(fileMappings(file, piece), piece, true), sizeBytes);
+  return writtenRanges(fileMappings(file, piece), piece, sizeBytes);
 }
 
 /**
@@ -67,6 +68,8 @@ export function checksumAll(
 ): (string | MaintenanceError)[] {
   const states = sources.map((source) => new HashState(source, hashes));
   using reads = new ReadPipeline();
+  const batchBytesMax = Math.min(BATCH_BYTES, pace.windowBytes);
+  const chunkBytesMax = Math.min(CHUNK_BYTES, batchBytesMax);
   let batch: Chunk[] = [];
   let batchBytes = 0;
   const flush = (): void => {
@@ -77,14 +80,14 @@ export function checksumAll(
     batch = [];
     batchBytes = 0;
   };
-  const limitBytes = Math.min(BATCH_BYTES, pace.windowBytes);
   for (const state of states) {
-    for (const chunk of chunksOf(state, Math.min(CHUNK_BYTES, limitBytes))) {
+    for (const chunk of chunksOf(state, chunkBytesMax)) {
       if (state.error) break;
-      const spaceBytes = roundUp(chunk.lengthBytes, BLOCK_BYTES);
-      if (batchBytes + spaceBytes > limitBytes) flush();
-      batch.push({ ...chunk, bufferBytes: batchBytes });
-      batchBytes += spaceBytes;
+      if (batchBytes + chunk.lengthBytes > batchBytesMax) flush();
+      // What nobody looks at may lie upon each other, where the processor has it at hand.
+      chunk.bufferBytes = state.isUsed ? batchBytes : 0;
+      batch.push(chunk);
+      batchBytes += chunk.lengthBytes;
     }
   }
   flush();
@@ -99,31 +102,38 @@ export function checksumOne(source: ContentSource, options: ReadOptions): string
   throw result;
 }
 
-interface Chunk extends ByteRun {
+interface Chunk extends TransferRequest {
   readonly state: HashState;
-  readonly bufferBytes: number;
-  /** Whether a range begins here. */
+  readonly atBytes: number;
+  /** Whole blocks, as O_DIRECT wants them. */
+  readonly lengthBytes: number;
+  bufferBytes: number;
+  readonly contentBytes: number;
+  /** Which range begins here. */
   readonly range: ByteRun | null;
 }
 
 class HashState {
   readonly source: ContentSource;
   readonly #hasher: Blake3Hasher | null;
+  /** Whether somebody looks at what is read. */
+  readonly isUsed: boolean;
   error: MaintenanceError | null = null;
 
   constructor(source: ContentSource, hashes: boolean) {
     this.source = source;
     this.#hasher = hashes ? new Blake3Hasher() : null;
+    this.isUsed = hashes || source.sink !== undefined;
   }
 
-  take({ range, startBytes }: Chunk, bytes: Buffer): void {
+  take({ range, atBytes }: Chunk, bytes: Buffer): void {
     const { shiftBytes = 0, sink } = this.source;
     if (range && this.#hasher) {
       this.#hasher.update(Buffer.from(`${range.startBytes + shiftBytes}+${range.lengthBytes};`));
     }
     this.#hasher?.update(bytes);
     try {
-      sink?.(bytes, startBytes);
+      sink?.(bytes, atBytes);
     } catch (cause) {
       this.error = asMaintenanceError(cause);
     }
@@ -134,17 +144,25 @@ class HashState {
   }
 }
 
-function* chunksOf(state: HashState, chunkBytes: number): Generator<Omit<Chunk, 'bufferBytes'>> {
-  for (const range of state.source.ranges) {
-    for (const { startBytes, lengthBytes } of windowsOf(range, chunkBytes)) {
-      yield {
+function chunksOf(state: HashState, chunkBytesMax: number): Chunk[] {
+  const { file, ranges } = state.source;
+  const chunks: Chunk[] = [];
+  for (const range of ranges) {
+    const endBytes = range.startBytes + range.lengthBytes;
+    for (let atBytes = range.startBytes; atBytes < endBytes; atBytes += chunkBytesMax) {
+      const contentBytes = Math.min(chunkBytesMax, endBytes - atBytes);
+      chunks.push({
         state,
-        startBytes,
-        lengthBytes,
-        range: startBytes === range.startBytes ? range : null,
-      };
+        file,
+        atBytes,
+        lengthBytes: roundUp(contentBytes, BLOCK_BYTES),
+        bufferBytes: 0,
+        contentBytes,
+        range: atBytes === range.startBytes ? range : null,
+      });
     }
   }
+  return chunks;
 }
 
 /** Reads one batch while the one before is hashed: neither the disk nor the processor waits. */
@@ -156,14 +174,7 @@ class ReadPipeline implements Disposable {
     if (chunks.length === 0) return;
     const before = this.#finish();
     this.#slot = 1 - this.#slot;
-    const requests = chunks.map(({ state, startBytes, lengthBytes, bufferBytes }) => ({
-      file: state.source.file,
-      atBytes: startBytes,
-      // Whole blocks, as O_DIRECT wants them.
-      lengthBytes: roundUp(lengthBytes, BLOCK_BYTES),
-      bufferBytes,
-    }));
-    const reads = TransferBatch.read(requests, extentBuffer(BATCH_BYTES, this.#slot));
+    const reads = TransferBatch.read(chunks, extentBuffer(BATCH_BYTES, this.#slot));
     this.#underWay = { chunks, reads };
     before?.();
   }
@@ -195,47 +206,18 @@ function hashChunks(
   for (const [index, result] of results.entries()) {
     const chunk = chunks[index];
     if (!chunk || chunk.state.error) continue;
-    const { state, lengthBytes, bufferBytes } = chunk;
+    const { state, contentBytes, bufferBytes } = chunk;
     if (typeof result !== 'number') state.error = result;
-    else if (result < lengthBytes) state.error = shorter(state.source.file);
-    else state.take(chunk, buffer.subarray(bufferBytes, bufferBytes + lengthBytes));
+    else if (result < contentBytes) state.error = shorter(state.source.file);
+    else if (state.isUsed) {
+      state.take(chunk, buffer.subarray(bufferBytes, bufferBytes + contentBytes));
+    }
   }
 }
 
 /** Truncated while it was read. */
 function shorter(file: OpenFile): MaintenanceError {
   return new MaintenanceError('ERR_MAP_CHANGED', `${file.path} became shorter`);
-}
-
-/** Opens a file again so that what is read comes from the disk and leaves nothing in the cache. */
-export function openFromDisk(mount: OpenFile, handle: string): ContentReader {
-  return openPastCache((flag) => openByHandle(mount, handle, constants.O_RDONLY | flag));
-}
-
-/** The same for a file that is open. */
-export function openReader({ fd, path }: OpenFile): ContentReader {
-  return openPastCache((flag) => {
-    try {
-      return { fd: openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | flag), path };
-    } catch (cause) {
-      throw fromNodeError('open', cause, path);
-    }
-  });
-}
-
-/** Through the cache where the file system has no O_DIRECT: the caller drops it first. */
-function openPastCache(open: (flag: number) => OpenFile): ContentReader {
-  const reader = (file: OpenFile, direct: boolean): ContentReader => ({
-    file,
-    direct,
-    [Symbol.dispose]: () => closeSync(file.fd),
-  });
-  try {
-    return reader(open(constants.O_DIRECT), true);
-  } catch (cause) {
-    if (!(cause instanceof KernelCallError) || cause.details.errnoName !== 'EINVAL') throw cause;
-    return reader(open(0), false);
-  }
 }
 
 export function pieceOfIntent({ startBytes, lengthBytes }: MoveIntent): ByteRun {
@@ -246,26 +228,25 @@ export function sameMark(a: FileMark, b: FileMark): boolean {
   return a.sizeBytes === b.sizeBytes && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
 }
 
-/** An open reader of the piece of an intent, and what it reads. */
-export interface DiskSource extends ContentSource, Disposable {}
-
-/** Opens the piece of an intent so that it is read as it is on the disk now. */
-export function diskSource(mount: OpenFile, intent: MoveIntent): DiskSource {
-  const reader = openFromDisk(mount, intent.handle);
+/**
+ * What of the piece of an intent is read to see what the disk has.
+ *
+ * @param records mappings of the file, where they are known.
+ */
+export function contentOnDisk(
+  { file, direct }: ContentReader,
+  intent: MoveIntent,
+  records: MappingRecords | null = null,
+): ContentSource {
   const piece = pieceOfIntent(intent);
-  const close = (): void => reader[Symbol.dispose]();
-  try {
-    if (!reader.direct) dropPageCache(reader.file, piece);
-    const ranges = contentRanges(reader.file, piece, intent.mark.sizeBytes);
-    return { file: reader.file, ranges, [Symbol.dispose]: close };
-  } catch (cause) {
-    close();
-    throw cause;
-  }
+  if (!direct) dropPageCache(file, piece);
+  const mappings = records ?? fileMappings(file, piece);
+  return { file, ranges: writtenRanges(mappings, piece, intent.mark.sizeBytes) };
 }
 
 /** Checksums the piece of an intent as it is on the disk now. */
 export function checksumOnDisk(mount: OpenFile, intent: MoveIntent): string {
-  using source = diskSource(mount, intent);
+  using reader = openFromDisk(mount, intent.handle);
+  const source = contentOnDisk(reader, intent);
   return checksumOne(source, { pace: new Pace(null), stoppable: false });
 }

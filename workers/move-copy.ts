@@ -1,32 +1,21 @@
 /** What is read of a file before it moves: for its checksum, and on XFS into its donor. */
 
 import { closeSync } from 'node:fs';
-import { cutAt, rangesOf, windowsOf } from '../src/domain/move-plan.js';
-import type { FileMark, MoveMethod } from '../src/domain/move-tasks.js';
+import { windowsOf } from '../src/domain/move-plan.js';
+import type { MoveMethod } from '../src/domain/move-tasks.js';
 import { type ByteRun, MIB } from '../src/domain/units.js';
 import { writeFully } from '../src/kernel/file-io.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { adviseRandom, dropPageCache, readAhead } from '../src/kernel/page-cache.js';
 import { takeTurn } from '../src/kernel/turns.js';
 import { startWriteBack } from '../src/kernel/write-back.js';
+import { type ContentReader, openFromDisk } from './content-reader.js';
 import type { Candidate } from './move-candidate.js';
-import { type ContentReader, type ContentSource, openFromDisk } from './move-content.js';
+import type { ContentSource } from './move-content.js';
 import type { Pace } from './move-pace.js';
 
 /** Of a smaller piece the page cache has little to ask for at once. */
 const AHEAD_BYTES_MIN = 4 * MIB;
-
-/** What `prepareMoves` knows of a file. */
-export interface PieceToRead extends KnownPiece {
-  readonly handle: string;
-}
-
-interface KnownPiece {
-  readonly file: OpenFile;
-  readonly mark: FileMark;
-  readonly records: Float64Array;
-  readonly piece: ByteRun;
-}
 
 interface PieceReader {
   readonly task: { readonly verify: boolean };
@@ -36,9 +25,9 @@ interface PieceReader {
 }
 
 /** ext4: through the page cache, where MOVE_EXT finds it. */
-export function cachedSource(from: PieceToRead): ContentSource {
-  cacheSinglePages(from.file, from.piece);
-  return { file: from.file, ranges: writtenRanges(from) };
+export function cachedSource({ file, piece, written }: Candidate): ContentSource {
+  cacheSinglePages(file, piece);
+  return { file, ranges: written };
 }
 
 /** Where the file sits in large folios, each page would take 70 times as long to move. */
@@ -48,8 +37,8 @@ function cacheSinglePages(file: OpenFile, piece: ByteRun): void {
 }
 
 /** Btrfs: through the page cache, where its defragmentation finds it. */
-export function bufferedSource(from: PieceToRead): ContentSource {
-  return { file: from.file, ranges: writtenRanges(from) };
+export function bufferedSource({ file, written }: Candidate): ContentSource {
+  return { file, ranges: written };
 }
 
 /**
@@ -60,13 +49,12 @@ export function bufferedSource(from: PieceToRead): ContentSource {
  */
 export function readPieceAhead(reader: PieceReader, candidate: Candidate): boolean {
   const { task, mount, method, pace } = reader;
-  const { file, piece, status } = candidate;
+  const { file, piece, written } = candidate;
   const isWorthIt = !task.verify && pace.isAtFullSpeed && piece.lengthBytes >= AHEAD_BYTES_MIN;
   if (!isWorthIt) return false;
   if (method === 'move-extents') cacheSinglePages(file, piece);
   using _turn = takeTurn(mount, 'read');
-  const ranges = writtenRanges({ ...candidate, mark: status.mark });
-  for (const run of ranges.flatMap((range) => windowsOf(range, pace.windowBytes))) {
+  for (const run of written.flatMap((range) => windowsOf(range, pace.windowBytes))) {
     if (pace.isStopped || !pace.isAtFullSpeed) return false;
     readAhead(file, run);
   }
@@ -94,14 +82,14 @@ export interface CopySource extends ContentSource {
 }
 
 /** XFS: past the page cache, into the donor; holes and unwritten ranges stay what they are. */
-export function copySource(mount: OpenFile, from: PieceToRead, donor: OpenFile): CopySource {
-  const reader = openFromDisk(mount, from.handle);
+export function copySource(mount: OpenFile, from: Candidate, donor: OpenFile): CopySource {
+  const reader = openFromDisk(mount, from.request.handle);
   const sink = sinkInto(donor, from.piece);
-  return { reader, file: reader.file, ranges: writtenRanges(from), sink };
+  return { reader, file: reader.file, ranges: from.written, sink };
 }
 
 /** The same through the page cache, where FIDEDUPERANGE finds what it compares: file and donor. */
-export function cachedCopySource(from: PieceToRead, donor: OpenFile): ContentSource {
+export function cachedCopySource(from: Candidate, donor: OpenFile): ContentSource {
   return { ...bufferedSource(from), sink: sinkInto(donor, from.piece) };
 }
 
@@ -115,8 +103,4 @@ function sinkInto(donor: OpenFile, { startBytes }: ByteRun): NonNullable<Content
 
 export function closeReader({ reader }: CopySource): void {
   closeSync(reader.file.fd);
-}
-
-function writtenRanges({ records, piece, mark }: KnownPiece): ByteRun[] {
-  return cutAt(rangesOf(records, piece, true), mark.sizeBytes);
 }

@@ -9,18 +9,18 @@ import {
   rmdirSync,
   statSync,
 } from 'node:fs';
-import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
+import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import { type Fragment, fragmentsOf, fragmentsWithin } from '../src/domain/move-plan.js';
 import type { DonorPlace } from '../src/domain/move-tasks.js';
 import { type ByteRun, roundUp } from '../src/domain/units.js';
 import { allocate } from '../src/kernel/allocate.js';
-import { cloneRange } from '../src/kernel/clone-range.js';
 import {
   below,
   type DirectoryHandle,
+  makeClone,
   openDonor,
   openDonorDirectory,
-  removeDonor,
+  removeDonors,
 } from '../src/kernel/donor-directory.js';
 import { type FileStatus, fileMappings } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
@@ -39,9 +39,12 @@ export interface DonorShape {
 
 export interface ReservedDonor {
   readonly place: DonorPlace;
-  readonly donor: OpenFile;
+  /** Null where it needs nothing more: it is closed. */
+  readonly donor: OpenFile | null;
   readonly fragments: readonly Fragment[];
 }
+
+export type OpenDonor = ReservedDonor & { readonly donor: OpenFile };
 
 /** The donors of one group. Disposing closes them; `discard` removes one. */
 export class Donors implements Disposable {
@@ -57,7 +60,7 @@ export class Donors implements Disposable {
   }
 
   /** ext4: one donor serves a group, which saves a name and an inode per file. */
-  reserveShared({ piece, ranges }: DonorShape): ReservedDonor {
+  reserveShared({ piece, ranges }: DonorShape): OpenDonor {
     const name = this.#groupName;
     this.#shared ??= openDonor(this.#donorDirectory(), name, true);
     const donor = this.#shared;
@@ -80,16 +83,13 @@ export class Donors implements Disposable {
   reserveClone({ piece, file, status }: Candidate, index: number): ReservedDonor {
     const directory = this.#donorDirectory();
     const name = `${this.#groupName}-${index}`;
-    const donor = openDonor(directory, name, true);
     const lengthBytes = Math.min(piece.lengthBytes, status.mark.sizeBytes - piece.startBytes);
     try {
-      cloneRange(donor, 0, file, { startBytes: piece.startBytes, lengthBytes });
-      return { donor, place: { name, startBytes: 0, runs: [] }, fragments: [] };
+      makeClone(directory, name, file, { startBytes: piece.startBytes, lengthBytes });
     } catch (cause) {
-      closeSync(donor.fd);
-      removeDonor(directory, name);
       throw notShareable(asMaintenanceError(cause));
     }
+    return { donor: null, place: { name, startBytes: 0, runs: [] }, fragments: [] };
   }
 
   /** XFS: a file for each, near the inode of the file, whose owner quotas want it to have. */
@@ -97,7 +97,7 @@ export class Donors implements Disposable {
     shape: DonorShape,
     near: { readonly file: OpenFile; readonly status: FileStatus; readonly geometry: XfsGeometry },
     index: number,
-  ): ReservedDonor {
+  ): OpenDonor {
     const directory = this.#donorDirectory();
     const group = near.status.inode / near.geometry.inodesPerGroup;
     const prefix = groupDirectory(directory, group, near.geometry, this.#groupName);
@@ -109,24 +109,25 @@ export class Donors implements Disposable {
       return { donor, ...allocateShape(donor, { name, startBytes: 0 }, shape) };
     } catch (cause) {
       closeSync(donor.fd);
-      removeDonor(directory, name);
+      removeDonors(directory, [name]);
       throw cause;
     }
   }
 
   /** Gives back a range of the shared donor. */
   release({ donor, place }: ReservedDonor, piece: ByteRun): void {
+    if (!donor) throw new InvariantError('a shared donor that is closed');
     punchHole(donor, { startBytes: place.startBytes, lengthBytes: piece.lengthBytes });
   }
 
   discard({ donor, place }: ReservedDonor): void {
-    closeSync(donor.fd);
-    removeDonor(this.#donorDirectory(), place.name);
+    if (donor) closeSync(donor.fd);
+    removeDonors(this.#donorDirectory(), [place.name]);
   }
 
   /** Removes the shared donor when no piece of the group uses it. */
   discardShared(): void {
-    if (this.#shared) removeDonor(this.#donorDirectory(), this.#groupName);
+    if (this.#shared) removeDonors(this.#donorDirectory(), [this.#groupName]);
   }
 
   [Symbol.dispose](): void {

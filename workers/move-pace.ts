@@ -16,6 +16,8 @@ const WINDOW_BYTES_MAX = 16 * MIB;
 /** With a pace: others wait for one such request at most, and have the disk while we rest after it. */
 const PACED_WINDOW_BYTES = 64 * KIB;
 const MS_PER_SECOND = 1000;
+/** Looked at by one call, which no stop ends. */
+const FILES_AT_ONCE = 64;
 
 export class Pace {
   readonly #control: MoveControl | null;
@@ -38,6 +40,11 @@ export class Pace {
 
   get windowBytes(): number {
     return this.isAtFullSpeed ? WINDOW_BYTES_MAX : PACED_WINDOW_BYTES;
+  }
+
+  /** How many files one call may look at: with a pace there is a rest after each. */
+  get filesAtOnce(): number {
+    return this.isAtFullSpeed ? FILES_AT_ONCE : 1;
   }
 
   /** Neither a rate nor others who use the devices: the disk may be asked for all at once. */

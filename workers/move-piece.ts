@@ -3,11 +3,11 @@
 import { closeSync, constants } from 'node:fs';
 import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import { fragmentsOf, fragmentsWithin, rangesOf, windowsOf } from '../src/domain/move-plan.js';
-import type { DonorPlace, MoveIntent } from '../src/domain/move-tasks.js';
+import type { DonorPlace, MoveIntent, MovePlan } from '../src/domain/move-tasks.js';
 import { type ByteRun, roundDown, roundUp } from '../src/domain/units.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { dedupeRange } from '../src/kernel/dedupe-range.js';
-import { type DirectoryHandle, openDonor, removeDonor } from '../src/kernel/donor-directory.js';
+import { type DirectoryHandle, openDonor, removeDonors } from '../src/kernel/donor-directory.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
 import { fileMappings, fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
@@ -29,6 +29,7 @@ export interface PieceMove {
   readonly donors: OpenDonors;
   readonly pace: Pace;
   readonly intent: MoveIntent;
+  readonly plan: MovePlan;
 }
 
 export interface PieceMoved {
@@ -61,11 +62,13 @@ export class OpenDonors implements Disposable {
     return donor;
   }
 
-  remove(name: string): void {
-    const donor = this.#open.get(name);
-    if (donor) closeSync(donor.fd);
-    this.#open.delete(name);
-    if (this.#directory) removeDonor(this.#directory, name);
+  remove(names: readonly string[]): void {
+    for (const name of names) {
+      const donor = this.#open.get(name);
+      if (donor) closeSync(donor.fd);
+      this.#open.delete(name);
+    }
+    if (this.#directory) removeDonors(this.#directory, names);
   }
 
   [Symbol.dispose](): void {
@@ -114,7 +117,7 @@ function moveByWindows(move: PieceMove, place: DonorPlace, donor: OpenFile): Pie
     if (movedBytes === 0) throw error;
     return { movedBytes, stoppedAtBytes: null, error };
   } finally {
-    closeSync(writable.fd);
+    writable[Symbol.dispose]();
   }
 }
 
@@ -181,7 +184,7 @@ function shareByWindows({ mount, file, intent, pace }: PieceMove, donor: OpenFil
     if (movedBytes === 0) throw error;
     return { movedBytes, stoppedAtBytes: null, error };
   } finally {
-    closeSync(writable.fd);
+    writable[Symbol.dispose]();
   }
 }
 
@@ -210,7 +213,7 @@ function swapWhole(
   } catch (cause) {
     throw refusal(writable, intent, asMaintenanceError(cause));
   } finally {
-    closeSync(writable.fd);
+    writable[Symbol.dispose]();
   }
   crashPoint('move-window');
   const fault = misplaced(file, intent, place);

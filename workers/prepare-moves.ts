@@ -3,7 +3,7 @@
  * move. Nothing of a file is changed here. docs/file-moves.md has the protocol.
  */
 
-import { closeSync, constants, ftruncateSync, statfsSync } from 'node:fs';
+import { closeSync, ftruncateSync } from 'node:fs';
 import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import { ofFile } from '../src/domain/failed-file.js';
 import { type Piece, rangesOf, skipReasonOf } from '../src/domain/move-plan.js';
@@ -17,14 +17,15 @@ import type {
 import { isGoodPlace } from '../src/domain/place-forecast.js';
 import { crashPoint } from '../src/kernel/crash-point.js';
 import { openMount } from '../src/kernel/donor-directory.js';
-import { openByHandle } from '../src/kernel/file-handle.js';
+import { freeBytesOf } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { type XfsGeometry, xfsGeometry } from '../src/kernel/swap-extents.js';
 import { syncFileSystem } from '../src/kernel/sync-file-system.js';
 import {
   type Candidate,
+  type Examined,
   type Examiner,
-  examine,
+  examineAll,
   readSwapFiles,
   WHOLE_FILE,
 } from './move-candidate.js';
@@ -39,7 +40,7 @@ import {
   readPieceAhead,
   takeTurnToRead,
 } from './move-copy.js';
-import { Donors, type ReservedDonor } from './move-donors.js';
+import { Donors, type OpenDonor, type ReservedDonor } from './move-donors.js';
 import { Pace, Stopped } from './move-pace.js';
 import { settle } from './settle.js';
 import { SpaceForecast } from './space-forecast.js';
@@ -74,12 +75,11 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
   const swapFiles = readSwapFiles();
   const group = { task, mount, donors, pace, geometry, method, space, swapFiles, hasRoomFor };
 
-  const steps = task.files.map((request, index) => {
-    if (pace.isStopped) return NOT_BEGUN;
-    const step = attempt(() => prepareOne(group, request, index));
-    pace.breathe();
-    return step;
-  });
+  const steps: Step[] = [];
+  while (steps.length < task.files.length) {
+    const requests = task.files.slice(steps.length, steps.length + pace.filesAtOnce);
+    steps.push(...prepareSome(group, requests, steps.length));
+  }
   const reserved = steps.filter((step) => 'candidate' in step);
   const checksums = readContents(group, reserved);
   const outcomes = steps.map((step) =>
@@ -94,6 +94,8 @@ export function prepareMoves(task: PrepareMovesTask): PrepareOutcome[] {
 const MEMORY_SHARE = 1 / 8;
 const NOT_BEGUN: PrepareOutcome = { kind: 'not-begun' };
 
+type Step = PrepareOutcome | Reserved;
+
 /** A file that has a donor, or needs none, and whose content is still to be read. */
 interface Reserved {
   readonly candidate: Candidate;
@@ -104,20 +106,26 @@ interface Reserved {
 
 type Contents = ReadonlyMap<Reserved, string | MaintenanceError> | 'stopped';
 
-function attempt<T>(step: () => T): T | PrepareOutcome {
-  try {
-    return step();
-  } catch (cause) {
-    return outcomeOf(asMaintenanceError(cause));
+/** @param firstIndex of the first request in the group. */
+function prepareSome(group: Group, requests: readonly MoveRequest[], firstIndex: number): Step[] {
+  const { mount, pace, geometry } = group;
+  if (pace.isStopped) return requests.map(() => NOT_BEGUN);
+  if (geometry?.move === 'none') {
+    return requests.map(() => ({ kind: 'skipped', reason: 'unsupported', fragmentCount: null }));
   }
+  return examineAll(group, mount, requests).map((found, index) => {
+    const step = prepareOne(group, found, firstIndex + index);
+    pace.breathe();
+    return step;
+  });
 }
 
 /** An error of its donor is one of the file. */
-function outcomeOf(error: MaintenanceError, file?: OpenFile): PrepareOutcome {
+function outcomeOf(error: MaintenanceError, path: string | null): PrepareOutcome {
   const reason = skipReasonOf(error);
   if (reason) return { kind: 'skipped', reason, fragmentCount: null };
   const wire = error.toWire();
-  return { kind: 'failed', error: file ? ofFile(wire, file.path) : wire };
+  return { kind: 'failed', error: path === null ? wire : ofFile(wire, path) };
 }
 
 /**
@@ -129,14 +137,13 @@ function readContents(group: Group, reserved: readonly Reserved[]): Contents {
   const copies: CopySource[] = [];
   const sources = reserved.map((one): ContentSource | MaintenanceError => {
     const { candidate, donor, isReadAhead } = one;
-    const from = { ...candidate, handle: candidate.request.handle, mark: candidate.status.mark };
     try {
       if (isReadAhead) return { file: candidate.file, ranges: [] };
-      if (method === 'move-extents') return cachedSource(from);
-      if (method === 'defragment-range') return bufferedSource(from);
-      if (!donor) throw new InvariantError('a copy without a donor');
-      if (method === 'share-range') return cachedCopySource(from, donor.donor);
-      const copy = copySource(mount, from, donor.donor);
+      if (method === 'move-extents') return cachedSource(candidate);
+      if (method === 'defragment-range') return bufferedSource(candidate);
+      if (!donor?.donor) throw new InvariantError('a copy without a donor');
+      if (method === 'share-range') return cachedCopySource(candidate, donor.donor);
+      const copy = copySource(mount, candidate, donor.donor);
       copies.push(copy);
       return copy;
     } catch (cause) {
@@ -149,11 +156,12 @@ function readContents(group: Group, reserved: readonly Reserved[]): Contents {
       (source): source is ContentSource => !(source instanceof MaintenanceError),
     );
     const checksums = checksumAll(readable, { pace, stoppable: true, hashes: task.verify });
+    const bySource = new Map(readable.map((source, index) => [source, checksums[index]]));
     return new Map(
       reserved.map((one, index) => {
         const source = sources[index];
         if (!source || source instanceof MaintenanceError) return [one, source ?? unread()];
-        return [one, checksums[readable.indexOf(source)] ?? unread()];
+        return [one, bySource.get(source) ?? unread()];
       }),
     );
   } catch (cause) {
@@ -175,13 +183,15 @@ function conclude(
 ): PrepareOutcome {
   const { candidate, donor } = one;
   const { request, piece, status, plan, file } = candidate;
-  closeSync(file.fd);
   const result = contents === 'stopped' ? 'stopped' : contents.get(one);
   if (result === 'stopped' || result instanceof MaintenanceError) {
     if (donor) giveUp({ method, donors }, donor, piece);
-    return result === 'stopped' ? NOT_BEGUN : outcomeOf(result, file);
+    const outcome = result === 'stopped' ? NOT_BEGUN : outcomeOf(result, file.path);
+    file[Symbol.dispose]();
+    return outcome;
   }
-  if (donor && hasOwnDonor(method)) closeSync(donor.donor.fd);
+  file[Symbol.dispose]();
+  if (donor?.donor && hasOwnDonor(method)) closeSync(donor.donor.fd);
   const intent: MoveIntent = {
     handle: request.handle,
     method,
@@ -200,26 +210,24 @@ function methodOf({ fsType }: PrepareMovesTask, geometry: XfsGeometry | null): M
   return geometry === null || geometry.move === 'none' ? 'swap-extents' : geometry.move;
 }
 
-function prepareOne(group: Group, request: MoveRequest, index: number): PrepareOutcome | Reserved {
-  if (group.geometry?.move === 'none') {
-    return { kind: 'skipped', reason: 'unsupported', fragmentCount: null };
-  }
-  const file = openByHandle(group.mount, request.handle, constants.O_RDONLY);
-  let step: PrepareOutcome | Reserved | null = null;
+function prepareOne(group: Group, found: Examined, index: number): Step {
+  if ('error' in found) return outcomeOf(found.error, found.path);
+  if ('reason' in found) return { kind: 'skipped', ...found };
+  const { file, plan } = found;
+  const { task, mount, pace } = group;
+  let step: Step | null = null;
   try {
-    const { task } = group;
-    const found = examine(group, request, file);
-    if ('reason' in found) step = { kind: 'skipped', ...found };
-    else if (task.dryRun) step = { kind: 'planned', plan: found.plan };
-    else if (freeBytes(group.mount) - found.plan.moveBytes < task.freeBytesMin) {
-      step = { kind: 'skipped', reason: 'no-space', fragmentCount: found.plan.fragmentsBefore };
+    if (pace.isStopped) step = NOT_BEGUN;
+    else if (task.dryRun) step = { kind: 'planned', plan };
+    else if (freeBytesOf(mount) - plan.moveBytes < task.freeBytesMin) {
+      step = { kind: 'skipped', reason: 'no-space', fragmentCount: plan.fragmentsBefore };
     } else step = reserveFor(group, found, index);
     return step;
   } catch (cause) {
-    return outcomeOf(asMaintenanceError(cause), file);
+    return outcomeOf(asMaintenanceError(cause), file.path);
   } finally {
     // Else it stays open until it was read.
-    if (step === null || !('candidate' in step)) closeSync(file.fd);
+    if (step === null || !('candidate' in step)) file[Symbol.dispose]();
   }
 }
 
@@ -254,7 +262,7 @@ function reserve(
   { method, donors, geometry }: Group,
   { piece, records, status, file }: Candidate,
   index: number,
-): ReservedDonor {
+): OpenDonor {
   // Preallocated space behind the end of the file goes along where the whole file is swapped.
   const span = method === 'swap-extents' ? WHOLE_FILE : piece;
   const ranges = rangesOf(records, span, false);
@@ -281,9 +289,4 @@ function giveUp(
 /** On ext4 a group shares one. */
 function hasOwnDonor(method: MoveMethod): boolean {
   return method !== 'move-extents';
-}
-
-function freeBytes(mount: OpenFile): number {
-  const { bavail, bsize } = statfsSync(`/proc/self/fd/${mount.fd}`);
-  return bavail * bsize;
 }

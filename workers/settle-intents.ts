@@ -6,7 +6,7 @@
  * group of this mount is under way: donors that no intent names are removed.
  */
 
-import { closeSync, constants, fsyncSync } from 'node:fs';
+import { constants, fsyncSync } from 'node:fs';
 import { basename } from 'node:path';
 import { asMaintenanceError, MaintenanceError } from '../src/domain/errors.js';
 import { skipReasonOf } from '../src/domain/move-plan.js';
@@ -52,7 +52,7 @@ export function settleIntents(task: SettleIntentsTask): SettleIntentsReply {
   );
   const names = directory ? donorNames(directory) : [];
   const leftOver = names.filter((name) => !kept.has(name) && isOfGroup(name, task.groupPrefix));
-  for (const name of leftOver) donors.remove(name);
+  donors.remove(leftOver);
   return { outcomes, deletedDonorCount: leftOver.length };
 }
 
@@ -62,13 +62,11 @@ function isOfGroup(donorName: string, groupPrefix = ''): boolean {
 }
 
 function settleOne(mount: OpenFile, donors: OpenDonors, intent: MoveIntent): SettleOutcome {
-  const file = openByHandle(mount, intent.handle, constants.O_RDONLY);
-  try {
+  {
+    using file = openByHandle(mount, intent.handle, constants.O_RDONLY);
     fsyncSync(file.fd);
     if (intent.checksum === null || isIntact(mount, intent)) return { kind: 'intact' };
     if (!sameMark(fileStatus(file).mark, intent.mark)) return { kind: 'changed' };
-  } finally {
-    closeSync(file.fd);
   }
   const place = intent.donor;
   if (place && intent.method === 'move-extents') {

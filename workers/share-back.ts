@@ -1,6 +1,6 @@
 /** Btrfs: gives a file its old blocks back, which the donor shares. */
 
-import { closeSync, constants, fsyncSync } from 'node:fs';
+import { constants, fsyncSync } from 'node:fs';
 import { MaintenanceError } from '../src/domain/errors.js';
 import { cloneRange } from '../src/kernel/clone-range.js';
 import { openByHandle } from '../src/kernel/file-handle.js';
@@ -31,7 +31,7 @@ export function shareBack({ mount, intent, place, donor }: MovedPiece): void {
   } catch (cause) {
     throw fromNodeError('share back', cause, file.path);
   } finally {
-    closeSync(file.fd);
+    file[Symbol.dispose]();
   }
   if (intent.checksum === null || checksumOnDisk(mount, intent) === intent.checksum) return;
   throw new MaintenanceError('ERR_CHECKSUM_MISMATCH', `the old blocks of ${file.path} are bad`, {

@@ -75,7 +75,7 @@ export function undoMove(moved: MovedPiece): void {
   } catch (cause) {
     throw fromNodeError('undo the move of', cause, file.path);
   } finally {
-    closeSync(file.fd);
+    file[Symbol.dispose]();
   }
 }
 

@@ -2,42 +2,21 @@
 
 import { closeSync } from 'node:fs';
 import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
-import type { MoveToFinish, Verification } from '../src/domain/move-tasks.js';
 import { fileStatus } from '../src/kernel/file-state.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { dropPageCache } from '../src/kernel/page-cache.js';
 import { finishWriteBack } from '../src/kernel/write-back.js';
+import { openAllFromDisk, openReader } from './content-reader.js';
 import {
   type ContentSource,
   checksumAll,
+  contentOnDisk,
   contentRanges,
-  diskSource,
-  openReader,
   sameMark,
 } from './move-content.js';
 import type { Pace } from './move-pace.js';
 import type { OpenDonors } from './move-piece.js';
-
-/** A file under way: what was done to it, and its open descriptor until its end. */
-export interface Moving {
-  readonly move: MoveToFinish;
-  /** Null when it could not be opened, or was closed. */
-  file: OpenFile | null;
-  movedBytes: number;
-  /** Whether more than that may lie elsewhere now. */
-  mayHaveMoved: boolean;
-  /** Where a stop ended it; null when all of the piece moved. */
-  stoppedAtBytes: number | null;
-  /** Why it did not move, or not all. */
-  error: MaintenanceError | null;
-  /** Why what was moved cannot stay. */
-  fault: MaintenanceError | null;
-  verification: Verification;
-}
-
-export function isTouched({ movedBytes, mayHaveMoved }: Moving): boolean {
-  return movedBytes > 0 || mayHaveMoved;
-}
+import { isTouched, type Moving } from './moving.js';
 
 export interface Verifier {
   readonly mount: OpenFile;
@@ -86,13 +65,18 @@ export function checkDonors({ donors, pace }: Verifier, movings: readonly Moving
  * compare; else a difference is a fault.
  */
 export function verifyMoved({ mount, pace }: Verifier, movings: readonly Moving[]): void {
-  const checks = openChecks(movings, (one) => {
-    if (isChanged(one)) {
-      one.verification = 'unverified-changed';
-      return null;
-    }
-    const source = diskSource(mount, one.move.intent);
-    return { source, close: () => source[Symbol.dispose]() };
+  const unchanged = movings.filter((one) => {
+    const isSame = !isChanged(one);
+    if (!isSame) one.verification = 'unverified-changed';
+    return isSame;
+  });
+  const handles = unchanged.map(({ move }) => move.intent.handle);
+  const readers = openAllFromDisk(mount, handles).values();
+  const checks = openChecks(unchanged, ({ move, records }) => {
+    const reader = readers.next().value ?? new InvariantError('a file that nobody opened');
+    if (reader instanceof MaintenanceError) throw reader;
+    const source = contentOnDisk(reader, move.intent, records);
+    return { source, close: () => reader[Symbol.dispose]() };
   });
   compareAll(checks, { pace, stoppable: false }, (one, found) => {
     if (found === one.move.intent.checksum) one.verification = 'verified';
@@ -104,13 +88,12 @@ export function verifyMoved({ mount, pace }: Verifier, movings: readonly Moving[
 
 function openChecks(
   movings: readonly Moving[],
-  open: (one: Moving) => Omit<Check, 'one'> | null,
+  open: (one: Moving) => Omit<Check, 'one'>,
 ): Check[] {
   const checks: Check[] = [];
   for (const one of movings) {
     try {
-      const check = open(one);
-      if (check) checks.push({ one, ...check });
+      checks.push({ one, ...open(one) });
     } catch (cause) {
       if (isTouched(one)) one.fault = asMaintenanceError(cause);
       else one.error = asMaintenanceError(cause);

@@ -57,7 +57,9 @@ export function flagsOf(records: MappingRecords): number {
 export function fragmentsOf(records: MappingRecords): Fragment[] {
   const fragments: { startBytes: number; lengthBytes: number; physicalBytes: number }[] = [];
   for (let at = 0; at < records.length; at += MAPPING_FIELDS) {
-    const [startBytes = 0, physicalBytes = 0, lengthBytes = 0] = records.subarray(at, at + 3);
+    const startBytes = records[at] ?? 0;
+    const physicalBytes = records[at + 1] ?? 0;
+    const lengthBytes = records[at + 2] ?? 0;
     const last = fragments.at(-1);
     if (
       last &&
@@ -81,8 +83,9 @@ export function rangesOf(records: MappingRecords, piece: ByteRun, writtenOnly: b
   const ranges: { startBytes: number; lengthBytes: number }[] = [];
   const pieceEndBytes = piece.startBytes + piece.lengthBytes;
   for (let at = 0; at < records.length; at += MAPPING_FIELDS) {
-    const [logicalBytes = 0, , mappedBytes = 0, flags = 0] = records.subarray(at, at + 4);
-    if (writtenOnly && (flags & MAPPING_FLAG.unwritten) !== 0) continue;
+    const logicalBytes = records[at] ?? 0;
+    const mappedBytes = records[at + 2] ?? 0;
+    if (writtenOnly && ((records[at + 3] ?? 0) & MAPPING_FLAG.unwritten) !== 0) continue;
     const startBytes = Math.max(logicalBytes, piece.startBytes);
     const lengthBytes = Math.min(logicalBytes + mappedBytes, pieceEndBytes) - startBytes;
     if (lengthBytes <= 0) continue;

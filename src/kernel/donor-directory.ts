@@ -13,12 +13,14 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  unlinkSync,
 } from 'node:fs';
+import { constants as osConstants } from 'node:os';
 import { InvariantError, MaintenanceError } from '../domain/errors.js';
 import type { MoveMount } from '../domain/move-tasks.js';
-import type { OpenFile } from './kernel-call.js';
-import { fromNodeError } from './kernel-error.js';
+import type { ByteRun } from '../domain/units.js';
+import { kernelAddon } from './addon.js';
+import { type OpenFile, rangeArguments } from './kernel-call.js';
+import { fromNodeError, KernelCallError } from './kernel-error.js';
 
 export const DONOR_DIRECTORY = '.dynamicfs';
 
@@ -71,14 +73,27 @@ export function openDonor(directory: OpenFile, name: string, create: boolean): O
   }
 }
 
-/** Does nothing when there is none. @throws KernelCallError. */
-export function removeDonor(directory: OpenFile, name: string): void {
+/**
+ * Makes a donor that shares a range of a file, closed.
+ *
+ * @param run whole blocks, or up to the end of the file.
+ * @throws KernelCallError ERR_UNSUPPORTED when the two cannot share: only one keeps checksums.
+ */
+export function makeClone(directory: OpenFile, name: string, file: OpenFile, run: ByteRun): void {
   checkName(name);
-  try {
-    unlinkSync(`${below(directory)}/${name}`);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw fromNodeError('remove donor', cause, `${directory.path}/${name}`);
+  const range = rangeArguments(run);
+  const errno = kernelAddon().cloneToNewFile(directory.fd, name, file.fd, ...range);
+  if (errno > 0) throw new KernelCallError('open donor', errno, `${directory.path}/${name}`);
+  if (errno < 0) throw new KernelCallError('share blocks with', -errno, file.path);
+}
+
+/** Of each that is there. @throws KernelCallError, when it has tried all. */
+export function removeDonors(directory: OpenFile, names: readonly string[]): void {
+  for (const name of names) checkName(name);
+  const errnos = kernelAddon().removeFiles(directory.fd, names);
+  for (const [index, errno] of errnos.entries()) {
+    if (errno === 0 || errno === osConstants.errno.ENOENT) continue;
+    throw new KernelCallError('remove donor', errno, `${directory.path}/${names[index]}`);
   }
 }
 

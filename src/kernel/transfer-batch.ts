@@ -37,8 +37,13 @@ export class TransferBatch {
     this.#requests = requests;
     this.buffer = buffer;
     const numbers = new Float64Array(requests.length * FIELDS);
-    for (const [index, { file, atBytes, lengthBytes, bufferBytes }] of requests.entries()) {
-      numbers.set([file.fd, atBytes, lengthBytes, bufferBytes], index * FIELDS);
+    let at = 0;
+    for (const { file, atBytes, lengthBytes, bufferBytes } of requests) {
+      numbers[at] = file.fd;
+      numbers[at + 1] = atBytes;
+      numbers[at + 2] = lengthBytes;
+      numbers[at + 3] = bufferBytes;
+      at += FIELDS;
     }
     this.#transfers =
       direction === 'read'
