@@ -77,7 +77,7 @@ function moveAll(group: Group, movings: readonly Moving[]): void {
       continue;
     }
     try {
-      Object.assign(one, movePiece({ ...group, ...move, file }));
+      Object.assign(one, movePiece({ ...group, ...move, file, blockBytes: one.blockBytes }));
       if (isSwap(one) && isChecked(one)) one.verification = 'verified';
     } catch (cause) {
       one.error = asMaintenanceError(cause);

@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { asMaintenanceError, InvariantError, MaintenanceError } from '../src/domain/errors.js';
 import { type Fragment, fragmentsOf, fragmentsWithin } from '../src/domain/move-plan.js';
-import type { DonorPlace } from '../src/domain/move-tasks.js';
+import { type DonorPlace, MOVE_GROUP_BYTES_MAX } from '../src/domain/move-tasks.js';
 import { type ByteRun, roundUp } from '../src/domain/units.js';
 import { allocate } from '../src/kernel/allocate.js';
 import {
@@ -53,6 +53,7 @@ export class Donors implements Disposable {
   #directory: DirectoryHandle | null = null;
   #shared: OpenFile | null = null;
   #sharedEndBytes = 0;
+  #sharedSizeBytes = 0;
 
   constructor(mount: OpenFile, groupName: string) {
     this.#mount = mount;
@@ -66,7 +67,7 @@ export class Donors implements Disposable {
     const donor = this.#shared;
     const startBytes = roundUp(this.#sharedEndBytes, PAGE_BYTES) + (piece.startBytes % PAGE_BYTES);
     this.#sharedEndBytes = startBytes + piece.lengthBytes;
-    ftruncateSync(donor.fd, this.#sharedEndBytes);
+    this.#enlargeShared(donor);
     const place = { name, startBytes, runs: [] };
     try {
       return { donor, ...allocateShape(donor, place, { piece, ranges }) };
@@ -74,6 +75,13 @@ export class Donors implements Disposable {
       this.release({ place, donor, fragments: [] }, piece);
       throw cause;
     }
+  }
+
+  /** In large steps, as a size costs nothing: MOVE_EXT wants the range to lie within it. */
+  #enlargeShared(donor: OpenFile): void {
+    if (this.#sharedEndBytes <= this.#sharedSizeBytes) return;
+    this.#sharedSizeBytes = roundUp(this.#sharedEndBytes, MOVE_GROUP_BYTES_MAX);
+    ftruncateSync(donor.fd, this.#sharedSizeBytes);
   }
 
   /**

@@ -30,6 +30,7 @@ export interface PieceMove {
   readonly pace: Pace;
   readonly intent: MoveIntent;
   readonly plan: MovePlan;
+  readonly blockBytes: number;
 }
 
 export interface PieceMoved {
@@ -89,10 +90,8 @@ export function movePiece(move: PieceMove): PieceMoved {
 }
 
 function moveByWindows(move: PieceMove, place: DonorPlace, donor: OpenFile): PieceMoved {
-  const { mount, file, pace, intent } = move;
-  const { blockBytes, mark } = fileStatus(file);
-  const piece = upToEnd(pieceOfIntent(intent), mark.sizeBytes, blockBytes);
-  if (piece.lengthBytes <= 0) throw changed(file);
+  const { mount, file, pace, intent, blockBytes } = move;
+  const piece = upToEnd(pieceOfIntent(intent), intent.mark.sizeBytes, blockBytes);
   const windows = rangesOf(fileMappings(file, piece), piece, false).flatMap((range) =>
     windowsOf(range, roundDown(pace.windowBytes, blockBytes)),
   );

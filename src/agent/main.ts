@@ -3,6 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import type { AgentInfo } from '../domain/agent-info.js';
 import { endProcess } from '../kernel/end-process.js';
 import { Agent, type AgentOptions } from './agent.js';
@@ -20,6 +21,7 @@ export async function runAgent(
   onReady: (info: AgentInfo) => void,
 ): Promise<void> {
   yieldProcessor();
+  optimizeLate();
   const agent = new Agent(options);
   const told = new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);
@@ -47,4 +49,19 @@ function yieldProcessor(): void {
       if (existsSync(join(TASKS_PATH, threadId))) throw cause;
     }
   }
+}
+
+/** Twenty times as late as by default. Node.js 24 has a compiler in between that is cheap enough. */
+const OPTIMIZE_LATE: Readonly<Record<string, string>> = {
+  20: '--interrupt-budget=1320000',
+  22: '--invocation-count-for-turbofan=60000',
+};
+
+/**
+ * Each thread compiles its code for itself, and what a run needs of it is hardly used often enough to win
+ * that back: it took a third of the user time of a run over 6,000 files. Before the first thread starts.
+ */
+function optimizeLate(): void {
+  const flag = OPTIMIZE_LATE[process.versions.node.split('.', 1).join()];
+  if (flag !== undefined) setFlagsFromString(flag);
 }
