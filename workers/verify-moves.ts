@@ -75,8 +75,13 @@ export function verifyMoved({ mount, pace }: Verifier, movings: readonly Moving[
   const checks = openChecks(unchanged, ({ move, records }) => {
     const reader = readers.next().value ?? new InvariantError('a file that nobody opened');
     if (reader instanceof MaintenanceError) throw reader;
-    const source = contentOnDisk(reader, move.intent, records);
-    return { source, close: () => reader[Symbol.dispose]() };
+    const close = () => reader[Symbol.dispose]();
+    try {
+      return { source: contentOnDisk(reader, move.intent, records), close };
+    } catch (cause) {
+      close();
+      throw cause;
+    }
   });
   compareAll(checks, { pace, stoppable: false }, (one, found) => {
     if (found === one.move.intent.checksum) one.verification = 'verified';
