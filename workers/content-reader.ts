@@ -2,7 +2,7 @@
 
 import { closeSync, constants, openSync } from 'node:fs';
 import { asMaintenanceError, type MaintenanceError } from '../src/domain/errors.js';
-import { openByHandle, openByHandles } from '../src/kernel/file-handle.js';
+import { type HandleFile, openByHandle, openByHandles } from '../src/kernel/file-handle.js';
 import type { OpenFile } from '../src/kernel/kernel-call.js';
 import { fromNodeError, KernelCallError } from '../src/kernel/kernel-error.js';
 
@@ -38,7 +38,8 @@ export function openAllFromDisk(
 export function openReader({ fd, path }: OpenFile): ContentReader {
   return openPastCache((flag) => {
     try {
-      return { fd: openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | flag), path };
+      const opened = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | flag);
+      return { fd: opened, path, [Symbol.dispose]: () => closeSync(opened) };
     } catch (cause) {
       throw fromNodeError('open', cause, path);
     }
@@ -46,7 +47,7 @@ export function openReader({ fd, path }: OpenFile): ContentReader {
 }
 
 /** Through the cache where the file system has no O_DIRECT: the caller drops it first. */
-function openPastCache(open: (flag: number) => OpenFile): ContentReader {
+function openPastCache(open: (flag: number) => HandleFile): ContentReader {
   try {
     return readerOf(open(constants.O_DIRECT), true);
   } catch (cause) {
@@ -55,6 +56,6 @@ function openPastCache(open: (flag: number) => OpenFile): ContentReader {
   }
 }
 
-function readerOf(file: OpenFile, direct: boolean): ContentReader {
-  return { file, direct, [Symbol.dispose]: () => closeSync(file.fd) };
+function readerOf(file: HandleFile, direct: boolean): ContentReader {
+  return { file, direct, [Symbol.dispose]: () => file[Symbol.dispose]() };
 }

@@ -1,6 +1,5 @@
 /** What is read of a file before it moves: for its checksum, and on XFS into its donor. */
 
-import { closeSync } from 'node:fs';
 import { windowsOf } from '../src/domain/move-plan.js';
 import type { MoveMethod } from '../src/domain/move-tasks.js';
 import { type ByteRun, MIB } from '../src/domain/units.js';
@@ -102,5 +101,5 @@ function sinkInto(donor: OpenFile, { startBytes }: ByteRun): NonNullable<Content
 }
 
 export function closeReader({ reader }: CopySource): void {
-  closeSync(reader.file.fd);
+  reader[Symbol.dispose]();
 }
