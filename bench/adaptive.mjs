@@ -5,16 +5,14 @@
  * fast anything is. They are the same on every machine.
  */
 
-import { join } from 'node:path';
-import { build } from 'esbuild';
 import { simulate, TRACES } from './support/adaptive-simulation.mjs';
-import { REPOSITORY } from './support/child.mjs';
 import { row } from './support/figures.mjs';
+import { loadDomain } from './support/load-domain.mjs';
 
 export const title = 'Adaptive mode and the fixed schedule, simulated.';
 
 export async function run() {
-  const adaptive = await loadDomain();
+  const adaptive = await loadDomain('adaptive');
   return Object.entries(TRACES).flatMap(([name, load]) => {
     const [fixed, chosen] = [false, true].map((isOn) => simulate(adaptive, load, isOn));
     const pair = (what, unit, key, target = null) => [
@@ -30,16 +28,4 @@ export async function run() {
       ...pair('runs', 'runs', 'runCount'),
     ];
   });
-}
-
-/** The decision as the agent makes it, from its source. */
-async function loadDomain() {
-  const { outputFiles } = await build({
-    entryPoints: [join(REPOSITORY, 'src/domain/adaptive.ts')],
-    bundle: true,
-    format: 'esm',
-    write: false,
-  });
-  const code = Buffer.from(outputFiles[0].contents).toString('base64');
-  return await import(`data:text/javascript;base64,${code}`);
 }

@@ -7,7 +7,8 @@
  * begins with a scan, as the peers do; two threads, as an agent has.
  * Rounds alternate the contenders, and which of them begins. After each run every file must be as it was.
  * "For nothing" is what was rewritten without fewer fragments coming of it. Beside large files and
- * ext4 a C program does the bare work and nothing else (move-limit.c): three passes on XFS and Btrfs, MOVE_EXT on ext4.
+ * ext4 a C program does the bare work and nothing else (move-limit.c): three passes on XFS and Btrfs, MOVE_EXT on
+ * ext4, and for its large files two passes: what the disk can copy.
  *
  * DYNAMICFS_BENCH_ONLY=btrfs or btrfs-large measures a part, and updates its rows only;
  * DYNAMICFS_BENCH_ROUNDS says how often.
@@ -19,7 +20,7 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { row } from './support/figures.mjs';
 import { makeFragments } from './support/make-fragments.mjs';
-import { compileMoveLimit, LIMITS, limitRows, runMoveLimit } from './support/move-limit.mjs';
+import { compileMoveLimit, limitRows, limitsOf, runMoveLimit } from './support/move-limit.mjs';
 import { runOurs } from './support/move-ours.mjs';
 import { fillBetween, profileFiles } from './support/move-profiles.mjs';
 import { dropCaches, filesIn } from './support/page-cache.mjs';
@@ -76,13 +77,11 @@ async function runProfile({ directory, say, fsType, profile }) {
     verified: (mounted) => runOurs(mounted, fsType, true),
     plain: (mounted) => runOurs(mounted, fsType, false),
   };
-  const limit = LIMITS[`${fsType}-${profile}`];
-  if (limit) {
-    const program = compileMoveLimit(directory);
-    const names = [...bench.files].flatMap(([name, file]) =>
-      file.fragmentCount > 1 ? [name] : [],
-    );
-    contenders.limit = (mounted) => runMoveLimit(program, limit, mounted, names);
+  const limits = limitsOf(`${fsType}-${profile}`);
+  const program = limits.length > 0 ? compileMoveLimit(directory) : undefined;
+  const names = [...bench.files].flatMap(([name, file]) => (file.fragmentCount > 1 ? [name] : []));
+  for (const limit of limits) {
+    contenders[limit.work] = (mounted) => runMoveLimit(program, limit, mounted, names);
   }
   const rounds = [];
   for (let round = 0; round < ROUND_COUNT; round += 1) {
@@ -120,7 +119,7 @@ async function runProfile({ directory, say, fsType, profile }) {
       over((r) => r.peer.ms / r.plain.ms),
       plain && { atLeast: plain },
     ),
-    ...(limit ? limitRows(label, PEERS[fsType].name, limit, rounds) : []),
+    ...limits.flatMap((limit) => limitRows(label, PEERS[fsType].name, limit, rounds)),
     row(
       `${label}: fragments left, ours to ${PEERS[fsType].name}`,
       'ratio',

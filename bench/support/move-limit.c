@@ -1,10 +1,11 @@
 /**
  * The bare work of a move and nothing else: no checksum, no bookkeeping.
  *
- *   move-limit copy|move DIRECTORY THREADS   names of files on standard input, a line each
+ *   move-limit copy|verify|move DIRECTORY THREADS   names of files on standard input, a line each
  *
- * Each thread takes a file. To copy is three passes over the disk with O_DIRECT, as a verified move makes:
- * the file is copied to preallocated space in DIRECTORY, 4 MiB at a time, and the copy read back and deleted.
+ * Each thread takes a file. To copy is two passes over the disk with O_DIRECT: the file is read and written
+ * to preallocated space in DIRECTORY, 4 MiB at a time, and the copy deleted. To verify is a third pass, as
+ * a verified move makes: the copy is read back before.
  * To move is EXT4_IOC_MOVE_EXT without verification: to preallocated space, 16 MiB at a time, each read
  * before into single pages of the page cache, and written after.
  */
@@ -60,7 +61,7 @@ static void pass(int from, int to, char *buffer) {
   }
 }
 
-static void copy(const char *path, long number, char *buffer) {
+static void copy_with(const char *path, long number, char *buffer, int reads_back) {
   char name[4096];
   struct stat status;
   const int from = open(path, O_RDONLY | O_DIRECT);
@@ -70,11 +71,15 @@ static void copy(const char *path, long number, char *buffer) {
   if (to < 0) fail(name);
   if (status.st_size > 0 && fallocate(to, 0, 0, rounded_up(status.st_size)) != 0) fail("fallocate");
   pass(from, to, buffer);
-  pass(to, -1, buffer);
+  if (reads_back) pass(to, -1, buffer);
   close(from);
   close(to);
   unlink(name);
 }
+
+static void copy(const char *path, long number, char *buffer) { copy_with(path, number, buffer, 0); }
+
+static void verify(const char *path, long number, char *buffer) { copy_with(path, number, buffer, 1); }
 
 static void move_window(int file, int donor, long at, long length) {
   struct move_extent request = {.donor_fd = donor, .start_block = at / BLOCK_BYTES};
@@ -109,6 +114,11 @@ static void move(const char *path, long number, char *buffer) {
   close(donor);
 }
 
+static const struct {
+  const char *name;
+  void (*use)(const char *path, long number, char *buffer);
+} kinds[] = {{"copy", copy}, {"verify", verify}, {"move", move}};
+
 static void *work(void *unused) {
   (void)unused;
   void *buffer;
@@ -124,10 +134,12 @@ static void *work(void *unused) {
 
 int main(int count, char **arguments) {
   if (count != 4) return 2;
-  use = strcmp(arguments[1], "move") == 0 ? move : copy;
+  for (size_t index = 0; index < sizeof kinds / sizeof *kinds; index += 1) {
+    if (strcmp(arguments[1], kinds[index].name) == 0) use = kinds[index].use;
+  }
   directory = arguments[2];
   const int thread_count = atoi(arguments[3]);
-  if (thread_count < 1 || thread_count > THREADS_MAX) return 2;
+  if (use == NULL || thread_count < 1 || thread_count > THREADS_MAX) return 2;
   char line[4096];
   while (path_count < FILES_MAX && fgets(line, sizeof line, stdin)) {
     line[strcspn(line, "\n")] = 0;

@@ -4,6 +4,7 @@ import { statSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Piscina } from 'piscina';
 import { MIB } from './figures.mjs';
+import { loadDomain } from './load-domain.mjs';
 
 /** As in src/agent/main.ts: an agent has this. */
 const OPTIMIZE_LATE = {
@@ -42,9 +43,12 @@ export async function runOurs({ mountPath, device }, fsType, verify) {
     return reply.value;
   };
   await warmUp(task, laneCount);
+  const { gainClassOf, inInodeOrder } = await loadDomain('move-order');
   const work = async () => {
     const { candidates } = await task('scan-file-system', scanOf(device));
-    return await new Lanes(task, candidates).run(laneCount);
+    // As src/store/fs-candidates.ts hands them out; all tiers are one.
+    const ordered = inInodeOrder(candidates).sort((a, b) => gainClassOf(b) - gainClassOf(a));
+    return await new Lanes(task, ordered).run(laneCount);
   };
   work.end = () => pool.close();
   return work;

@@ -10,8 +10,8 @@ export interface NewFsCandidate {
   readonly handle: string;
   /** 0 is moved first. */
   readonly tierRank: number;
-  /** Fragments that a move may save. */
-  readonly gain: number;
+  /** The highest is moved first: of `gainClassOf`. */
+  readonly gainClass: number;
   readonly allocatedBytes: number;
   readonly fragmentCount: number;
 }
@@ -22,7 +22,7 @@ export interface FsCandidate extends NewFsCandidate {
   readonly resumeBytes: number;
 }
 
-const COLUMNS = `candidate_id AS candidateId, handle, tier_rank AS tierRank, gain,
+const COLUMNS = `candidate_id AS candidateId, handle, tier_rank AS tierRank, gain_class AS gainClass,
   allocated_bytes AS allocatedBytes, fragment_count AS fragmentCount, resume_bytes AS resumeBytes`;
 
 export class FsCandidates {
@@ -36,14 +36,14 @@ export class FsCandidates {
   add(runId: number, files: Iterable<NewFsCandidate>): { count: number; bytes: number } {
     const insert = this.#db.prepare(
       `INSERT OR IGNORE INTO candidates
-         (run_id, handle, state, tier_rank, gain, allocated_bytes, fragment_count)
+         (run_id, handle, state, tier_rank, gain_class, allocated_bytes, fragment_count)
        VALUES (?, ?, 'pending', ?, ?, ?, ?)`,
     );
     let count = 0;
     let bytes = 0;
     for (const file of files) {
-      const { handle, tierRank, gain, allocatedBytes, fragmentCount } = file;
-      const result = insert.run(runId, handle, tierRank, gain, allocatedBytes, fragmentCount);
+      const { handle, tierRank, gainClass, allocatedBytes, fragmentCount } = file;
+      const result = insert.run(runId, handle, tierRank, gainClass, allocatedBytes, fragmentCount);
       count += result.changes;
       bytes += result.changes * allocatedBytes;
     }
@@ -55,10 +55,10 @@ export class FsCandidates {
     this.#db.prepare('DELETE FROM candidates WHERE run_id < ?').run(runId);
   }
 
-  /** Hot files first, then those that gain most. */
+  /** Hot files first, then those that gain most; files alike as they were added. */
   pending(runId: number, limit: number): FsCandidate[] {
     const sql = `SELECT ${COLUMNS} FROM candidates WHERE run_id = ? AND state = 'pending'
-      ORDER BY tier_rank, gain DESC, candidate_id LIMIT ?`;
+      ORDER BY tier_rank, gain_class DESC, candidate_id LIMIT ?`;
     return this.#db.prepare(sql).all(runId, limit) as FsCandidate[];
   }
 

@@ -264,6 +264,11 @@ CREATE TABLE trim_devices (
 ) WITHOUT ROWID;
 `;
 
+/** Files that gain about as much have one order, that of their inodes: src/domain/move-order.ts. */
+const MOVE_ORDER_STEP = `
+ALTER TABLE candidates RENAME COLUMN gain TO gain_class;
+`;
+
 export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   FS_POOL_STEP_1,
   FS_POOL_STEP_2,
@@ -276,4 +281,5 @@ export const FS_POOL_SCHEMA_STEPS: readonly string[] = [
   PAYBACK_STEP,
   PAUSE_STEP,
   LOAD_HOUR_STEP,
+  MOVE_ORDER_STEP,
 ];

@@ -122,7 +122,7 @@ describe.skipIf(!canMount)('a nearly full ext4', () => {
     pool.context.store.candidates.add(
       runId,
       names.map((handle) => ({
-        ...{ handle, tierRank: 0, gain: 1, allocatedBytes: MIB, fragmentCount: 2 },
+        ...{ handle, tierRank: 0, gainClass: 0, allocatedBytes: MIB, fragmentCount: 2 },
       })),
     );
     const files = new RunFiles(pool.context, runId);

@@ -1,9 +1,10 @@
 /** The files of a run: found by a scan, kept in the store, handed out in groups. */
 
 import { MaintenanceError } from '../../domain/errors.js';
-import { gainOf, type ScanCandidate } from '../../domain/file-scan.js';
+import type { ScanCandidate } from '../../domain/file-scan.js';
 import { CANDIDATE_LIMIT, type FsPace } from '../../domain/fs-pace.js';
 import { TIERS } from '../../domain/heat.js';
+import { gainClassOf, inInodeOrder } from '../../domain/move-order.js';
 import { PIECE_BYTES_MAX } from '../../domain/move-plan.js';
 import { LAST_PLACE_TRY } from '../../domain/place-forecast.js';
 import { PlaceQueue } from '../../domain/place-queue.js';
@@ -47,7 +48,7 @@ export class RunFiles {
   }
 
   /**
-   * The next group, hot files first. Those that found no place are tried again, when nothing else is
+   * The next group, hot files first, then the worst. Those that found no place are tried again, when nothing else is
    * under way.
    *
    * @param freeBytes what donors may take at all.
@@ -147,17 +148,17 @@ export async function scanForRun(
 
 function within(scope: RunScope, files: readonly ScanCandidate[]): NewFsCandidate[] {
   const { tiers, minFragments, hotFirst } = scope;
-  return files
-    .filter(
-      ({ tier, fragmentCount }) => fragmentCount >= minFragments && (tiers ?? TIERS).includes(tier),
-    )
-    .map((file) => toCandidate(file, hotFirst));
+  const wanted = files.filter(
+    ({ tier, fragmentCount }) => fragmentCount >= minFragments && (tiers ?? TIERS).includes(tier),
+  );
+  return inInodeOrder(wanted).map((file) => toCandidate(file, hotFirst));
 }
 
 function toCandidate(file: ScanCandidate, hotFirst: boolean): NewFsCandidate {
   const { handle, tier, allocatedBytes, fragmentCount } = file;
   const tierRank = hotFirst ? TIERS.indexOf(tier) : 0;
-  return { handle: handle ?? '', tierRank, gain: gainOf(file), allocatedBytes, fragmentCount };
+  const gainClass = gainClassOf(file);
+  return { handle: handle ?? '', tierRank, gainClass, allocatedBytes, fragmentCount };
 }
 
 function noHandles(path: string): MaintenanceError {
