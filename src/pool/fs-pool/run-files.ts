@@ -48,8 +48,8 @@ export class RunFiles {
   }
 
   /**
-   * The next group, hot files first, then the worst. Those that found no place are tried again, when nothing else is
-   * under way.
+   * The next group, hot files first, then the worst. Those that found no place are tried again, when
+   * nothing else is under way.
    *
    * @param freeBytes what donors may take at all.
    * @returns null when none is left to begin.
