@@ -1,24 +1,52 @@
-/** The order in which a run is handed files of a real file system. */
+/** The order in which a run is handed the files of a real file system. */
 
-import { statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { inInodeOrder } from '../../src/domain/move-order.js';
+import { makeScanControl } from '../../src/domain/file-scan.js';
+import { KIB } from '../../src/domain/units.js';
+import { FsPool } from '../../src/pool/fs-pool/fs-pool.js';
+import { registerMount } from '../../src/pool/fs-pool/register.js';
+import { scanForRun } from '../../src/pool/fs-pool/run-files.js';
 import { FsPoolStore } from '../../src/store/fs-pool-store.js';
-import { handleOfPath } from '../support/fragmented-files.js';
+import { handleOfPath, makeFragmented } from '../support/fragmented-files.js';
+import { beginRun } from '../support/fs-lab.js';
 import { canMount, LOOP_FS_TYPES, LoopMount } from '../support/loop-mounts.js';
 import { tempDirectory } from '../support/temp-directory.js';
 
-describe.skipIf(!canMount)('the files of a mount', () => {
-  it.each(LOOP_FS_TYPES)('of %s come in the order of their inodes', (fsType) => {
+/** Pieces of the files, in the order of their inodes: about as bad, but for one. */
+const PIECE_COUNTS = [3, 9, 5, 40, 2, 7];
+const WORST = 3;
+
+describe.skipIf(!canMount)('a run', () => {
+  it.each(LOOP_FS_TYPES)('on %s takes the worst file, then inodes in order', async (fsType) => {
     using mount = new LoopMount(fsType);
-    const names = Array.from({ length: 300 }, (_, index) => `file-${(index * 7) % 300}`);
-    for (const name of names) writeFileSync(mount.path(name), '');
-    const files = names
-      .toSorted()
-      .map((name) => ({ handle: handleOfPath(mount.path(name)), path: mount.path(name) }));
-    const inodes = inInodeOrder(files).map(({ path }) => statSync(path).ino);
-    expect(inodes).toEqual(inodes.toSorted((a, b) => a - b));
+    for (const [index, count] of PIECE_COUNTS.entries()) {
+      makeFragmented(mount, [`file-${index}`], { sizeBytes: count * 8 * KIB });
+    }
+    const stateDirectory = tempDirectory('order');
+    const { registered } = registerMount(stateDirectory, mount.mountPath, Date.now());
+    const pool = FsPool.open(stateDirectory, registered, { threadCount: 2 });
+    try {
+      const { store } = pool.context;
+      pool.context.ownerEpoch = store.owner.acquire('test', Date.now());
+      const run = store.runs.get(beginRun(store));
+      if (!run) throw new Error('expected a run');
+      await scanForRun(pool.context, run, makeScanControl());
+      const names = new Map(
+        PIECE_COUNTS.map((_, index) => [handleOfPath(mount.path(`file-${index}`)), index]),
+      );
+      const taken = store.candidates
+        .pending(run.runId, 100)
+        .flatMap(({ handle }) => names.get(handle) ?? []);
+      const inodeOf = (index: number) => statSync(mount.path(`file-${index}`)).ino;
+      const others = [...names.values()]
+        .filter((index) => index !== WORST)
+        .sort((a, b) => inodeOf(a) - inodeOf(b));
+      expect(taken).toEqual([WORST, ...others]);
+    } finally {
+      await pool.close();
+    }
   });
 });
 
@@ -27,17 +55,7 @@ it('hot files go first, then the worst, then the others as they were found', () 
   const file = (handle: string, tierRank: number, gainClass: number) => ({
     ...{ handle, tierRank, gainClass, allocatedBytes: 4096, fragmentCount: 2 },
   });
-  const runId = store.runs.insert({
-    kind: 'defrag',
-    trigger: 'manual',
-    intensity: 'high',
-    threadCount: 2,
-    diskId: null,
-    secureErase: false,
-    startedAtMs: Date.now(),
-    plannedCount: 0,
-    plannedBytes: 0,
-  });
+  const runId = beginRun(store);
   store.candidates.add(runId, [file('b', 0, 0), file('d', 1, 2), file('c', 0, 0), file('a', 0, 1)]);
   const handles = store.candidates.pending(runId, 10).map(({ handle }) => handle);
   expect(handles).toEqual(['a', 'b', 'c', 'd']);

@@ -7,7 +7,6 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FS_DEFRAG_PACE, freeBytesFloor } from '../../src/domain/fs-pace.js';
-import { DEFAULT_FS_RUN_OPTIONS } from '../../src/domain/fs-runs.js';
 import { KIB, MIB } from '../../src/domain/units.js';
 import { FsPool } from '../../src/pool/fs-pool/fs-pool.js';
 import { freeForDonors } from '../../src/pool/fs-pool/move-group.js';
@@ -15,7 +14,7 @@ import { registerMount } from '../../src/pool/fs-pool/register.js';
 import { RunFiles } from '../../src/pool/fs-pool/run-files.js';
 import { FsDefragBatches } from '../../src/processors/fs-defrag-batch.js';
 import { fragmentCount, makeFragmented } from '../support/fragmented-files.js';
-import { makeFiles, sha256Manifest } from '../support/fs-lab.js';
+import { beginRun, makeFiles, sha256Manifest } from '../support/fs-lab.js';
 import { canMount, LoopMount } from '../support/loop-mounts.js';
 import { waitForClock } from '../support/move-lab.js';
 import { missing } from '../support/programs.js';
@@ -44,28 +43,12 @@ function openPool(): FsPool {
   return pool;
 }
 
-function beginRun({ context: { store } }: FsPool): number {
-  const runId = store.runs.insert({
-    kind: 'defrag',
-    trigger: 'manual',
-    intensity: 'high',
-    threadCount: 2,
-    diskId: null,
-    secureErase: false,
-    startedAtMs: Date.now(),
-    plannedCount: 0,
-    plannedBytes: 0,
-  });
-  store.options.set(runId, { ...DEFAULT_FS_RUN_OPTIONS, quietMs: 0 });
-  return runId;
-}
-
 /** Defragments the mount as an agent does, batch by batch. */
 async function runToEnd(): Promise<{ readonly runId: number; readonly pool: FsPool }> {
   waitForClock();
   const opened = openPool();
   const { store, poolId, ownerEpoch } = opened.context;
-  const runId = beginRun(opened);
+  const runId = beginRun(opened.context.store);
   const batches = new FsDefragBatches(opened.context);
   for (let count = 0; store.runs.get(runId)?.state === 'running'; count += 1) {
     expect(count).toBeLessThan(BATCHES_MAX);
@@ -117,7 +100,7 @@ describe.skipIf(!canMount)('a nearly full ext4', () => {
   it('has files without space tried again, alone, when nothing else is under way', () => {
     mount = new LoopMount('ext4', { sizeBytes: 64 * MIB });
     const pool = openPool();
-    const runId = beginRun(pool);
+    const runId = beginRun(pool.context.store);
     const names = ['81aa', '81bb', '81cc', '81dd'];
     pool.context.store.candidates.add(
       runId,

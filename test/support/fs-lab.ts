@@ -4,7 +4,9 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { DEFAULT_FS_RUN_OPTIONS } from '../../src/domain/fs-runs.js';
 import { KIB } from '../../src/domain/units.js';
+import type { FsPoolStore } from '../../src/store/fs-pool-store.js';
 import { makeFragmented } from './fragmented-files.js';
 import type { LoopMount } from './loop-mounts.js';
 
@@ -15,6 +17,23 @@ export function makeFiles(mount: LoopMount, count: number, sizeBytes = FILE_BYTE
   const names = Array.from({ length: count }, (_, n) => `file-${String(n).padStart(2, '0')}`);
   makeFragmented(mount, names, { sizeBytes });
   return names;
+}
+
+/** A defragmentation at full speed that waits for no file to be quiet. */
+export function beginRun(store: FsPoolStore): number {
+  const runId = store.runs.insert({
+    kind: 'defrag',
+    trigger: 'manual',
+    intensity: 'high',
+    threadCount: 2,
+    diskId: null,
+    secureErase: false,
+    startedAtMs: Date.now(),
+    plannedCount: 0,
+    plannedBytes: 0,
+  });
+  store.options.set(runId, { ...DEFAULT_FS_RUN_OPTIONS, quietMs: 0 });
+  return runId;
 }
 
 /** SHA-256 of every file of a directory tree, by path. */
